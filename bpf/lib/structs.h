@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+
+/*
+ * Every key, value and event that user space shares with the programs. TypeScript codecs are generated from these through
+ * BTF, so padding is explicit, field widths are fixed and byte order is in the type.
+ */
+
+/* 16 bytes for both families: IPv4 is ::ffff:a.b.c.d (RFC 4291 2.5.5.2), so nothing behind the parser asks which it is. */
+union ip_addr {
+	__u8 bytes[16];
+	__be32 words[4];
+	__u64 halves[2];
+};
+
+enum direction {
+	DIRECTION_NONE = 0,
+	DIRECTION_INGRESS = 1,
+	DIRECTION_EGRESS = 2,
+};
+
+/* A pod of this node, as its programs need it. */
+struct endpoint {
+	union ip_addr ipv4;
+	union ip_addr ipv6;
+	__u32 ifindex; /* of the host side of its veth */
+	__u32 identity;
+	__u32 policy_slot;
+	__u16 id;
+	__u8 mac[6]; /* of the interface inside the pod */
+	__u32 padding;
+};
+
+struct ipcache_entry {
+	__u32 identity;
+};
+
+/* Key of a longest-prefix-match trie; an IPv4 prefix /n has length 96 + n. */
+struct ip_prefix {
+	__u32 prefix_length;
+	__u8 address[16];
+};
+
+/*
+ * Kinds of policy key that a version holds, so that look-ups that cannot hit are not made. Ordered from the most
+ * specific to the least.
+ */
+enum policy_key_kind {
+	POLICY_KEY_PEER_PROTOCOL_PORT = 1,
+	POLICY_KEY_PEER_PROTOCOL = 2,
+	POLICY_KEY_PEER = 4,
+	POLICY_KEY_PROTOCOL_PORT = 8,
+	POLICY_KEY_PROTOCOL = 16,
+	POLICY_KEY_ANY = 32,
+};
+
+/*
+ * What a policy slot holds. Read and written as one 64-bit word, so that a packet sees all of the old policy or all of
+ * the new one.
+ */
+struct policy_word {
+	__u32 version;	     /* 0: no entries */
+	__u8 ingress_kinds;  /* enum policy_key_kind */
+	__u8 egress_kinds;   /* enum policy_key_kind */
+	__u8 enforced;	     /* enum direction, as bits */
+	__u8 padding;
+};
+
+struct policy_key {
+	__u32 version;
+	__u32 peer_identity; /* 0: any */
+	__be16 port;	     /* destination port, or ICMP type; 0: any */
+	__u8 protocol;	     /* 0: any */
+	__u8 direction;	     /* enum direction */
+};
+
+enum policy_verdict {
+	POLICY_ALLOW = 1,
+	POLICY_REDIRECT = 2,
+	POLICY_REFUSE = 3,
+};
+
+struct policy_entry {
+	__u32 rule_set; /* what the proxy applies when the verdict is a redirect */
+	__u32 cookie;	/* names the rules behind this entry, for people */
+	__u8 verdict;	/* enum policy_verdict */
+	__u8 padding[3];
+};
+
+enum ct_key_flag {
+	/* An echo request and the answer to it are told from the same ones the other way round. */
+	CT_KEY_ASKED_BY_LOW = 1,
+	CT_KEY_ASKED_BY_HIGH = 2,
+	/* The proxy's own connection to the server, opened from the client's address. */
+	CT_KEY_PROXY_LEG = 128,
+};
+
+/* The two ends of a flow in ascending order of (address, port), so that both directions find the same entry. */
+struct ct_key {
+	union ip_addr low_address;
+	union ip_addr high_address;
+	__be16 low_port;
+	__be16 high_port;
+	__u8 protocol;
+	__u8 flags; /* enum ct_key_flag */
+	__u8 padding[2];
+};
+
+enum ct_flag {
+	CT_OPENED_BY_HIGH = 1, /* the flow was opened by the high end of the key */
+	CT_DENIED = 2,	       /* judged anew after a change, and no longer allowed */
+	CT_REDIRECTED = 4,     /* the opener talks to the proxy; for the life of the connection */
+	CT_REPLY_SEEN = 8,
+	CT_FIN_FORWARD = 16,
+	CT_FIN_REPLY = 32,
+	CT_CLOSING = 64,
+	CT_ESTABLISHED = 128,
+};
+
+/* `forward` is the direction of the packet that opened the flow. Times are in ticks, see now_ticks(). */
+struct ct_entry {
+	__u64 forward_packets;
+	__u64 forward_bytes;
+	__u64 reply_packets;
+	__u64 reply_bytes;
+	__u32 expires;
+	__u32 reported; /* when the last trace event was sent */
+	__u32 revision; /* under which the verdict was given */
+	__u32 source_identity;
+	__u32 destination_identity;
+	__u32 egress_rule_set;
+	__u32 ingress_rule_set;
+	__u32 egress_cookie;
+	__u32 ingress_cookie;
+	__u32 source_ifindex; /* host side of the veth; 0: not a pod of this node */
+	__u32 destination_ifindex;
+	__u16 source_endpoint;
+	__u16 destination_endpoint;
+	__u8 source_mac[6];
+	__u8 destination_mac[6];
+	__u8 flags; /* enum ct_flag */
+	__u8 drop_reason;    /* enum drop_reason, of a denied entry */
+	__u8 drop_direction; /* enum direction, whose policy denies it */
+	__u8 padding;
+};
+
+/* Which datagram a fragment belongs to. IPv4 identifications have 16 bits, IPv6 ones 32. */
+struct fragment_key {
+	union ip_addr source;
+	union ip_addr destination;
+	__be32 identification;
+	__u8 protocol;
+	__u8 padding[3];
+};
+
+struct fragment_ports {
+	__be16 source;
+	__be16 destination;
+};
+
+/* What may change while the programs run. Mapped into user space. */
+struct runtime_state {
+	__u32 revision; /* of policy, identities and placement: bumped as the last step of every change */
+	__be16 proxy_port;
+	__u16 padding;
+};
+
+struct traffic_counter {
+	__u64 packets;
+	__u64 bytes;
+};
+
+/* Per CPU: how many events may still be sent in the running interval, and how many could not. */
+struct event_budget {
+	__u32 interval;
+	__u32 sent;
+	__u64 lost_rate_limited;
+	__u64 lost_ring_full;
+};
+
+/* Numbers that users of cilium monitor and Hubble know. */
+enum event_type {
+	EVENT_DROP = 1,
+	EVENT_TRACE = 4,
+	EVENT_POLICY_VERDICT = 5,
+};
+
+enum trace_point {
+	TRACE_TO_ENDPOINT = 0,
+	TRACE_TO_PROXY = 1,
+	TRACE_TO_HOST = 2,
+	TRACE_TO_STACK = 3,
+};
+
+enum event_flag {
+	EVENT_REPLY = 1,
+	EVENT_REDIRECTED = 2,
+	EVENT_PROXY_LEG = 4,
+};
+
+struct event {
+	__u64 time_ns; /* CLOCK_MONOTONIC */
+	__u8 type;     /* enum event_type */
+	__u8 reason;   /* enum drop_reason */
+	__u8 direction; /* enum direction */
+	__u8 point;    /* enum trace_point */
+	__u8 protocol;
+	__u8 tcp_flags;
+	__u8 flags; /* enum event_flag */
+	__u8 padding;
+	union ip_addr source;
+	union ip_addr destination;
+	__be16 source_port;
+	__be16 destination_port;
+	__u32 length; /* bytes, with the link-layer header */
+	__u32 ifindex;
+	__u32 source_identity;
+	__u32 destination_identity;
+	__u16 source_endpoint;
+	__u16 destination_endpoint;
+	__u32 egress_cookie;
+	__u32 ingress_cookie;
+};
