@@ -57,7 +57,7 @@ const services = servicesIn(loaded).map((service) => {
   return `${doc}export const ${service.name}Definition = {\n${methods.join('\n')}\n} as const;\n`;
 });
 
-writeFileSync(
-  `${out}services.ts`,
-  `${header}import { method } from '../method.ts';\nimport { weir } from './messages.js';\n\n${services.join('\n')}`,
-);
+const body = services.join('\n');
+const roots = loaded.nestedArray.map(({ name }) => name).filter((name) => body.includes(`: ${name}.`));
+const imports = `import { method } from '../method.ts';\nimport { ${roots.toSorted().join(', ')} } from './messages.js';\n`;
+writeFileSync(`${out}services.ts`, `${header}${imports}\n${body}`);
