@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createAbortGate } from './abort-gate.ts';
+
+interface MessageWriter {
+  write(message: unknown): boolean;
+  once(event: 'drain', listener: () => void): unknown;
+}
+
+/**
+ * Writes every message, taking the next one only when the last ones have gone to a reader that reads: memory does not
+ * grow with its slowness. Ends, and tells the source so, when `signal` aborts.
+ */
+export async function writeAll(
+  writer: MessageWriter,
+  messages: AsyncIterable<unknown>,
+  signal: AbortSignal,
+): Promise<void> {
+  const gate = createAbortGate(signal);
+  const iterator = messages[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = await gate.wait(iterator.next());
+      if (next.done === true) return;
+      if (!writer.write(next.value)) await gate.wait(new Promise<void>((resolve) => writer.once('drain', resolve)));
+    }
+  } catch (error) {
+    // Not awaited: a generator that is stuck in a wait of its own answers only when that ends.
+    iterator.return?.().then(undefined, () => undefined);
+    throw error;
+  } finally {
+    gate.dispose();
+  }
+}
