@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * Why a packet was dropped: number, name, text for people. The one source of all three: TypeScript and the documentation
- * are generated from it. Numbers below 220 are those that users of Cilium and Hubble know, with the same meaning.
+ * Why a packet was dropped: number, name, text for people. The one source of all three: TypeScript and the
+ * documentation are generated from it. Numbers below 220 are those that users of Cilium and Hubble know, with the same
+ * meaning.
  */
 #define DROP_REASONS(REASON)                                                                                           \
 	REASON(130, INVALID_SOURCE_MAC, "Invalid source MAC")                                                          \
@@ -30,7 +31,4 @@
 
 #define DROP_REASON_ENUMERATOR(number, name, text) DROP_##name = number,
 
-enum drop_reason {
-	FORWARDED = 0,
-	DROP_REASONS(DROP_REASON_ENUMERATOR)
-};
+enum drop_reason { FORWARDED = 0, DROP_REASONS(DROP_REASON_ENUMERATOR) };

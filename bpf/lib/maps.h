@@ -92,11 +92,3 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4 << 20);
 } weir_events_v1 SEC(".maps");
-
-/* A conntrack entry is too large for the stack beside everything else: it is put together here. */
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__type(key, __u32);
-	__type(value, struct ct_entry);
-	__uint(max_entries, 1);
-} weir_scratch_v1 SEC(".maps");

@@ -2,11 +2,12 @@
 #pragma once
 
 /*
- * Every key, value and event that user space shares with the programs. TypeScript codecs are generated from these through
- * BTF, so padding is explicit, field widths are fixed and byte order is in the type.
+ * Every key, value and event that user space shares with the programs. TypeScript codecs are generated from these
+ * through BTF, so padding is explicit, field widths are fixed and byte order is in the type.
  */
 
-/* 16 bytes for both families: IPv4 is ::ffff:a.b.c.d (RFC 4291 2.5.5.2), so nothing behind the parser asks which it is. */
+/* 16 bytes for both families: IPv4 is ::ffff:a.b.c.d (RFC 4291 2.5.5.2), so nothing behind the parser asks which it is.
+ */
 union ip_addr {
 	__u8 bytes[16];
 	__be32 words[4];
@@ -59,10 +60,10 @@ enum policy_key_kind {
  * the new one.
  */
 struct policy_word {
-	__u32 version;	     /* 0: no entries */
-	__u8 ingress_kinds;  /* enum policy_key_kind */
-	__u8 egress_kinds;   /* enum policy_key_kind */
-	__u8 enforced;	     /* enum direction, as bits */
+	__u32 version;	    /* 0: no entries */
+	__u8 ingress_kinds; /* enum policy_key_kind */
+	__u8 egress_kinds;  /* enum policy_key_kind */
+	__u8 enforced;	    /* enum direction, as bits */
 	__u8 padding;
 };
 
@@ -108,13 +109,12 @@ struct ct_key {
 
 enum ct_flag {
 	CT_OPENED_BY_HIGH = 1, /* the flow was opened by the high end of the key */
-	CT_DENIED = 2,	       /* judged anew after a change, and no longer allowed */
-	CT_REDIRECTED = 4,     /* the opener talks to the proxy; for the life of the connection */
-	CT_REPLY_SEEN = 8,
-	CT_FIN_FORWARD = 16,
-	CT_FIN_REPLY = 32,
-	CT_CLOSING = 64,
-	CT_ESTABLISHED = 128,
+	CT_REDIRECTED = 2,     /* the opener talks to the proxy; for the life of the connection */
+	CT_REPLY_SEEN = 4,
+	CT_FIN_FORWARD = 8,
+	CT_FIN_REPLY = 16,
+	CT_CLOSING = 32,
+	CT_ESTABLISHED = 64,
 };
 
 /* `forward` is the direction of the packet that opened the flow. Times are in ticks, see now_ticks(). */
@@ -138,8 +138,8 @@ struct ct_entry {
 	__u16 destination_endpoint;
 	__u8 source_mac[6];
 	__u8 destination_mac[6];
-	__u8 flags; /* enum ct_flag */
-	__u8 drop_reason;    /* enum drop_reason, of a denied entry */
+	__u8 flags;	     /* enum ct_flag */
+	__u8 drop_reason;    /* enum drop_reason: judged anew after a change, and no longer allowed */
 	__u8 drop_direction; /* enum direction, whose policy denies it */
 	__u8 padding;
 };
@@ -153,9 +153,13 @@ struct fragment_key {
 	__u8 padding[3];
 };
 
+/* What the first fragment said that later ones do not repeat. */
 struct fragment_ports {
 	__be16 source;
 	__be16 destination;
+	__u8 icmp_type;
+	__u8 key_flags; /* enum ct_key_flag */
+	__u8 padding[2];
 };
 
 /* What may change while the programs run. Mapped into user space. */
@@ -199,11 +203,11 @@ enum event_flag {
 };
 
 struct event {
-	__u64 time_ns; /* CLOCK_MONOTONIC */
-	__u8 type;     /* enum event_type */
-	__u8 reason;   /* enum drop_reason */
+	__u64 time_ns;	/* CLOCK_MONOTONIC */
+	__u8 type;	/* enum event_type */
+	__u8 reason;	/* enum drop_reason */
 	__u8 direction; /* enum direction */
-	__u8 point;    /* enum trace_point */
+	__u8 point;	/* enum trace_point */
 	__u8 protocol;
 	__u8 tcp_flags;
 	__u8 flags; /* enum event_flag */

@@ -136,6 +136,21 @@ export const policyKeyKindNames: Readonly<Record<number, keyof typeof policyKeyK
   32: 'any',
 };
 
+/** `enum policy_verdict`. */
+export const policyVerdict = {
+  allow: 1,
+  redirect: 2,
+  refuse: 3,
+} as const;
+export type PolicyVerdict = (typeof policyVerdict)[keyof typeof policyVerdict];
+
+/** Names of {@link policyVerdict} by value. */
+export const policyVerdictNames: Readonly<Record<number, keyof typeof policyVerdict>> = {
+  1: 'allow',
+  2: 'redirect',
+  3: 'refuse',
+};
+
 /** `enum ct_key_flag`. */
 export const ctKeyFlag = {
   askedByLow: 1,
@@ -154,26 +169,24 @@ export const ctKeyFlagNames: Readonly<Record<number, keyof typeof ctKeyFlag>> = 
 /** `enum ct_flag`. */
 export const ctFlag = {
   openedByHigh: 1,
-  denied: 2,
-  redirected: 4,
-  replySeen: 8,
-  finForward: 16,
-  finReply: 32,
-  closing: 64,
-  established: 128,
+  redirected: 2,
+  replySeen: 4,
+  finForward: 8,
+  finReply: 16,
+  closing: 32,
+  established: 64,
 } as const;
 export type CtFlag = (typeof ctFlag)[keyof typeof ctFlag];
 
 /** Names of {@link ctFlag} by value. */
 export const ctFlagNames: Readonly<Record<number, keyof typeof ctFlag>> = {
   1: 'openedByHigh',
-  2: 'denied',
-  4: 'redirected',
-  8: 'replySeen',
-  16: 'finForward',
-  32: 'finReply',
-  64: 'closing',
-  128: 'established',
+  2: 'redirected',
+  4: 'replySeen',
+  8: 'finForward',
+  16: 'finReply',
+  32: 'closing',
+  64: 'established',
 };
 
 /** `enum event_type`. */
@@ -221,19 +234,4 @@ export const eventFlagNames: Readonly<Record<number, keyof typeof eventFlag>> = 
   1: 'reply',
   2: 'redirected',
   4: 'proxyLeg',
-};
-
-/** `enum policy_verdict`. */
-export const policyVerdict = {
-  allow: 1,
-  redirect: 2,
-  refuse: 3,
-} as const;
-export type PolicyVerdict = (typeof policyVerdict)[keyof typeof policyVerdict];
-
-/** Names of {@link policyVerdict} by value. */
-export const policyVerdictNames: Readonly<Record<number, keyof typeof policyVerdict>> = {
-  1: 'allow',
-  2: 'redirect',
-  3: 'refuse',
 };

@@ -135,15 +135,4 @@ export const mapSpecs = {
     maxEntries: 4194304,
     flags: 0,
   },
-  scratch: {
-    name: 'weir_scratch_v1',
-    version: 1,
-    type: 'percpu_array',
-    keySize: 4,
-    valueSize: 96,
-    maxEntries: 1,
-    flags: 0,
-    key: u32,
-    value: ctEntry,
-  },
 } as const;

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Not a program: mentions all that user space shares with the programs, so that BTF carries it to tools/layoutgen. */
+#include "lib/compiler.h"
+#include "lib/drop_reasons.h"
+#include "lib/structs.h"
+#include "lib/config.h"
+#include "lib/maps.h"
+
+#define DOC(sentence) __attribute__((btf_decl_tag(sentence)))
+
+struct event export_event;
+
+enum drop_reason export_drop_reason;
+enum direction export_direction;
+enum policy_key_kind export_policy_key_kind;
+enum policy_verdict export_policy_verdict;
+enum ct_key_flag export_ct_key_flag;
+enum ct_flag export_ct_flag;
+enum event_type export_event_type;
+enum trace_point export_trace_point;
+enum event_flag export_event_flag;
+
+#define DROP_REASON_TEXT(number, name, text) char doc_DROP_##name DOC(text);
+
+DROP_REASONS(DROP_REASON_TEXT)

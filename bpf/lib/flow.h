@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+
+/*
+ * The path of every IP packet, from whichever hook: find its flow or judge a new one, take account, send it on.
+ */
+
+enum hook {
+	FROM_POD,
+	FROM_HOST,
+	FROM_NETWORK,
+};
+
+static __always_inline enum direction hook_direction(enum hook hook)
+{
+	return hook == FROM_POD ? DIRECTION_EGRESS : DIRECTION_INGRESS;
+}
+
+/* Where the packets of a judged flow go in one direction. */
+static __always_inline enum trace_point flow_point(const struct ct_entry *entry, const struct ct_key *key, bool reply)
+{
+	const bool proxy_leg = key->flags & CT_KEY_PROXY_LEG;
+
+	if (proxy_leg ? reply : (entry->flags & CT_REDIRECTED) && !reply)
+		return TRACE_TO_PROXY;
+	if (reply ? entry->source_ifindex : entry->destination_ifindex)
+		return TRACE_TO_ENDPOINT;
+	if ((reply ? entry->source_identity : entry->destination_identity) == IDENTITY_HOST)
+		return TRACE_TO_HOST;
+	return TRACE_TO_STACK;
+}
+
+static __always_inline int send_on(struct __sk_buff *skb, const struct packet *p, const struct ct_entry *entry,
+				   enum trace_point point, bool reply, enum hook hook)
+{
+	if (point == TRACE_TO_ENDPOINT)
+		return to_pod(skb, p, reply ? entry->source_ifindex : entry->destination_ifindex,
+			      reply ? entry->source_mac : entry->destination_mac, hook != FROM_HOST);
+	if (point == TRACE_TO_PROXY)
+		return to_proxy(skb, p);
+	return to_stack(skb);
+}
+
+/*
+ * Who may send a packet of this flow in this direction? The client's leg is answered by the proxy alone and the
+ * server's leg asked by it alone, so that no pod speaks in the proxy's name by choosing its ports. A pod's address is
+ * only believed from the pod itself (which the hook has checked), and the host's never from the network.
+ */
+static __always_inline int check_sender(const struct ct_entry *entry, const struct ct_key *key, bool reply,
+					enum hook hook, __u32 mark)
+{
+	const __u32 ifindex = reply ? entry->destination_ifindex : entry->source_ifindex;
+	const __u32 identity = reply ? entry->destination_identity : entry->source_identity;
+
+	if (key->flags & CT_KEY_PROXY_LEG) {
+		if (!reply)
+			return mark == MARK_SERVER_LEG ? FORWARDED : DROP_CT_UNKNOWN_STATE;
+	} else if (reply && entry->flags & CT_REDIRECTED) {
+		return mark == MARK_CLIENT_LEG ? FORWARDED : DROP_CT_UNKNOWN_STATE;
+	}
+	if (mark)
+		return DROP_CT_UNKNOWN_STATE;
+	if (hook == FROM_POD)
+		return FORWARDED;
+	if (ifindex || (hook == FROM_NETWORK && identity == IDENTITY_HOST))
+		return DROP_INVALID_SOURCE_IP;
+	return FORWARDED;
+}
+
+static __always_inline int known_flow(struct __sk_buff *skb, struct work *w, enum hook hook, bool high,
+				      struct ct_entry *entry)
+{
+	const struct packet *p = &w->packet;
+	const bool reply = ct_is_reply(entry, high);
+	enum trace_point point;
+	__u32 now = now_ticks();
+	bool ending;
+	int reason;
+
+	if (unlikely(READ_ONCE(entry->revision) != w->revision) && !(w->key.flags & CT_KEY_PROXY_LEG))
+		judge_again(w, p, entry, reply);
+	reason = check_sender(entry, &w->key, reply, hook, w->mark);
+	if (unlikely(reason))
+		return drop_flow(skb, w, entry, reply, reason, hook_direction(hook));
+	if (unlikely(READ_ONCE(entry->drop_reason)))
+		return drop_flow(skb, w, entry, reply, entry->drop_reason, entry->drop_direction);
+	point = flow_point(entry, &w->key, reply);
+	ending = ct_account(entry, p, reply, skb->len, now);
+	if (unlikely(ending || ticks_passed(entry->reported + config_trace_interval_ticks, now))) {
+		entry->reported = now;
+		report_flow(skb, w, entry, reply, EVENT_TRACE, point, hook_direction(hook));
+	}
+	return send_on(skb, p, entry, point, reply, hook);
+}
+
+/* Reasons why a flow cannot begin here, before any policy is asked. */
+static __always_inline int check_beginning(const struct work *w, enum hook hook)
+{
+	if (w->mark == MARK_CLIENT_LEG)
+		return DROP_CT_UNKNOWN_STATE;
+	if (hook != FROM_POD && w->source.ifindex)
+		return DROP_INVALID_SOURCE_IP;
+	if (hook == FROM_NETWORK && w->source.identity == IDENTITY_HOST)
+		return DROP_INVALID_SOURCE_IP;
+	/* The host routes the whole range of its pods here; an address of it that nobody has goes nowhere. */
+	if (hook == FROM_HOST && !w->destination.ifindex)
+		return DROP_UNROUTABLE_IP;
+	return FORWARDED;
+}
+
+/* The verdict on a flow that begins; `w->source` and `w->destination` are known. */
+static __always_inline void judge_beginning(struct work *w, struct ct_entry *entry, enum hook hook)
+{
+	int reason;
+
+	/* The proxy's own connection was judged as its client's; it only needs an entry to be known by. */
+	if (w->mark == MARK_SERVER_LEG) {
+		w->source.ifindex = 0;
+		w->source.policy_slot = 0;
+		entry->source_identity = w->source.identity;
+		entry->destination_identity = w->destination.identity;
+		entry->destination_ifindex = w->destination.ifindex;
+		entry->destination_endpoint = w->destination.endpoint;
+		__builtin_memcpy(entry->destination_mac, w->destination.mac, ETH_ALEN);
+		return;
+	}
+	reason = check_beginning(w, hook);
+	if (reason) {
+		entry->source_identity = w->source.identity;
+		entry->destination_identity = w->destination.identity;
+		entry->source_endpoint = w->source.endpoint;
+		entry->destination_endpoint = w->destination.endpoint;
+		entry->drop_direction = hook_direction(hook);
+		entry->drop_reason = reason;
+		return;
+	}
+	reason = judge(w, entry, policy_port(&w->packet, false));
+	conclude(w, entry, reason, opens_connection(&w->packet));
+	if (entry->egress_rule_set || entry->ingress_rule_set)
+		entry->flags |= CT_REDIRECTED;
+}
+
+/* The sender is `w->source` already where the hook knows it, which FROM_POD does. */
+static __noinline int new_flow(struct __sk_buff *skb, struct work *w, enum hook hook, bool high)
+{
+	const struct packet *p = &w->packet;
+	struct ct_entry *entry = &w->entry;
+	enum trace_point point;
+
+	__builtin_memset(entry, 0, sizeof(*entry));
+	if (hook != FROM_POD)
+		resolve_end(&p->source, &w->source);
+	resolve_end(&p->destination, &w->destination);
+	entry->flags = high ? CT_OPENED_BY_HIGH : 0;
+	judge_beginning(w, entry, hook);
+	if (unlikely(entry->drop_reason))
+		return drop_flow(skb, w, entry, false, entry->drop_reason, entry->drop_direction);
+	WRITE_ONCE(entry->revision, w->revision);
+	entry->reported = now_ticks();
+	ct_account(entry, p, false, skb->len, entry->reported);
+	if (begins_flow(p) && bpf_map_update_elem(&weir_ct_v1, &w->key, entry, BPF_ANY))
+		return drop_flow(skb, w, entry, false, DROP_CT_INSERT_FAILED, hook_direction(hook));
+	point = flow_point(entry, &w->key, false);
+	if (w->mark != MARK_SERVER_LEG)
+		report_flow(skb, w, entry, false, EVENT_POLICY_VERDICT, point, hook_direction(hook));
+	return send_on(skb, p, entry, point, false, hook);
+}
+
+static __always_inline struct ct_entry *live_entry(const struct ct_key *key, __u32 now)
+{
+	struct ct_entry *entry = bpf_map_lookup_elem(&weir_ct_v1, key);
+
+	/* User space sweeps up what has expired, in its own time; until then it counts for nothing. */
+	return entry && !ticks_passed(entry->expires, now) ? entry : NULL;
+}
+
+/*
+ * The flow that a packet belongs to. The proxy's leg to a server has the same ends as its client's leg may have by
+ * chance, so it is kept under a key of its own; only the server's answers are looked for there.
+ */
+static __always_inline struct ct_entry *find_flow(struct work *w, bool high)
+{
+	const struct packet *p = &w->packet;
+	struct ct_key *key = &w->key;
+	const __u32 now = now_ticks();
+	struct ct_entry *entry, *leg;
+
+	if (w->mark == MARK_SERVER_LEG) {
+		key->flags |= CT_KEY_PROXY_LEG;
+		return opens_connection(p) ? NULL : live_entry(key, now);
+	}
+	if (opens_connection(p))
+		return NULL;
+	entry = live_entry(key, now);
+	if (w->mark == MARK_CLIENT_LEG || p->protocol != IPPROTO_TCP)
+		return entry;
+	if (likely(entry && !(entry->flags & CT_REDIRECTED && ct_is_reply(entry, high))))
+		return entry;
+	key->flags |= CT_KEY_PROXY_LEG;
+	leg = live_entry(key, now);
+	if (leg && ct_is_reply(leg, high))
+		return leg;
+	key->flags &= ~CT_KEY_PROXY_LEG;
+	return entry;
+}
+
+static __always_inline int handle_flow(struct __sk_buff *skb, struct work *w, enum hook hook)
+{
+	const bool high = source_is_high(&w->packet);
+	struct ct_entry *entry;
+
+	ct_key_of(&w->packet, high, &w->key);
+	entry = is_tracked(&w->packet) ? find_flow(w, high) : NULL;
+	if (likely(entry))
+		return known_flow(skb, w, hook, high, entry);
+	return new_flow(skb, w, hook, high);
+}

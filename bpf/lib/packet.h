@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+
+/* What the parser found in a packet. Everything behind it works on this and not on headers. */
+struct packet {
+	union ip_addr source;
+	union ip_addr destination;
+	__be16 source_port; /* ICMP: see parse_icmp() */
+	__be16 destination_port;
+	__u32 l4_offset;
+	__u8 protocol;
+	__u8 tcp_flags;
+	__u8 icmp_type;
+	__u8 ttl;
+	bool is_ipv4;
+	bool is_icmp_error;
+	bool is_fragment; /* a later fragment: no layer 4 header in it */
+	__u8 key_flags;	  /* enum ct_key_flag, before the ends are sorted: see ct_key_of() */
+};
+
+/* One end of a flow: who it is, and where, if it is a pod of this node. */
+struct end {
+	__u32 identity;
+	__u32 ifindex; /* 0: not a pod of this node */
+	__u32 policy_slot;
+	__u16 endpoint;
+	__u8 mac[6];
+};
+
+/* What one direction's policy says of a flow. */
+struct judgement {
+	__u32 rule_set;
+	__u32 cookie;
+	__u32 reason;  /* enum drop_reason */
+	__u32 verdict; /* enum policy_verdict of what has been found so far */
+};
+
+/* What an event says beside what is in the packet. Ends are as the packet has them, not as the flow has. */
+struct report {
+	__u32 source_identity;
+	__u32 destination_identity;
+	__u32 egress_cookie;
+	__u32 ingress_cookie;
+	__u16 source_endpoint;
+	__u16 destination_endpoint;
+	__u8 type;
+	__u8 reason;
+	__u8 direction;
+	__u8 point;
+	__u8 flags;
+};
+
+/*
+ * All that the programs know of the packet in hand. It lives in a per-CPU map and not on the stack: there is more of it
+ * than the stack holds, and the verifier does not follow values through a map, which keeps the number of states that it
+ * visits small.
+ */
+struct work {
+	struct packet packet;
+	struct packet quoted; /* by an ICMP error */
+	struct ct_key key;
+	struct ct_entry entry; /* of a new flow */
+	struct end source;
+	struct end destination;
+	struct policy_key policy_key;
+	struct judgement egress;
+	struct judgement ingress;
+	struct report report;
+	__u32 mark; /* MARK_CLIENT_LEG, MARK_SERVER_LEG or 0 */
+	__u32 revision;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);
+	__type(value, struct work);
+	__uint(max_entries, 1);
+} weir_work SEC(".maps");
+
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+
+#define GATEWAY_MAC                                                                                                    \
+	{                                                                                                              \
+		0xee, 0xee, 0xee, 0xee, 0xee, 0xee                                                                     \
+	}
+
+/* Marks that tell the host's routing, and these programs, what a packet is. Only the host can set them. */
+#define MARK_MASK	0x0f00
+#define MARK_TO_PROXY	0x0200 /* deliver to a local socket, whatever the address */
+#define MARK_CLIENT_LEG 0x0a00 /* from the proxy to the client */
+#define MARK_SERVER_LEG 0x0b00 /* from the proxy to the server, with the client's address */
+
+/* Reserved identities, as every agent and every user of the field knows them. */
+#define IDENTITY_HOST  1
+#define IDENTITY_WORLD 2
+
+static __always_inline bool address_equal(const union ip_addr *a, const union ip_addr *b)
+{
+	return a->halves[0] == b->halves[0] && a->halves[1] == b->halves[1];
+}
+
+static __always_inline void address_from_ipv4(union ip_addr *address, __be32 ipv4)
+{
+	address->halves[0] = 0;
+	address->words[2] = bpf_htonl(0xffff);
+	address->words[3] = ipv4;
+}
+
+static __always_inline void address_from_ipv6(union ip_addr *address, const struct in6_addr *ipv6)
+{
+	__builtin_memcpy(address, ipv6, sizeof(*address));
+}
+
+static __always_inline bool address_is_ipv4(const union ip_addr *address)
+{
+	return address->halves[0] == 0 && address->words[2] == bpf_htonl(0xffff);
+}
+
+static __always_inline bool address_is_multicast(const union ip_addr *address)
+{
+	if (address_is_ipv4(address))
+		return (address->bytes[12] & 0xf0) == 0xe0 || address->words[3] == 0xffffffff;
+	return address->bytes[0] == 0xff;
+}
+
+/*
+ * Time in ticks of 2^20 ns (1.05 ms) of CLOCK_MONOTONIC, 32 bits: compare by signed difference only. A division by a
+ * power of two instead of milliseconds, because it is done for every packet.
+ */
+static __always_inline __u32 now_ticks(void)
+{
+	if (config_coarse_clock)
+		return bpf_ktime_get_coarse_ns() >> 20;
+	return bpf_ktime_get_ns() >> 20;
+}
+
+static __always_inline bool ticks_passed(__u32 deadline, __u32 now)
+{
+	return (__s32)(now - deadline) >= 0;
+}
+
+/* Makes `length` bytes from the start of the packet readable through data pointers. */
+static __always_inline bool make_readable(struct __sk_buff *skb, __u32 length)
+{
+	if (likely((void *)(long)skb->data + length <= (void *)(long)skb->data_end))
+		return true;
+	return bpf_skb_pull_data(skb, length) == 0 && (void *)(long)skb->data + length <= (void *)(long)skb->data_end;
+}

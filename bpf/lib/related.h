@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+
+/*
+ * ICMP errors belong to the flow of the packet that they quote (RFC 5508): they pass where it may, and only to the end
+ * that sent it.
+ */
+
+#define ICMP_HEAD_LENGTH 8
+
+/* The quoted packet: layer 3 header and at least 8 bytes behind it (RFC 792, RFC 4443). */
+static __always_inline int parse_quoted(struct __sk_buff *skb, const struct packet *p, struct packet *quoted)
+{
+	__u32 offset = p->l4_offset + ICMP_HEAD_LENGTH;
+	struct icmp_head head;
+
+	quoted->is_ipv4 = p->is_ipv4;
+	if (p->is_ipv4) {
+		struct iphdr ip;
+
+		if (bpf_skb_load_bytes(skb, offset, &ip, sizeof(ip)) || ip.version != 4 || ip.ihl < 5)
+			return DROP_INVALID_PACKET;
+		address_from_ipv4(&quoted->source, ip.saddr);
+		address_from_ipv4(&quoted->destination, ip.daddr);
+		quoted->protocol = ip.protocol;
+		offset += ip.ihl * 4;
+	} else {
+		struct ipv6hdr ip;
+
+		if (bpf_skb_load_bytes(skb, offset, &ip, sizeof(ip)) || ip.version != 6)
+			return DROP_INVALID_PACKET;
+		address_from_ipv6(&quoted->source, &ip.saddr);
+		address_from_ipv6(&quoted->destination, &ip.daddr);
+		quoted->protocol = ip.nexthdr;
+		offset += sizeof(ip);
+	}
+	if (bpf_skb_load_bytes(skb, offset, &head, sizeof(head)))
+		return DROP_CT_TRUNCATED;
+	if (quoted->protocol == IPPROTO_ICMP || quoted->protocol == IPPROTO_ICMPV6) {
+		parse_icmp(quoted, &head);
+	} else if (quoted->protocol == IPPROTO_TCP || quoted->protocol == IPPROTO_UDP ||
+		   quoted->protocol == IPPROTO_SCTP) {
+		struct ports ports;
+
+		__builtin_memcpy(&ports, &head, sizeof(ports));
+		quoted->source_port = ports.source;
+		quoted->destination_port = ports.destination;
+	}
+	/* Whoever sends the error: it is for the sender of what it quotes. */
+	return address_equal(&quoted->source, &p->destination) ? FORWARDED : DROP_INVALID_PACKET;
+}
+
+/* Returns what a program does, or TC_ACT_UNSPEC when the quoted packet belongs to no flow. */
+static __noinline int handle_related(struct __sk_buff *skb, struct work *w)
+{
+	struct packet *quoted = &w->quoted;
+	struct ct_key *key = &w->key;
+	struct ct_entry *entry;
+	enum trace_point point;
+	bool high, reply;
+	int reason;
+
+	__builtin_memset(quoted, 0, sizeof(*quoted));
+	reason = parse_quoted(skb, &w->packet, quoted);
+	if (reason)
+		return -reason;
+	high = source_is_high(quoted);
+	ct_key_of(quoted, high, key);
+	entry = live_entry(key, now_ticks());
+	if (!entry) {
+		key->flags |= CT_KEY_PROXY_LEG;
+		entry = live_entry(key, now_ticks());
+	}
+	if (!entry)
+		return TC_ACT_UNSPEC;
+	/* The error travels against the direction of what it quotes. */
+	reply = !ct_is_reply(entry, high);
+	if (entry->revision != w->revision && !(key->flags & CT_KEY_PROXY_LEG))
+		judge_again(w, quoted, entry, !reply);
+	if (entry->drop_reason)
+		return drop_flow(skb, w, entry, reply, entry->drop_reason, entry->drop_direction);
+	point = flow_point(entry, key, reply);
+	if (point == TRACE_TO_PROXY) {
+		skb->mark = MARK_TO_PROXY;
+		return TC_ACT_OK;
+	}
+	return send_on(skb, &w->packet, entry, point, reply, FROM_NETWORK);
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The programs of a node: one per hook, shared by all pods. Each reads top to bottom; the work is in lib/. */
+#include "lib/compiler.h"
+#include "lib/drop_reasons.h"
+#include "lib/structs.h"
+#include "lib/config.h"
+#include "lib/maps.h"
+#include "lib/packet.h"
+#include "lib/parse.h"
+#include "lib/conntrack.h"
+#include "lib/events.h"
+#include "lib/policy.h"
+#include "lib/neighbour.h"
+#include "lib/judge.h"
+#include "lib/forward.h"
+#include "lib/flow.h"
+#include "lib/related.h"
+
+/* Prepares the work on a packet; NULL cannot happen, but the verifier wants it asked. */
+static __always_inline struct work *begin(__u32 mark)
+{
+	const __u32 zero = 0;
+	const struct runtime_state *runtime = bpf_map_lookup_elem(&weir_runtime_v1, &zero);
+	struct work *w = bpf_map_lookup_elem(&weir_work, &zero);
+
+	if (!w || !runtime)
+		return NULL;
+	__builtin_memset(&w->packet, 0, sizeof(w->packet));
+	__builtin_memset(&w->report, 0, sizeof(w->report));
+	w->revision = READ_ONCE(runtime->revision);
+	w->mark = mark;
+	return w;
+}
+
+/* Counts what went through, and turns minus a reason into a drop that is reported. */
+static __always_inline int finish(struct __sk_buff *skb, struct work *w, enum hook hook, int result)
+{
+	if (unlikely(result < 0))
+		return drop(skb, w, -result, hook_direction(hook));
+	if (result != TC_ACT_SHOT)
+		count(FORWARDED, hook_direction(hook), skb->len);
+	return result;
+}
+
+static __always_inline int handle_ip(struct __sk_buff *skb, struct work *w, enum hook hook)
+{
+	if (unlikely(w->packet.is_icmp_error)) {
+		const int result = handle_related(skb, w);
+
+		if (result != TC_ACT_UNSPEC)
+			return result;
+	}
+	return handle_flow(skb, w, hook);
+}
+
+static __always_inline int from_pod(struct __sk_buff *skb, struct work *w, const struct endpoint *self)
+{
+	struct packet *p = &w->packet;
+	const struct ethhdr *eth;
+	int reason;
+
+	end_from_endpoint(&w->source, self);
+	w->report.source_identity = self->identity;
+	w->report.source_endpoint = self->id;
+	if (skb->vlan_present)
+		return -DROP_VLAN_FILTERED;
+	if (!make_readable(skb, ETH_HLEN))
+		return -DROP_INVALID_PACKET;
+	eth = (void *)(long)skb->data;
+	if ((void *)(eth + 1) > (void *)(long)skb->data_end)
+		return -DROP_INVALID_PACKET;
+	for (int i = 0; i < ETH_ALEN; i++)
+		if (eth->h_source[i] != self->mac[i])
+			return -DROP_INVALID_SOURCE_MAC;
+	if (skb->protocol == bpf_htons(ETH_P_ARP))
+		return answer_arp(skb, self);
+	reason = parse_packet(skb, p);
+	if (unlikely(reason))
+		return -reason;
+	if (is_neighbour_discovery(p))
+		return handle_neighbour_discovery(skb, p, self);
+	if (!address_equal(&p->source, p->is_ipv4 ? &self->ipv4 : &self->ipv6))
+		return -DROP_INVALID_SOURCE_IP;
+	if (address_is_multicast(&p->destination))
+		return -DROP_MULTICAST;
+	return handle_ip(skb, w, FROM_POD);
+}
+
+/* On the host side of each pod's veth: what the pod sends. */
+SEC("tc")
+int weir_from_pod(struct __sk_buff *skb)
+{
+	const __u32 ifindex = skb->ifindex;
+	const struct endpoint *self;
+	struct work *w = begin(0);
+
+	if (!w)
+		return TC_ACT_SHOT;
+	self = bpf_map_lookup_elem(&weir_interfaces_v1, &ifindex);
+	return finish(skb, w, FROM_POD, self ? from_pod(skb, w, self) : -DROP_NO_CONFIGURATION);
+}
+
+static __always_inline int from_host(struct __sk_buff *skb, struct work *w)
+{
+	const int reason = parse_packet(skb, &w->packet);
+
+	if (reason)
+		return -reason;
+	if (address_is_multicast(&w->packet.destination))
+		return -DROP_MULTICAST;
+	return handle_ip(skb, w, FROM_HOST);
+}
+
+/* On weir_net: what the host, and the proxy, send to pods. */
+SEC("tc")
+int weir_from_host(struct __sk_buff *skb)
+{
+	const __u32 mark = skb->mark & MARK_MASK;
+	struct work *w = begin(mark == MARK_CLIENT_LEG || mark == MARK_SERVER_LEG ? mark : 0);
+
+	return w ? finish(skb, w, FROM_HOST, from_host(skb, w)) : TC_ACT_SHOT;
+}
+
+/* On the uplinks: what comes from outside. All that is not for a pod is the host's own business. */
+SEC("tc")
+int weir_from_network(struct __sk_buff *skb)
+{
+	struct work *w = begin(0);
+	int reason;
+
+	if (!w || skb->vlan_present)
+		return TC_ACT_OK;
+	reason = parse_packet(skb, &w->packet);
+	if (!bpf_map_lookup_elem(&weir_endpoints_v1, &w->packet.destination))
+		return TC_ACT_OK;
+	return finish(skb, w, FROM_NETWORK, reason ? -reason : handle_ip(skb, w, FROM_NETWORK));
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";
