@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+import { canFollow, endpointStates } from './endpoint-state.ts';
+import { entities, entityReservedIdentities } from './entity.ts';
+import { formatLabelSet } from './label-set.ts';
+import { identityScope } from './numeric-identity.ts';
+import { parsePort } from './port.ts';
+import { formatProtocol, parseProtocol, protocolNumber } from './protocol.ts';
+import { reservedIdentities, reservedIdentity } from './reserved-identity.ts';
+
+describe('identityScope()', () => {
+  it.each([
+    [0, 'unknown'],
+    [1, 'reserved'],
+    [99, 'reserved'],
+    [100, 'well-known'],
+    [128, 'user-reserved'],
+    [255, 'user-reserved'],
+    [256, 'cluster'],
+    [65535, 'cluster'],
+    [65536, 'remote-cluster'],
+    [2 ** 24 - 1, 'remote-cluster'],
+    [2 ** 24, 'invalid'],
+    [2 ** 24 + 1, 'local-cidr'],
+    [2 ** 25 - 1, 'local-cidr'],
+    [2 ** 25, 'local-node'],
+    [2 ** 25 + 2 ** 24, 'invalid'],
+    [-1, 'invalid'],
+    [1.5, 'invalid'],
+    [Number.NaN, 'invalid'],
+  ])('%d is %s', (id, scope) => {
+    expect(identityScope(id)).toBe(scope);
+  });
+});
+
+describe('reservedIdentities', () => {
+  it('gives each number the label of its name', () => {
+    expect(formatLabelSet(reservedIdentities.get(reservedIdentity.host)!)).toEqual(['reserved:host']);
+    expect(formatLabelSet(reservedIdentities.get(2)!)).toEqual(['reserved:world']);
+    expect(formatLabelSet(reservedIdentities.get(7)!)).toEqual(['reserved:kube-apiserver', 'reserved:remote-node']);
+  });
+
+  it('has numbers of the reserved scope only', () => {
+    for (const id of reservedIdentities.keys()) expect(identityScope(id)).toBe('reserved');
+  });
+
+  it('is what every entity is made of', () => {
+    for (const entity of entities) {
+      for (const name of entityReservedIdentities[entity])
+        expect(reservedIdentities.has(reservedIdentity[name])).toBe(true);
+    }
+  });
+});
+
+describe('parsePort()', () => {
+  it('reads 1–65535', () => expect([parsePort('1'), parsePort('65535')]).toEqual([1, 65535]));
+
+  it.each(['0', '65536', '70000', '-1', '080', '0x50', '80 ', '', 'http'])('refuses %j', (text) => {
+    expect(() => parsePort(text)).toThrow(`"${text}" is not a port (1–65535)`);
+  });
+});
+
+describe('parseProtocol()', () => {
+  it('reads what formatProtocol() writes, in any case', () => {
+    for (const number of [0, 6, 17, 58, 132, 41]) expect(parseProtocol(formatProtocol(number))).toBe(number);
+    expect(parseProtocol('tcp')).toBe(protocolNumber.TCP);
+    expect(parseProtocol('ANY')).toBe(0);
+  });
+
+  it('refuses what is neither a name nor a number', () => {
+    expect(() => parseProtocol('TPC')).toThrow(
+      '"TPC" is not a protocol (any, ICMP, TCP, UDP, ICMPv6, SCTP, or a number',
+    );
+    expect(() => parseProtocol('256')).toThrow('"256" is not a protocol');
+  });
+});
+
+describe('canFollow()', () => {
+  it('lets every endpoint that is not gone be removed', () => {
+    for (const from of endpointStates) {
+      expect(canFollow({ from, to: 'disconnecting' })).toBe(from !== 'disconnected');
+    }
+  });
+
+  it('brings nothing back that is gone', () => {
+    for (const to of endpointStates) expect(canFollow({ from: 'disconnected', to })).toBe(to === 'disconnected');
+  });
+
+  it('makes no endpoint ready without writing its policy, but for a restored one', () => {
+    const before = endpointStates.filter((from) => from !== 'ready' && canFollow({ from, to: 'ready' }));
+    expect(before).toEqual(['regenerating', 'restoring']);
+  });
+});
