@@ -108,6 +108,8 @@ enum weir_kind {
 	WEIR_KIND_RING_READER,
 	WEIR_KIND_SOCKET,
 	WEIR_KIND_NETNS,
+	WEIR_KIND_SUBSCRIPTION,
+	WEIR_KIND_CONNECTION,
 };
 
 /*
@@ -126,6 +128,8 @@ struct weir_object {
 napi_value weir_handle_new(napi_env env, struct weir_object *object);
 /* The open object behind a handle, or NULL with a pending exception ("… is closed", or not such a handle). */
 struct weir_object *weir_handle_get(napi_env env, napi_value handle, enum weir_kind kind);
+/* The open object behind the number of a handle, of whatever kind, or NULL; throws nothing. */
+struct weir_object *weir_handle_find(napi_env env, double handle);
 void weir_object_ref(struct weir_object *object);
 void weir_object_unref(struct weir_object *object);
 

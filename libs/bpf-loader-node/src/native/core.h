@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The state of the addon in one JavaScript environment (main thread or worker); only core.c, handle.c and error.c see
- * it. */
+/* The state of the addon in one JavaScript environment (main thread or worker); only core.c, handle.c, error.c and
+ * readiness.c see it. */
 #pragma once
 
 #include "addon.h"
@@ -14,8 +14,9 @@ struct weir_slot {
 struct weir_core {
 	napi_ref error_factory; /* NULL until setErrorFactory */
 	struct weir_slot *slots;
-	uint32_t slot_count; /* allocated */
-	uint32_t free_head;  /* slot_count: none */
+	uint32_t slot_count;		  /* allocated */
+	uint32_t free_head;		  /* slot_count: none */
+	struct weir_readiness *readiness; /* NULL until the first descriptor is watched */
 };
 
 /* NULL only while the environment goes away. */

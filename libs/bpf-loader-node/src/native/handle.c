@@ -20,6 +20,8 @@ static const char *kind_name(enum weir_kind kind)
 	    [WEIR_KIND_RING_READER] = "Ring reader",
 	    [WEIR_KIND_SOCKET] = "Socket",
 	    [WEIR_KIND_NETNS] = "Network namespace",
+	    [WEIR_KIND_SUBSCRIPTION] = "Subscription",
+	    [WEIR_KIND_CONNECTION] = "Connection",
 	};
 	return names[kind];
 }
@@ -105,6 +107,13 @@ struct weir_object *weir_handle_get(napi_env env, napi_value value, enum weir_ki
 		return NULL;
 	}
 	return slot->object;
+}
+
+struct weir_object *weir_handle_find(napi_env env, double handle)
+{
+	struct weir_core *core = weir_core(env);
+	struct weir_slot *slot = core ? find_slot(core, handle) : NULL;
+	return slot ? slot->object : NULL;
 }
 
 bool weir_handle_close(struct weir_core *core, double handle)

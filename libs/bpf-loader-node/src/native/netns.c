@@ -7,30 +7,36 @@
 #include <unistd.h>
 #include "netns.h"
 
+bool weir_netns_enter_fd(struct weir_netns *netns, int target, struct weir_error *error)
+{
+	netns->previous = -1;
+	if (target < 0)
+		return true;
+	/* Of this thread, not of the process: another thread may be in another namespace just now. */
+	int previous = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (previous < 0)
+		return weir_fail(error, errno, "open", "Cannot open this thread's network namespace");
+	if (setns(target, CLONE_NEWNET) != 0) {
+		weir_fail(error, errno, "setns", "Cannot enter the network namespace");
+		close(previous);
+		return false;
+	}
+	netns->previous = previous;
+	return true;
+}
+
 bool weir_netns_enter(struct weir_netns *netns, const char *path, struct weir_error *error)
 {
 	netns->previous = -1;
 	if (!path || !*path)
 		return true;
-	int target = open(path, O_RDONLY | O_CLOEXEC);
+	/* Non-blocking, because opening a FIFO would otherwise wait for its writer. */
+	int target = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (target < 0)
 		return weir_fail(error, errno, "open", "Cannot open the network namespace \"%s\"", path);
-	/* Of this thread, not of the process: another thread may be in another namespace just now. */
-	int previous = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-	if (previous < 0) {
-		weir_fail(error, errno, "open", "Cannot open this thread's network namespace");
-		close(target);
-		return false;
-	}
-	int result = setns(target, CLONE_NEWNET);
-	int err = errno;
+	bool entered = weir_netns_enter_fd(netns, target, error);
 	close(target);
-	if (result != 0) {
-		close(previous);
-		return weir_fail(error, err, "setns", "Cannot enter the network namespace \"%s\"", path);
-	}
-	netns->previous = previous;
-	return true;
+	return entered;
 }
 
 void weir_netns_leave(struct weir_netns *netns)

@@ -15,5 +15,7 @@ struct weir_netns {
  * entered.
  */
 bool weir_netns_enter(struct weir_netns *netns, const char *path, struct weir_error *error);
+/* The same with a descriptor of the namespace; -1: stays here. */
+bool weir_netns_enter_fd(struct weir_netns *netns, int target, struct weir_error *error);
 /* Brings the thread back; aborts the process if that fails, because every later socket would be in the wrong place. */
 void weir_netns_leave(struct weir_netns *netns);
