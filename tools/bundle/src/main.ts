@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// bundle: one self-contained ES module per program in dist/, with the native addon beside it.
+import { copyFileSync, existsSync, mkdirSync, renameSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+const dist = `${root}dist/`;
+
+/** Program → its composition root. */
+const programs = {
+  agent: 'apps/agent/src/main.ts',
+  'identity-allocator': 'apps/identity-allocator/src/main.ts',
+  'l7-proxy': 'apps/l7-proxy/src/main.ts',
+  weir: 'apps/cli/src/main.ts',
+  lab: 'tools/lab/src/main.ts',
+  demo: 'tools/demo/src/main.ts',
+};
+
+// Dependencies in CommonJS look for these three, which an ES module does not have.
+const banner = [
+  "import { createRequire as weirCreateRequire } from 'node:module';",
+  'const require = weirCreateRequire(import.meta.url);',
+  'const __filename = import.meta.filename;',
+  'const __dirname = import.meta.dirname;',
+].join('\n');
+
+const entryPoints = Object.fromEntries(Object.entries(programs).filter(([, path]) => existsSync(root + path)));
+mkdirSync(dist, { recursive: true });
+await build({
+  absWorkingDir: root,
+  entryPoints,
+  outdir: dist,
+  outExtension: { '.js': '.mjs' },
+  bundle: true,
+  platform: 'node',
+  format: 'esm',
+  target: 'node24',
+  sourcemap: 'linked',
+  external: ['*.node'],
+  banner: { js: banner },
+  logLevel: 'warning',
+});
+
+// Renamed into place: a process that has the old one mapped must never see it change.
+const addon = `${root}libs/bpf-loader-node/build/bpf-loader.node`;
+copyFileSync(addon, `${dist}bpf-loader.node.tmp`);
+renameSync(`${dist}bpf-loader.node.tmp`, `${dist}bpf-loader.node`);
+process.stdout.write(`  BUNDLE   ${Object.keys(entryPoints).join(' ')}\n`);
