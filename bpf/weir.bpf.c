@@ -64,10 +64,8 @@ static __always_inline int from_pod(struct __sk_buff *skb, struct work *w, const
 	w->report.source_endpoint = self->id;
 	if (skb->vlan_present)
 		return -DROP_VLAN_FILTERED;
-	if (!make_readable(skb, ETH_HLEN))
-		return -DROP_INVALID_PACKET;
-	eth = (void *)(long)skb->data;
-	if ((void *)(eth + 1) > (void *)(long)skb->data_end)
+	eth = packet_head(skb, ETH_HLEN);
+	if (!eth)
 		return -DROP_INVALID_PACKET;
 	for (int i = 0; i < ETH_ALEN; i++)
 		if (eth->h_source[i] != self->mac[i])

@@ -9,28 +9,13 @@ static __always_inline int to_stack(struct __sk_buff *skb)
 	return TC_ACT_OK;
 }
 
-/* Lowers the TTL in place; the caller has made sure that it is above 1 and that the header can be reached. */
-static __always_inline void lower_ttl(struct __sk_buff *skb, const struct packet *p)
+/* RFC 1624: the TTL is the high byte of its word, so that the sum rises by 0x0100 when it falls by one. */
+static __always_inline void lower_ttl(struct iphdr *ip)
 {
-	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	const __u32 sum = ip->check + bpf_htons(0x0100);
 
-	if (p->is_ipv4) {
-		struct iphdr *ip = data + ETH_HLEN;
-		__u32 sum;
-
-		if ((void *)(ip + 1) > end)
-			return;
-		/* RFC 1624: the TTL is the high byte of its word, so the sum rises by 0x0100. */
-		sum = ip->check + bpf_htons(0x0100);
-		ip->check = sum + (sum >= 0xffff);
-		ip->ttl--;
-	} else {
-		struct ipv6hdr *ip = data + ETH_HLEN;
-
-		if ((void *)(ip + 1) > end)
-			return;
-		ip->hop_limit--;
-	}
+	ip->check = sum + (sum >= 0xffff);
+	ip->ttl--;
 }
 
 /*
@@ -45,13 +30,13 @@ static __always_inline int to_pod(struct __sk_buff *skb, const struct packet *p,
 
 	if (routed && unlikely(p->ttl <= 1))
 		return to_stack(skb);
-	if (!make_readable(skb, ETH_HLEN + (p->is_ipv4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr))))
+	eth = packet_head(skb, ETH_HLEN + sizeof(struct iphdr));
+	if (!eth)
 		return -DROP_INVALID_PACKET;
-	if (routed)
-		lower_ttl(skb, p);
-	eth = (void *)(long)skb->data;
-	if ((void *)(eth + 1) > (void *)(long)skb->data_end)
-		return -DROP_INVALID_PACKET;
+	if (routed && p->is_ipv4)
+		lower_ttl((struct iphdr *)(eth + 1));
+	else if (routed)
+		((struct ipv6hdr *)(eth + 1))->hop_limit--;
 	__builtin_memcpy(eth->h_dest, mac, ETH_ALEN);
 	__builtin_memcpy(eth->h_source, gateway, ETH_ALEN);
 	skb->mark = 0;

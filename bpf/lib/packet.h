@@ -142,10 +142,39 @@ static __always_inline bool ticks_passed(__u32 deadline, __u32 now)
 	return (__s32)(now - deadline) >= 0;
 }
 
-/* Makes `length` bytes from the start of the packet readable through data pointers. */
-static __always_inline bool make_readable(struct __sk_buff *skb, __u32 length)
+/*
+ * The packet's bounds. Loaded by hand: the context's fields have 32 bits and the verifier makes pointers of them, which
+ * clang does not know, so that with 32-bit arithmetic it would copy their lower half.
+ */
+static __always_inline void *packet_data(const struct __sk_buff *skb)
 {
-	if (likely((void *)(long)skb->data + length <= (void *)(long)skb->data_end))
-		return true;
-	return bpf_skb_pull_data(skb, length) == 0 && (void *)(long)skb->data + length <= (void *)(long)skb->data_end;
+	void *data;
+
+	asm volatile("%[data] = *(u32 *)(%[skb] + %[offset])"
+		     : [data] "=r"(data)
+		     : [skb] "r"(skb), [offset] "i"(offsetof(struct __sk_buff, data)));
+	return data;
+}
+
+static __always_inline void *packet_end(const struct __sk_buff *skb)
+{
+	void *end;
+
+	asm volatile("%[end] = *(u32 *)(%[skb] + %[offset])"
+		     : [end] "=r"(end)
+		     : [skb] "r"(skb), [offset] "i"(offsetof(struct __sk_buff, data_end)));
+	return end;
+}
+
+/* The first `length` bytes of the packet, made readable if they are not; NULL when it has fewer. */
+static __always_inline void *packet_head(struct __sk_buff *skb, const __u32 length)
+{
+	void *data = packet_data(skb);
+
+	if (likely(data + length <= packet_end(skb)))
+		return data;
+	if (bpf_skb_pull_data(skb, length))
+		return NULL;
+	data = packet_data(skb);
+	return data + length <= packet_end(skb) ? data : NULL;
 }
