@@ -1,3 +1,5 @@
+import { globSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import nx from '@nx/eslint-plugin';
 import prettier from 'eslint-config-prettier';
 import tseslint from 'typescript-eslint';
@@ -7,6 +9,17 @@ const boundaries = (constraints) => [
   'error',
   { enforceBuildableLibDependency: false, allowCircularSelfDependency: false, depConstraints: constraints },
 ];
+
+const deepImports = {
+  group: ['@weir/*/**'],
+  message: 'Import the library by its name: what it exports is its contract',
+};
+const nodeBuiltIns = { group: ['node:*'], message: 'This project is tagged runtime:pure' };
+const pureProjects = globSync('{apps,libs,libs/datapath,tools}/*/package.json', { cwd: import.meta.dirname })
+  .filter((path) =>
+    JSON.parse(readFileSync(`${import.meta.dirname}/${path}`, 'utf8')).nx?.tags.includes('runtime:pure'),
+  )
+  .map((path) => `${dirname(path)}/**/*.ts`);
 
 export default tseslint.config(
   { ignores: ['**/dist/**', '**/build/**', '**/src/gen/**', '**/node_modules/**', '.nx/**', '**/fixtures/**'] },
@@ -33,6 +46,7 @@ export default tseslint.config(
           message: 'Throw a WeirError with a code from the catalogue (libs/errors)',
         },
       ],
+      'no-restricted-imports': ['error', { patterns: [deepImports] }],
       eqeqeq: 'error',
     },
   },
@@ -49,15 +63,9 @@ export default tseslint.config(
   },
   {
     // These projects run in a plain unit test, in a simulator and in a browser: no Node built-ins.
-    files: [
-      'libs/model/**/*.ts',
-      'libs/policy/**/*.ts',
-      'libs/errors/**/*.ts',
-      'libs/datapath/layout/**/*.ts',
-      'libs/datapath/maps/**/*.ts',
-    ],
+    files: pureProjects,
     ignores: ['**/*.test.ts'],
-    rules: { 'no-restricted-imports': ['error', { patterns: ['node:*'] }] },
+    rules: { 'no-restricted-imports': ['error', { patterns: [deepImports, nodeBuiltIns] }] },
   },
   prettier,
 );
