@@ -3940,6 +3940,9 @@ export namespace weir {
                 /** Unknown fields preserved while decoding when enabled */
                 $unknowns?: Uint8Array[];
 
+                /** ListIdentitiesRequest afterId. */
+                afterId: number;
+
                 /**
                  * Encodes the specified ListIdentitiesRequest message. Does not implicitly {@link weir.identity.v1.ListIdentitiesRequest.verify|verify} messages.
                  * @param message ListIdentitiesRequest message or plain object to encode
@@ -3963,6 +3966,9 @@ export namespace weir {
 
                 /** Properties of a ListIdentitiesRequest. */
                 interface $Properties {
+
+                    /** ListIdentitiesRequest afterId */
+                    afterId?: (number|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
@@ -3997,6 +4003,9 @@ export namespace weir {
                 /** ListIdentitiesResponse revision. */
                 revision: number;
 
+                /** ListIdentitiesResponse more. */
+                more: boolean;
+
                 /**
                  * Encodes the specified ListIdentitiesResponse message. Does not implicitly {@link weir.identity.v1.ListIdentitiesResponse.verify|verify} messages.
                  * @param message ListIdentitiesResponse message or plain object to encode
@@ -4026,6 +4035,9 @@ export namespace weir {
 
                     /** ListIdentitiesResponse revision */
                     revision?: (number|null);
+
+                    /** ListIdentitiesResponse more */
+                    more?: (boolean|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

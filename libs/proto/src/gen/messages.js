@@ -6055,6 +6055,8 @@ export const weir = $root.weir = (() => {
                                 this[keys[i]] = properties[keys[i]];
                 };
 
+                ListIdentitiesRequest.prototype.afterId = 0;
+
                 ListIdentitiesRequest.encode = function (message, writer, _depth) {
                     if (!writer)
                         writer = $Writer.create();
@@ -6062,6 +6064,8 @@ export const weir = $root.weir = (() => {
                         _depth = 0;
                     if (_depth > $util.recursionLimit)
                         throw $Error("max depth exceeded");
+                    if (message.afterId != null && $Object.hasOwnProperty.call(message, "afterId") && message.afterId !== 0)
+                        writer.uint32(8).uint32(message.afterId);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -6075,7 +6079,7 @@ export const weir = $root.weir = (() => {
                         _depth = 0;
                     if (_depth > $Reader.recursionLimit)
                         throw $Error("max depth exceeded");
-                    let end, message;
+                    let end, message, value;
                     if (length === $undefined)
                         end = reader.len;
                     else {
@@ -6093,7 +6097,19 @@ export const weir = $root.weir = (() => {
                             _end = $undefined;
                             break;
                         }
-                        reader.skipType(tag & 7, _depth, tag);
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.afterId = value;
+                                else
+                                    delete message.afterId;
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
                         if (!reader.discardUnknown) {
                             $util.makeProp(message, "$unknowns", false);
                             (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
@@ -6124,6 +6140,7 @@ export const weir = $root.weir = (() => {
 
                 ListIdentitiesResponse.prototype.identities = $util.emptyArray;
                 ListIdentitiesResponse.prototype.revision = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+                ListIdentitiesResponse.prototype.more = false;
 
                 ListIdentitiesResponse.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -6137,6 +6154,8 @@ export const weir = $root.weir = (() => {
                             $root.weir.identity.v1.Identity.encode(message.identities[i], writer.uint32(10).fork(), _depth + 1).ldelim();
                     if (message.revision != null && $Object.hasOwnProperty.call(message, "revision") && (typeof message.revision === "object" ? message.revision.low || message.revision.high : message.revision !== 0))
                         writer.uint32(16).uint64(message.revision);
+                    if (message.more != null && $Object.hasOwnProperty.call(message, "more") && message.more !== false)
+                        writer.uint32(24).bool(message.more);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -6185,6 +6204,15 @@ export const weir = $root.weir = (() => {
                                     message.revision = value;
                                 else
                                     delete message.revision;
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.bool())
+                                    message.more = value;
+                                else
+                                    delete message.more;
                                 continue;
                             }
                         }
