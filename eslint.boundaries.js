@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // Who may import whom, in three dimensions. Every project carries one `scope:`, one `layer:` and one `runtime:` tag in
 // its package.json; every constraint whose source tag a project carries must hold. A project without tags may import
 // nothing. `tools/tidy` holds a test that a forbidden import really fails.

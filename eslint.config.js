@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 import { globSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import nx from '@nx/eslint-plugin';

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 // One Jest configuration for the whole workspace. Kinds of test are told apart by file name:
 //   x.test.ts            pure, no root, milliseconds
 //   x.kernel.test.ts     needs root and a real kernel (packet tests, native addon)

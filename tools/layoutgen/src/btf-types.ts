@@ -8,6 +8,7 @@ export interface BtfReference {
   readonly type: number;
 }
 
+/** An integer, a character or a boolean. */
 export interface BtfInt {
   readonly kind: 'int';
   readonly name: string;
@@ -17,12 +18,14 @@ export interface BtfInt {
   readonly encoding: 'unsigned' | 'signed' | 'char' | 'bool';
 }
 
+/** `length` elements of one type. */
 export interface BtfArray {
   readonly kind: 'array';
   readonly element: number;
   readonly length: number;
 }
 
+/** One member of a struct or union. */
 export interface BtfMember {
   readonly name: string;
   readonly type: number;
@@ -31,6 +34,7 @@ export interface BtfMember {
   readonly bitfieldSize: number;
 }
 
+/** A struct or a union. */
 export interface BtfComposite {
   readonly kind: 'struct' | 'union';
   readonly name: string;
@@ -38,6 +42,7 @@ export interface BtfComposite {
   readonly members: readonly BtfMember[];
 }
 
+/** An enum of 32 or 64 bits. */
 export interface BtfEnum {
   readonly kind: 'enum';
   readonly name: string;
@@ -45,12 +50,14 @@ export interface BtfEnum {
   readonly values: readonly { readonly name: string; readonly value: bigint }[];
 }
 
+/** A global variable. */
 export interface BtfVariable {
   readonly kind: 'variable';
   readonly name: string;
   readonly type: number;
 }
 
+/** The variables of one section, by type id. */
 export interface BtfDataSection {
   readonly kind: 'dataSection';
   readonly name: string;
@@ -71,5 +78,6 @@ export interface BtfOpaque {
   readonly name: string;
 }
 
+/** Any type. */
 export type BtfType =
   BtfReference | BtfInt | BtfArray | BtfComposite | BtfEnum | BtfVariable | BtfDataSection | BtfDeclTag | BtfOpaque;

@@ -24,6 +24,7 @@ export interface FieldLayout {
   readonly doc?: string;
 }
 
+/** A struct with every byte accounted for. */
 export interface StructLayout {
   readonly name: string;
   readonly size: number;
@@ -31,6 +32,7 @@ export interface StructLayout {
   readonly doc?: string;
 }
 
+/** An enum; the names of its entries have lost what repeats its own. */
 export interface EnumLayout {
   readonly name: string;
   readonly entries: readonly { readonly name: string; readonly value: number; readonly text?: string }[];
@@ -49,6 +51,7 @@ export interface MapShape {
   readonly inner?: MapShape;
 }
 
+/** A map of the `.maps` section. */
 export interface MapLayout extends MapShape {
   readonly name: string;
   /** `ct` of `weir_ct_v1`. */
@@ -58,6 +61,7 @@ export interface MapLayout extends MapShape {
   readonly doc?: string;
 }
 
+/** A `const volatile` variable. */
 export interface ConfigLayout {
   readonly name: string;
   readonly type: ValueType;
@@ -66,6 +70,7 @@ export interface ConfigLayout {
   readonly doc?: string;
 }
 
+/** All that one object exports. */
 export interface Layout {
   readonly structs: readonly StructLayout[];
   readonly enums: readonly EnumLayout[];

@@ -37,7 +37,7 @@ describe('module boundaries', () => {
   beforeAll(() => {
     const cases = [...forbidden, ...allowed];
     const script = fileURLToPath(new URL('lint-imports.ts', import.meta.url));
-    const { NODE_OPTIONS: _, ...env } = process.env;
+    const env = { ...process.env, NODE_OPTIONS: '' };
     const run = spawnSync(process.execPath, [script], { input: JSON.stringify(cases), encoding: 'utf8', env });
     expect(run).toMatchObject({ status: 0 });
     (JSON.parse(run.stdout) as string[][]).forEach((messages, index) => answers.set(key(cases[index]!), messages));
