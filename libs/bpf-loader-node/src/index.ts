@@ -2,3 +2,66 @@
 // BPF for Node.js: objects, programs, maps, links and ring buffers over libbpf, and sockets in any network namespace.
 // Keys and values are bytes here; what they mean is known elsewhere. No product logic.
 export { KernelError } from './kernel-error.ts';
+
+export {
+  openObject,
+  type DeclaredMap,
+  type DeclaredProgram,
+  type DeclaredVariable,
+  type ObjectSource,
+  type ObjectSpec,
+} from './object-spec.ts';
+export { loadObject, loadObjectAsync, type LoadOptions, type MapLoadOptions } from './load-object.ts';
+export type { VariableValue } from './variable-value.ts';
+export type { MapDifference } from './map-compatibility.ts';
+export type { BpfObject } from './bpf-object.ts';
+
+export {
+  createMap,
+  mapFlags,
+  openMapById,
+  openPinnedMap,
+  type BpfMap,
+  type LookupBatch,
+  type MapBatch,
+  type MapInfo,
+  type MapSpec,
+  type UpdateMode,
+} from './bpf-map.ts';
+export type { MapEntries, ScanOptions } from './map-scan.ts';
+export type { MappedMemory } from './mapped-memory.ts';
+
+export {
+  openPinnedProgram,
+  openProgramById,
+  type BpfProgram,
+  type ProgramInfo,
+  type TestRunOptions,
+  type TestRunResult,
+} from './bpf-program.ts';
+
+export {
+  attachCgroup,
+  attachTc,
+  attachXdp,
+  openPinnedLink,
+  type CgroupOptions,
+  type TcOptions,
+  type XdpOptions,
+} from './attach.ts';
+export type { Link, LinkInfo } from './link.ts';
+
+export { mountBpffs, unmountBpffs, unpin, type PinOptions } from './pin.ts';
+export {
+  hasFeature,
+  hasHelper,
+  hasMapType,
+  hasProgramType,
+  kernelVersion,
+  requireFeature,
+  requireHelper,
+  type FeatureName,
+  type HelperQuery,
+  type KernelVersion,
+} from './features.ts';
+export type { AttachType, LinkType, MapType, ProgramType } from './kernel-enums.ts';

@@ -23,6 +23,9 @@ bool weir_init_sockets(napi_env env, napi_value exports);
 
 /* ---- errors ---- */
 
+/* Kernel-internal, but BPF system calls return it where an operation is missing; libc has no name for it. */
+#define ERRNO_ENOTSUPP 524
+
 enum weir_error_code {
 	WEIR_OK = 0,
 	WEIR_SYSTEM,   /* the kernel or libbpf refused; err holds the errno and decides the WeirError code */

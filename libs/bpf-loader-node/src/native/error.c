@@ -7,9 +7,6 @@
 #include "addon.h"
 #include "core.h"
 
-/* Kernel-internal numbers that BPF system calls leak to user space; libc has no names for them. */
-#define ERRNO_ENOTSUPP 524
-
 static bool fail(struct weir_error *error, enum weir_error_code code, const char *format, va_list args)
 {
 	error->code = code;

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+import { WeirError } from '@weir/errors';
+import { bpfAddon } from './bpf-binding.ts';
+import type { BpfProgram } from './bpf-program.ts';
+import { hasFeature } from './features.ts';
+import { attachType, type AttachType } from './kernel-enums.ts';
+import { KernelLink } from './kernel-link.ts';
+import type { Link } from './link.ts';
+import { attachTcFilter, openPinnedTcFilter } from './tc-filter-link.ts';
+
+const beforeOthers = 1 << 3; // BPF_F_BEFORE
+const xdpModeFlags = { any: 0, generic: 1 << 1, driver: 1 << 2 } as const;
+
+/** Where a `sched_cls` program goes. */
+export interface TcOptions {
+  readonly ifindex: number;
+  readonly direction: 'ingress' | 'egress';
+  /** Path of the network namespace that has the interface, e.g. "/run/netns/x"; the caller's own unless given. */
+  readonly netns?: string;
+  /** "auto" takes tcx where the kernel has it (6.6), else a clsact filter. */
+  readonly mechanism?: 'auto' | 'tcx' | 'filter';
+  /** Before all programs that are there already (tcx only), else after them. */
+  readonly first?: boolean;
+  /** Of a filter: 1 to 65535, lower ones run first; 1 unless given. */
+  readonly priority?: number;
+  /** Of a filter: tells filters of one priority apart; 1 unless given. */
+  readonly handle?: number;
+}
+
+/** Where an `xdp` program goes. */
+export interface XdpOptions {
+  readonly ifindex: number;
+  /** "driver" only if the driver runs XDP itself, "generic" after the kernel made a packet of it, "any" the better one. */
+  readonly mode?: keyof typeof xdpModeFlags;
+  readonly netns?: string;
+}
+
+/** Where a cgroup program goes. */
+export interface CgroupOptions {
+  /** Directory in a cgroup v2 file system. */
+  readonly path: string;
+  /** e.g. "cgroup_inet4_connect". */
+  readonly attachType: AttachType;
+}
+
+/** Attaches to the traffic of an interface, by tcx or by its fallback. */
+export function attachTc(program: BpfProgram, options: TcOptions): Link {
+  const { ifindex, direction, netns, mechanism = 'auto', first = false, priority = 1, handle = 1 } = options;
+  if (mechanism === 'filter' || (mechanism === 'auto' && !hasFeature('tcx'))) {
+    const place = { ifindex, direction, priority, handle };
+    return attachTcFilter(program, netns === undefined ? place : { ...place, netns });
+  }
+  const hook = attachType.numberOf(`tcx_${direction}`);
+  const flags = first ? beforeOthers : 0;
+  return new KernelLink(bpfAddon().linkCreateDevice(program.handle, ifindex, hook, flags, netns ?? ''));
+}
+
+/** Attaches to what an interface receives, before the kernel makes packets of it; one program an interface. */
+export function attachXdp(program: BpfProgram, { ifindex, mode = 'any', netns = '' }: XdpOptions): Link {
+  const hook = attachType.numberOf('xdp');
+  return new KernelLink(bpfAddon().linkCreateDevice(program.handle, ifindex, hook, xdpModeFlags[mode], netns));
+}
+
+/** Attaches to a hook of a cgroup and of all below it; programs that are there already stay and run too. */
+export function attachCgroup(program: BpfProgram, options: CgroupOptions): Link {
+  const hook = attachType.numberOf(options.attachType);
+  if (!options.attachType.startsWith('cgroup_') && options.attachType !== 'lsm_cgroup') {
+    throw new WeirError('INVALID_ARGUMENT', `attachType: "${options.attachType}" is not a hook of cgroups`);
+  }
+  return new KernelLink(bpfAddon().linkCreateCgroup(program.handle, options.path, hook));
+}
+
+/** Opens a pinned link of any kind; NOT_FOUND if there is none, FAILED_PRECONDITION if something else is pinned there. */
+export function openPinnedLink(path: string): Link {
+  return openPinnedTcFilter(path) ?? new KernelLink(bpfAddon().linkOpenPinned(path));
+}
