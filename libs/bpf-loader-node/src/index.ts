@@ -65,3 +65,21 @@ export {
   type KernelVersion,
 } from './features.ts';
 export type { AttachType, LinkType, MapType, ProgramType } from './kernel-enums.ts';
+
+export { NetworkNamespace, openNetworkNamespace, readFileInNetns, writeFileInNetns } from './network-namespace.ts';
+export type { NetlinkAnswer, NetlinkMessage } from './netlink-answer.ts';
+export {
+  NetlinkSocket,
+  openNetlinkSocket,
+  type NetlinkRequestOptions,
+  type NetlinkSocketOptions,
+} from './netlink-socket.ts';
+export { subscribeNetlink, type NetlinkSubscription, type NetlinkSubscriptionOptions } from './netlink-subscription.ts';
+export {
+  connectTcp,
+  listenTcp,
+  type TcpConnectOptions,
+  type TcpEndpoint,
+  type TcpListenOptions,
+} from './transparent-socket.ts';
+export { localAddress, peerAddress, setTcpOptions, type SocketAddress, type TcpOptions } from './tcp-options.ts';

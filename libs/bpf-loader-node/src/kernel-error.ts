@@ -27,6 +27,12 @@ const codeOfErrno: Readonly<Record<string, ErrorCode>> = {
   EOPNOTSUPP: 'NOT_SUPPORTED',
   ENOTSUPP: 'NOT_SUPPORTED',
   ENOSYS: 'NOT_SUPPORTED',
+  ENOBUFS: 'RESOURCE_EXHAUSTED',
+  ECONNREFUSED: 'UNAVAILABLE',
+  ECONNRESET: 'UNAVAILABLE',
+  EHOSTUNREACH: 'UNAVAILABLE',
+  ENETUNREACH: 'UNAVAILABLE',
+  ETIMEDOUT: 'TIMEOUT',
 };
 
 /** The kernel refused an operation: carries the errno, its name and the operation, also in `details`. */
