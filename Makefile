@@ -21,7 +21,7 @@ help: ## Say what the targets do
 	@echo "Weir. make TARGET, where TARGET is one of:"
 	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 13
 
-build: bpf addon cni dist/.bundled ## Build everything into dist/
+build: bpf addon cni dist/.bundled dist/netbench ## Build everything into dist/
 	@echo "==> Built: dist/ is up to date"
 
 demo: build ## Show identity, L4 and HTTP policy on this kernel; KEEP=1 leaves the lab up
@@ -88,6 +88,11 @@ dist/.bundled: $(SOURCES) node_modules/.installed $(ADDON)
 	@echo "==> Bundling programs"
 	@node tools/bundle/src/main.ts
 	@touch $@
+
+dist/netbench: bench/netbench.c | packages
+	@echo "  CC       $<"
+	@mkdir -p dist
+	@gcc -O2 -Wall -Wextra -Werror -pthread $< -o $@.tmp && mv -f $@.tmp $@
 
 node_modules/.installed: package.json package-lock.json
 	@echo "==> Installing npm packages"

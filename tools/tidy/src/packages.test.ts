@@ -10,7 +10,7 @@ interface Package {
   readonly nx?: { readonly tags?: readonly string[] };
 }
 
-const packages = filesMatching(/^(apps|libs|tools)\/.*package\.json$/).map(({ path, text }) => ({
+const packages = filesMatching(/^(apps|libs|tools|bench)\/(.*\/)?package\.json$/).map(({ path, text }) => ({
   folder: path.replace(/\/package\.json$/, ''),
   manifest: JSON.parse(text) as Package,
 }));

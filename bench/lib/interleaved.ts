@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/** Makes one run of a variant and gives its figure. */
+export type Measure = () => Promise<number>;
+
+/**
+ * Runs the variants turn by turn, forwards and then backwards (A B, B A, A B …), so that a machine that gets slower or
+ * faster favours none. The first turn warms up and is thrown away.
+ */
+export async function interleaved<Name extends string>(options: {
+  readonly runs: number;
+  readonly variants: Readonly<Record<Name, Measure>>;
+}): Promise<Record<Name, number[]>> {
+  const variants = Object.entries(options.variants) as [Name, Measure][];
+  const values = Object.fromEntries(variants.map(([name]) => [name, [] as number[]])) as Record<Name, number[]>;
+  for (const [, measure] of variants) await measure();
+  for (let run = 0; run < options.runs; run++) {
+    for (const [name, measure] of run % 2 === 0 ? variants : variants.toReversed()) values[name].push(await measure());
+  }
+  return values;
+}
