@@ -44,8 +44,10 @@ struct {
 	__uint(max_entries, 131072);
 } weir_prefixes_v1 SEC(".maps");
 
+/* Mapped into user space, so that a word is stored in one piece: a map update copies bytes. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, struct policy_word);
 	__uint(max_entries, 4096);

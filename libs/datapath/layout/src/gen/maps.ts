@@ -67,7 +67,7 @@ export const mapSpecs = {
     keySize: 4,
     valueSize: 8,
     maxEntries: 4096,
-    flags: 0,
+    flags: 1024,
     key: u32,
     value: policyWord,
   },

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { BpfMap } from '@weir/bpf-loader-node';
+import { type Endpoint, mapSpecs } from '@weir/datapath-layout';
+import type { DatapathEndpoint } from '@weir/datapath-maps';
+import { createMapRows } from './map-rows.ts';
+
+const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
+
+const isSame = (a: Endpoint, b: Endpoint): boolean =>
+  a.id === b.id &&
+  a.ifindex === b.ifindex &&
+  a.identity === b.identity &&
+  a.policySlot === b.policySlot &&
+  sameBytes(a.mac, b.mac) &&
+  sameBytes(a.ipv4, b.ipv4) &&
+  sameBytes(a.ipv6, b.ipv6);
+
+/** The pods of the node in the kernel, found by interface and by address. */
+export interface EndpointTables {
+  /** Returns whether anything changed. */
+  upsert(endpoints: readonly DatapathEndpoint[]): boolean;
+  /** Takes away what is still theirs: an address that has passed on to another endpoint stays. */
+  remove(endpoints: readonly DatapathEndpoint[]): boolean;
+  list(): readonly DatapathEndpoint[];
+}
+
+/** The open maps. */
+export function createEndpointTables(maps: { readonly interfaces: BpfMap; readonly addresses: BpfMap }): EndpointTables {
+  const interfaces = createMapRows(maps.interfaces, mapSpecs.interfaces);
+  const addresses = createMapRows(maps.addresses, mapSpecs.endpoints);
+
+  const removeOne = (endpoint: DatapathEndpoint): boolean => {
+    let changed = interfaces.get(endpoint.ifindex)?.id === endpoint.id && interfaces.delete(endpoint.ifindex);
+    for (const address of [endpoint.ipv4, endpoint.ipv6]) {
+      if (addresses.get(address)?.id === endpoint.id) changed = addresses.delete(address) || changed;
+    }
+    return changed;
+  };
+
+  return {
+    upsert(endpoints) {
+      const changed = endpoints.filter((endpoint) => {
+        const rows = [interfaces.get(endpoint.ifindex), addresses.get(endpoint.ipv4), addresses.get(endpoint.ipv6)];
+        return rows.some((row) => row === undefined || !isSame(row, endpoint));
+      });
+      addresses.setAll(changed.flatMap((each) => [[each.ipv4, each] as const, [each.ipv6, each] as const]));
+      interfaces.setAll(changed.map((each) => [each.ifindex, each] as const));
+      return changed.length > 0;
+    },
+    remove: (endpoints) => endpoints.map(removeOne).includes(true),
+    list: () => interfaces.all().map(([, endpoint]) => endpoint),
+  };
+}

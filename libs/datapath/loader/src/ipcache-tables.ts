@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { BpfMap } from '@weir/bpf-loader-node';
+import { type IpPrefix, type IpcacheEntry, mapSpecs } from '@weir/datapath-layout';
+import type { IpcacheMapEntry } from '@weir/datapath-maps';
+import { createMapRows } from './map-rows.ts';
+
+const addressBits = 128;
+
+type Range = Omit<IpcacheMapEntry, 'identity'>;
+
+/** Which identity has which address: exact addresses in a hash, longer ranges in a trie behind it. */
+export interface IpcacheTables {
+  /** Returns whether anything changed. */
+  upsert(entries: readonly IpcacheMapEntry[]): boolean;
+  remove(ranges: readonly Range[]): boolean;
+  list(): Promise<readonly IpcacheMapEntry[]>;
+}
+
+/** The open maps. */
+export function createIpcacheTables(maps: { readonly addresses: BpfMap; readonly prefixes: BpfMap }): IpcacheTables {
+  const addresses = createMapRows(maps.addresses, mapSpecs.ipcache);
+  const prefixes = createMapRows(maps.prefixes, mapSpecs.prefixes);
+  const isExact = ({ length }: Range): boolean => length === addressBits;
+  const prefixOf = ({ address, length }: Range): IpPrefix => ({ address, prefixLength: length });
+
+  // A trie finds the longest prefix, not an equal one: what is in it has to be remembered.
+  const nameOf = ({ address, prefixLength }: IpPrefix): string => `${Buffer.from(address).toString('hex')}/${prefixLength}`;
+  const known = new Map(prefixes.all().map(([key, { identity }]) => [nameOf(key), identity]));
+
+  const isSame = (entry: IpcacheMapEntry): boolean =>
+    (isExact(entry) ? addresses.get(entry.address)?.identity : known.get(nameOf(prefixOf(entry)))) === entry.identity;
+
+  const valueOf = ({ identity }: IpcacheMapEntry): IpcacheEntry => ({ identity });
+
+  return {
+    upsert(entries) {
+      const changed = entries.filter((entry) => !isSame(entry));
+      addresses.setAll(changed.filter(isExact).map((entry) => [entry.address, valueOf(entry)] as const));
+      for (const entry of changed.filter((each) => !isExact(each))) {
+        prefixes.set(prefixOf(entry), valueOf(entry));
+        known.set(nameOf(prefixOf(entry)), entry.identity);
+      }
+      return changed.length > 0;
+    },
+    remove: (ranges) => {
+      for (const range of ranges) if (!isExact(range)) known.delete(nameOf(prefixOf(range)));
+      return ranges
+        .map((range) => (isExact(range) ? addresses.delete(range.address) : prefixes.delete(prefixOf(range))))
+        .includes(true);
+    },
+    async list() {
+      const found: IpcacheMapEntry[] = prefixes
+        .all()
+        .map(([key, { identity }]) => ({ address: key.address, length: key.prefixLength, identity }));
+      for await (const { count, keys, values } of maps.addresses.slices()) {
+        const view = new DataView(values.buffer, values.byteOffset, values.byteLength);
+        for (let index = 0; index < count; index++) {
+          found.push({
+            address: keys.slice(index * mapSpecs.ipcache.keySize, (index + 1) * mapSpecs.ipcache.keySize),
+            length: addressBits,
+            identity: mapSpecs.ipcache.value.readIdentity(view, index * mapSpecs.ipcache.valueSize),
+          });
+        }
+      }
+      return found;
+    },
+  };
+}

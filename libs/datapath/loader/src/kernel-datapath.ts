@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mapSpecs, runtimeState, type DatapathConfig } from '@weir/datapath-layout';
+import type { Datapath, DatapathChange } from '@weir/datapath-maps';
+import { type Attachment, createAttachments } from './attachments.ts';
+import { listConnections, sweepConnections } from './connections.ts';
+import { readEventLoss, readTraffic } from './counters.ts';
+import { createEndpointTables } from './endpoint-tables.ts';
+import { readEvents } from './event-reader.ts';
+import { createIpcacheTables } from './ipcache-tables.ts';
+import { createPins } from './pins.ts';
+import { createPolicyTables, type PolicyCleanup } from './policy/policy-tables.ts';
+import { type LoadedDatapath, loadDatapath, type MapLimits } from './programs.ts';
+
+/** How the datapath of a node is opened. */
+export interface KernelDatapathOptions {
+  /** Below a BPF file system; everything of this node is pinned here. */
+  readonly bpfRoot: string;
+  /** The compiled `weir.bpf.o`. */
+  readonly objectPath: string;
+  readonly config?: Partial<DatapathConfig>;
+  readonly limits?: MapLimits;
+}
+
+/** The datapath in the kernel, and how it came to be. */
+export interface KernelDatapath extends Datapath {
+  readonly loaded: Pick<LoadedDatapath, 'adopted' | 'build' | 'keptSizes'>;
+}
+
+// A program that read a policy word before it changed has long finished by then: programs run for microseconds.
+const cleanupDelayMs = 100;
+
+const endpointLink = (id: number): string => `endpoint-${id}`;
+
+/** The revision and the proxy's port, which programs read for every packet. */
+function createRuntime({ maps }: LoadedDatapath): {
+  bump(): void;
+  setProxyPort(port: number): void;
+  close(): void;
+} {
+  const memory = maps.runtime.mmap();
+  const words = new Uint32Array(memory.buffer);
+  const view = new DataView(memory.buffer);
+  return {
+    bump: () => void Atomics.add(words, runtimeState.offsets.revision / 4, 1),
+    setProxyPort: (port) => runtimeState.writeProxyPort(view, 0, port),
+    close: () => memory.close(),
+  };
+}
+
+/** Runs tasks one after the other; a failed one does not stop the next. */
+function createQueue(): (task: () => void) => Promise<void> {
+  let last: Promise<unknown> = Promise.resolve();
+  return (task) => {
+    const run = last.then(task);
+    last = run.catch(() => undefined);
+    return run;
+  };
+}
+
+/** Deletes old policy entries a little later, all at once. */
+function createCleaner(clean: (cleanup: PolicyCleanup) => void): {
+  later(cleanup: PolicyCleanup | undefined): void;
+  finish(): void;
+} {
+  let pending: PolicyCleanup[] = [];
+  let timer: NodeJS.Timeout | undefined;
+  const finish = (): void => {
+    clearTimeout(timer);
+    timer = undefined;
+    const due = pending;
+    pending = [];
+    for (const cleanup of due) clean(cleanup);
+  };
+  return {
+    later(cleanup) {
+      if (cleanup === undefined) return;
+      pending.push(cleanup);
+      timer ??= setTimeout(finish, cleanupDelayMs);
+    },
+    finish,
+  };
+}
+
+/**
+ * Opens the datapath of a node: takes over what an agent before left in the kernel, or loads it anew. Rejects with
+ * CORRUPT_STATE when a pinned map has another layout, and with the verifier's words when the kernel refuses a program; what
+ * runs keeps running.
+ */
+export async function openKernelDatapath(options: KernelDatapathOptions): Promise<KernelDatapath> {
+  const pins = createPins(options.bpfRoot);
+  const loaded = await loadDatapath({
+    objectPath: options.objectPath,
+    config: options.config ?? {},
+    limits: options.limits ?? {},
+    pins,
+  });
+  const { maps, programs } = loaded;
+  const attachments = createAttachments({ pins, programs });
+  const policies = createPolicyTables({ slots: maps.policySlots, entries: maps.policy });
+  const endpoints = createEndpointTables({ interfaces: maps.interfaces, addresses: maps.endpoints });
+  const ipcache = createIpcacheTables({ addresses: maps.ipcache, prefixes: maps.prefixes });
+  const runtime = createRuntime(loaded);
+  const cleaner = createCleaner(policies.clean);
+  const enqueue = createQueue();
+
+  /*
+   * What grants comes after what it refers to, and what refers goes before what it referred to: policies that know an
+   * identity before addresses that have it, policies before endpoints that use them. The revision comes last.
+   */
+  const applyNow = (change: DatapathChange): void => {
+    const replaced = policies.replace(change.policies ?? new Map());
+    const patched = policies.patch(change.policyPatches ?? new Map());
+    const changes = [
+      replaced !== undefined,
+      patched,
+      endpoints.upsert(change.endpoints ?? []),
+      ipcache.upsert(change.ipcache ?? []),
+      endpoints.remove(change.endpointsRemoved ?? []),
+      ipcache.remove(change.ipcacheRemoved ?? []),
+    ];
+    const removed = policies.remove(change.policiesRemoved ?? []);
+    if (changes.includes(true) || removed !== undefined) runtime.bump();
+    cleaner.later(replaced);
+    cleaner.later(removed);
+  };
+
+  const attachNode: Datapath['attachNode'] = ({ hostIfindex, uplinks }) => {
+    const wanted: Attachment[] = [
+      { name: 'node-host', hook: 'host', ifindex: hostIfindex },
+      ...uplinks.map(({ name, ifindex }) => ({ name: `node-uplink-${name}`, hook: 'network', ifindex }) as const),
+    ];
+    wanted.forEach(attachments.attach);
+    attachments.retain('node-', new Set(wanted.map(({ name }) => name)));
+  };
+
+  return {
+    loaded,
+    apply: (change) => enqueue(() => applyNow(change)),
+    attachNode,
+    attachEndpoint: ({ id, ifindex }) => attachments.attach({ name: endpointLink(id), hook: 'pod', ifindex }),
+    detachEndpoint: ({ id }) => attachments.detach(endpointLink(id)),
+    retainEndpoints(ids) {
+      attachments.retain('endpoint-', new Set([...ids].map(endpointLink)));
+      for (const build of pins.builds()) if (build !== loaded.build) pins.removeBuild(build);
+    },
+    setProxyPort: runtime.setProxyPort,
+    listEndpoints: endpoints.list,
+    listPolicy: policies.list,
+    listIpcache: ipcache.list,
+    listConnections: () => listConnections(maps.ct),
+    listTraffic: () => readTraffic(maps.metrics),
+    eventLoss: () => readEventLoss(maps.eventBudget),
+    sweepConnections: () => sweepConnections(maps.ct),
+    readEvents: (onBatch) => readEvents(maps.events, onBatch),
+    async close() {
+      await enqueue(cleaner.finish);
+      runtime.close();
+      for (const each of [...Object.values(maps), ...Object.values(programs)]) each.close();
+    },
+  };
+}
+
+/** How many policies a node can have: one for each different identity of its pods. Slot 0 stands for none. */
+export const policySlotsMax = mapSpecs.policySlots.maxEntries - 1;

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Direction, PolicyVerdict } from '@weir/datapath-layout';
+
+/** A pod of this node as the programs need it. Addresses have 16 bytes (IPv4 as `::ffff:a.b.c.d`). */
+export interface DatapathEndpoint {
+  /** Index of the host side of the pod's veth. */
+  readonly ifindex: number;
+  readonly id: number;
+  readonly identity: number;
+  /** Index of its policy, see {@link PolicyContent}. */
+  readonly policySlot: number;
+  /** MAC address of the interface inside the pod, 6 bytes. */
+  readonly mac: Uint8Array;
+  readonly ipv4: Uint8Array;
+  readonly ipv6: Uint8Array;
+}
+
+/** One entry of a policy. Zero means any. */
+export interface PolicyMapEntry {
+  readonly direction: Direction;
+  readonly peerIdentity: number;
+  readonly protocol: number;
+  /** Destination port, or ICMP type, in host order. */
+  readonly port: number;
+  readonly verdict: PolicyVerdict;
+  /** What the proxy applies, when the verdict is a redirect; else 0. */
+  readonly ruleSet: number;
+  /** Names the rules behind the entry, for people. */
+  readonly cookie: number;
+}
+
+/** All of one policy. A direction that is not enforced lets everything through, whatever entries there are. */
+export interface PolicyContent {
+  readonly ingressEnforced: boolean;
+  readonly egressEnforced: boolean;
+  readonly entries: readonly PolicyMapEntry[];
+}
+
+/** An address range and who has it. `length` counts in 128 bits: an IPv4 prefix /n has 96 + n. */
+export interface IpcacheMapEntry {
+  readonly address: Uint8Array;
+  readonly length: number;
+  readonly identity: number;
+}
+
+/** Entries to add to, and to take from, a policy that stays otherwise as it is: what a new or a gone identity brings. */
+export interface PolicyPatch {
+  readonly added: readonly PolicyMapEntry[];
+  readonly removed: readonly PolicyMapEntry[];
+}
+
+/**
+ * A set of changes that takes effect as one: every flow is judged by all of it or, until the last step, by none of it
+ * where it matters. Absent parts are empty.
+ */
+export interface DatapathChange {
+  /** By slot. Each replaces all that the slot held. */
+  readonly policies?: ReadonlyMap<number, PolicyContent>;
+  /** By slot. A slot is in `policies` or here, not in both. */
+  readonly policyPatches?: ReadonlyMap<number, PolicyPatch>;
+  /** Slots that nobody uses any more. */
+  readonly policiesRemoved?: readonly number[];
+  readonly endpoints?: readonly DatapathEndpoint[];
+  readonly endpointsRemoved?: readonly DatapathEndpoint[];
+  readonly ipcache?: readonly IpcacheMapEntry[];
+  readonly ipcacheRemoved?: readonly Omit<IpcacheMapEntry, 'identity'>[];
+}
