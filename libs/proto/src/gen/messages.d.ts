@@ -1541,6 +1541,9 @@ export namespace weir {
                 /** ImportPolicyRequest files. */
                 files: weir.agent.v1.PolicyFile.$Properties[];
 
+                /** ImportPolicyRequest validateOnly. */
+                validateOnly: boolean;
+
                 /**
                  * Encodes the specified ImportPolicyRequest message. Does not implicitly {@link weir.agent.v1.ImportPolicyRequest.verify|verify} messages.
                  * @param message ImportPolicyRequest message or plain object to encode
@@ -1567,6 +1570,9 @@ export namespace weir {
 
                     /** ImportPolicyRequest files */
                     files?: (weir.agent.v1.PolicyFile.$Properties[]|null);
+
+                    /** ImportPolicyRequest validateOnly */
+                    validateOnly?: (boolean|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

@@ -2341,6 +2341,7 @@ export const weir = $root.weir = (() => {
                 };
 
                 ImportPolicyRequest.prototype.files = $util.emptyArray;
+                ImportPolicyRequest.prototype.validateOnly = false;
 
                 ImportPolicyRequest.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -2352,6 +2353,8 @@ export const weir = $root.weir = (() => {
                     if (message.files != null && message.files.length)
                         for (let i = 0; i < message.files.length; ++i)
                             $root.weir.agent.v1.PolicyFile.encode(message.files[i], writer.uint32(10).fork(), _depth + 1).ldelim();
+                    if (message.validateOnly != null && $Object.hasOwnProperty.call(message, "validateOnly") && message.validateOnly !== false)
+                        writer.uint32(16).bool(message.validateOnly);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -2365,7 +2368,7 @@ export const weir = $root.weir = (() => {
                         _depth = 0;
                     if (_depth > $Reader.recursionLimit)
                         throw $Error("max depth exceeded");
-                    let end, message;
+                    let end, message, value;
                     if (length === $undefined)
                         end = reader.len;
                     else {
@@ -2391,6 +2394,15 @@ export const weir = $root.weir = (() => {
                                 if (!(message.files && message.files.length))
                                     message.files = [];
                                 message.files.push($root.weir.agent.v1.PolicyFile.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.bool())
+                                    message.validateOnly = value;
+                                else
+                                    delete message.validateOnly;
                                 continue;
                             }
                         }
