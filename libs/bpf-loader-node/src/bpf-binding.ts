@@ -6,6 +6,8 @@ export type ProgramHandle = NativeHandle & { readonly __object: 'program' };
 export type LinkHandle = NativeHandle & { readonly __object: 'link' };
 export type ScanHandle = NativeHandle & { readonly __object: 'scan' };
 
+export type RingHandle = NativeHandle & { readonly __object: 'ring' };
+
 export interface NativeMapInfo {
   readonly fd: number;
   readonly id: number;
@@ -173,6 +175,22 @@ export interface BpfBinding {
   tcAttach(...args: readonly [...FilterPlace, program: ProgramHandle, replace: boolean]): void;
   tcDetach(...args: FilterPlace): boolean;
   tcQuery(...args: FilterPlace): number;
+
+  ringOpen(
+    map: MapHandle,
+    callback: (index: number, count: number, lost: number) => void,
+    ...options: readonly [
+      batches: number,
+      batchRecords: number,
+      batchBytes: number,
+      intervalMs: number,
+      pollMs: number,
+      drop: boolean,
+      keepAlive: boolean,
+    ]
+  ): { readonly handle: RingHandle; readonly buffers: readonly ArrayBuffer[] };
+  ringStats(reader: RingHandle): { readonly records: number; readonly lost: number; readonly pendingBytes: number };
+  ringClose(reader: RingHandle): number;
 
   probeProgramType(type: number): boolean;
   probeMapType(type: number): boolean;

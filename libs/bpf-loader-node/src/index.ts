@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // BPF for Node.js: objects, programs, maps, links and ring buffers over libbpf, and sockets in any network namespace.
 // Keys and values are bytes here; what they mean is known elsewhere. No product logic.
-export { KernelError } from './kernel-error.ts';
+export { KernelError, VerifierError } from './kernel-error.ts';
+export type { VerifierVerdict } from './verifier-log.ts';
 
 export {
   openObject,
@@ -40,6 +41,8 @@ export {
   type TestRunResult,
 } from './bpf-program.ts';
 
+export { decodeSkbContext, encodeSkbContext, type SkbContext } from './skb-context.ts';
+
 export {
   attachCgroup,
   attachTc,
@@ -50,6 +53,14 @@ export {
   type XdpOptions,
 } from './attach.ts';
 export type { Link, LinkInfo } from './link.ts';
+
+export {
+  openRingReader,
+  type RecordBatch,
+  type RingReader,
+  type RingReaderOptions,
+  type RingReaderStats,
+} from './ring-reader.ts';
 
 export { mountBpffs, unmountBpffs, unpin, type PinOptions } from './pin.ts';
 export {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError, type ErrorCode } from '@weir/errors';
+import { findVerdict, firstComplaint, type VerifierVerdict } from './verifier-log.ts';
 
 /** What the addon says about a failure; `code` is set only when no errno decides it. */
 export interface NativeFailure {
@@ -59,10 +60,30 @@ export class KernelError extends WeirError {
   }
 }
 
+/** The verifier refused a program. The message has its reason, `log` all of what it said. */
+export class VerifierError extends KernelError {
+  readonly verdict: VerifierVerdict;
+
+  constructor(failure: NativeFailure, verdict: VerifierVerdict) {
+    const { program, reason, source } = verdict;
+    const where = source === undefined ? '' : ` at "${source}"`;
+    const message = `${failure.message}: the verifier refused "${program}"${where}: ${reason}`;
+    // Its errno (EACCES, EINVAL …) says nothing about rights or arguments.
+    super({ ...failure, message }, 'SYSTEM_CALL_FAILED');
+    this.name = 'VerifierError';
+    this.verdict = verdict;
+  }
+}
+
 /** Turns what the addon reports into the error that is thrown. */
 export function errorFromNative(failure: NativeFailure): WeirError {
   if (failure.code !== undefined) return new WeirError(failure.code, failure.message);
-  return new KernelError(failure);
+  const verdict = findVerdict(failure.log ?? '');
+  if (verdict !== undefined) return new VerifierError(failure, verdict);
+  const complaint = firstComplaint(failure.log ?? '');
+  return new KernelError(
+    complaint === undefined ? failure : { ...failure, message: `${failure.message}: ${complaint}` },
+  );
 }
 
 function describeFailure({ message, errnoText, errnoName }: NativeFailure): string {

@@ -127,8 +127,12 @@ struct weir_object {
 	void (*destroy)(struct weir_object *object); /* at the last reference, any thread; frees the object */
 };
 
-/* Puts an object with refs == 0 into the table; destroys it and leaves an exception pending on failure. */
+/*
+ * Puts an object into the table, which takes a reference of its own; NULL with a pending exception on failure. An
+ * object that starts with refs == 0 is then destroyed.
+ */
 napi_value weir_handle_new(napi_env env, struct weir_object *object);
+void weir_handle_close_value(napi_env env, napi_value handle);
 /* The open object behind a handle, or NULL with a pending exception ("… is closed", or not such a handle). */
 struct weir_object *weir_handle_get(napi_env env, napi_value handle, enum weir_kind kind);
 /* The open object behind the number of a handle, of whatever kind, or NULL; throws nothing. */

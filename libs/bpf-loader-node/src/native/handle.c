@@ -56,7 +56,7 @@ static bool grow(struct weir_core *core)
 napi_value weir_handle_new(napi_env env, struct weir_object *object)
 {
 	struct weir_core *core = weir_core(env);
-	object->refs = 1;
+	weir_object_ref(object);
 	if (core->free_head == core->slot_count && !grow(core)) {
 		weir_object_unref(object);
 		struct weir_error error = {0};
@@ -132,6 +132,13 @@ bool weir_handle_close(struct weir_core *core, double handle)
 		object->close(object);
 	weir_object_unref(object);
 	return true;
+}
+
+void weir_handle_close_value(napi_env env, napi_value value)
+{
+	double handle;
+	if (napi_get_value_double(env, value, &handle) == napi_ok)
+		weir_handle_close(weir_core(env), handle);
 }
 
 void weir_handle_close_all(struct weir_core *core)
