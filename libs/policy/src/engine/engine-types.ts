@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Direction, LabelSet } from '@weir/model';
+import type { EntryOrigin, PolicyEntry, PolicyEntryKey, ResolvedPolicy, RuleSet } from '../policy-entry.ts';
+import type { Policy } from '../rule.ts';
+
+/** A numeric identity with the labels that it stands for. */
+export interface LabelledIdentity {
+  readonly id: number;
+  readonly labels: LabelSet;
+}
+
+/** A change of what an engine knows, applied as a whole. Within it, deletions come before additions. */
+export interface PolicyUpdate {
+  /** A policy with the key of another one replaces it. */
+  readonly upsertPolicies?: readonly Policy[];
+  /** Keys of policies; unknown ones are no error. */
+  readonly deletePolicies?: readonly string[];
+  /** Everybody who can be a peer. The reserved identities are there from the start. */
+  readonly upsertIdentities?: readonly LabelledIdentity[];
+  readonly deleteIdentities?: readonly number[];
+  /** Identities of local endpoints: those whose policy is wanted. */
+  readonly upsertSubjects?: readonly LabelledIdentity[];
+  readonly deleteSubjects?: readonly number[];
+}
+
+/** What an update changed for one subject. */
+export interface SubjectChange {
+  readonly subject: number;
+  /** `added`: `upserted` is the whole policy; `removed`: the whole policy is gone, nothing is listed. */
+  readonly kind: 'added' | 'changed' | 'removed';
+  readonly ingressEnforced: boolean;
+  readonly egressEnforced: boolean;
+  /**
+   * Whether enforcement or rules of the subject changed, so that the entries must be replaced as a whole. Without it only
+   * identities came or went: writing `upserted` and then removing `deleted` in their order lets no flow through at any
+   * moment that neither the old policy nor the new one lets through.
+   */
+  readonly rulesChanged: boolean;
+  /** Denials first, then redirects, then allowances. */
+  readonly upserted: readonly PolicyEntry[];
+  /** Allowances first, then redirects, then denials. */
+  readonly deleted: readonly PolicyEntryKey[];
+}
+
+/** The outcome of an update. */
+export interface PolicyChanges {
+  /** The revision that is current now. */
+  readonly revision: number;
+  /** Subjects whose policy differs from before. */
+  readonly subjects: readonly SubjectChange[];
+}
+
+/** A flow, seen from the endpoint whose policy is asked. */
+export interface PolicyQuestion {
+  readonly subject: number;
+  readonly direction: Direction;
+  readonly peerIdentity: number;
+  readonly protocol: number;
+  /** 0 for protocols without ports. */
+  readonly port: number;
+}
+
+/** What the datapath does with a flow, and why. */
+export interface PolicyAnswer {
+  /** `not-enforced`: no policy in that direction; `no-match`: dropped because nothing allows it. */
+  readonly verdict: 'allow' | 'deny' | 'redirect' | 'no-match' | 'not-enforced';
+  readonly ruleSet?: RuleSet;
+  /** The items of rules that decided; for `no-match` empty, see {@link PolicyEngine.policiesInDefaultDeny}. */
+  readonly origins: readonly EntryOrigin[];
+}
+
+/** Resolves policies into the entries of policy maps, and keeps them up to date. */
+export interface PolicyEngine {
+  /** Counts the updates that changed a policy. */
+  readonly revision: number;
+  /** Applies an update and tells what it changed. Throws INVALID_ARGUMENT, and then nothing has changed. */
+  apply(update: PolicyUpdate): PolicyChanges;
+  /** The whole policy of a subject, worked out now; undefined when it is not one. */
+  resolve(subject: number): ResolvedPolicy | undefined;
+  /** Decides a flow as the datapath does with the entries of {@link PolicyEngine.resolve}. NOT_FOUND: no such subject. */
+  decide(question: PolicyQuestion): PolicyAnswer;
+  policies(): readonly Policy[];
+  /** Keys of the policies of which a rule selects a subject, sorted. */
+  policiesSelecting(subject: number): readonly string[];
+  /** Keys of the policies that put a subject into default deny in a direction, sorted. */
+  policiesInDefaultDeny(subject: number, direction: Direction): readonly string[];
+  /** Numbers of the subjects that a policy selects, ascending. */
+  subjectsOf(policy: string): readonly number[];
+}

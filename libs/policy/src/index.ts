@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// The policy language: reads policies, says all that is wrong with them, and resolves them over identities into the
+// entries of policy maps. Pure: no I/O, no clock; the same input gives the same output in a test, an agent or a browser.
+export { parsePolicyFiles, type ParsedPolicies, type ParseOptions } from './parse-policy-files.ts';
+export type { PolicyFile } from './document/read-documents.ts';
+export { formatProblem, type PolicyProblem } from './problem.ts';
+export { policyLimits } from './limits.ts';
+export type { Grant, HttpRule, Policy, PolicyKind, PortMatch, Rule, RuleSection } from './rule.ts';
+export {
+  createSelectorSpec,
+  selectorMatches,
+  type Requirement,
+  type SelectorOperator,
+  type SelectorSpec,
+} from './selector-spec.ts';
+export { createPolicyEngine } from './engine/policy-engine.ts';
+export type { EnforcementMode, EnforcementOptions } from './engine/direction-policy.ts';
+export type {
+  LabelledIdentity,
+  PolicyAnswer,
+  PolicyChanges,
+  PolicyEngine,
+  PolicyQuestion,
+  PolicyUpdate,
+  SubjectChange,
+} from './engine/engine-types.ts';
+export type { EntryOrigin, PolicyEntry, PolicyEntryKey, ResolvedPolicy, RuleSet } from './policy-entry.ts';
+export { languageFields, type FieldReference } from './language/fields.ts';

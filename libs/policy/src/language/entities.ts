@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+import { type Entity, entityReservedIdentities, wellKnownLabelKey } from '@weir/model';
+import { type Place, reportProblem } from '../document/place.ts';
+import { type Reader, wordReader } from '../document/readers.ts';
+import { createSelectorSpec, labelIs, type SelectorSpec, wildcardSelector } from '../selector-spec.ts';
+import { notEnforced } from './not-enforced.ts';
+
+/** Entities that policies may name. */
+export const enforcedEntities = [
+  'all',
+  'cluster',
+  'health',
+  'host',
+  'init',
+  'none',
+  'remote-node',
+  'unmanaged',
+  'world',
+] as const satisfies readonly Entity[];
+
+/** Entities of the language that no address belongs to in this version. */
+export const refusedEntities = ['ingress', 'kube-apiserver'] as const satisfies readonly Entity[];
+
+const readKnown = wordReader<Entity>([...enforcedEntities, ...refusedEntities], 'an entity');
+
+/** Reads the name of an entity. */
+export const readEntity: Reader<Entity> = (place: Place) => {
+  const entity = readKnown(place);
+  if (entity === undefined || (enforcedEntities as readonly Entity[]).includes(entity)) return entity;
+  return reportProblem(place, notEnforced(`the entity "${entity}"`));
+};
+
+/** The selectors that an entity stands for; `clusterName` is the value of the cluster label of local endpoints. */
+export function entitySelectors(entity: Entity, clusterName: string): SelectorSpec[] {
+  if (entity === 'all') return [wildcardSelector];
+  const selectors = entityReservedIdentities[entity].map((name) => createSelectorSpec([labelIs('reserved', name)]));
+  return entity === 'cluster'
+    ? [...selectors, createSelectorSpec([labelIs('k8s', wellKnownLabelKey.cluster, clusterName)])]
+    : selectors;
+}

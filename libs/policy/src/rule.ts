@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Direction } from '@weir/model';
+import type { SelectorSpec } from './selector-spec.ts';
+
+/** Ports that a grant is about. `protocol` 0 is every protocol, `port` 0 every port. */
+export interface PortMatch {
+  readonly protocol: number;
+  readonly port: number;
+}
+
+/** Conditions on a request; each that is there must match the whole value. RE2 syntax. */
+export interface HttpRule {
+  readonly method?: string;
+  readonly path?: string;
+  readonly host?: string;
+}
+
+/** What one item of a rule's section allows or denies: who may (not) talk on which ports. */
+export interface Grant {
+  readonly verdict: 'allow' | 'deny';
+  /** `any` is every peer, known or not; an empty list is none. */
+  readonly peers: 'any' | readonly SelectorSpec[];
+  /** At least one. */
+  readonly ports: readonly PortMatch[];
+  /** Only requests that match one of these pass. Absent: no look at requests. Never with a `deny`. */
+  readonly http?: readonly HttpRule[];
+  /** Where it is written: `spec.ingress[0].toPorts[1]`. */
+  readonly path: string;
+  readonly line: number;
+}
+
+/** What a rule says of one direction. */
+export interface RuleSection {
+  /** Whether the rule puts those it selects into default deny in this direction. */
+  readonly defaultDeny: boolean;
+  readonly grants: readonly Grant[];
+}
+
+/** A rule with all defaults and scopes applied. Plain data: may be stored and sent to another thread. */
+export interface Rule extends Readonly<Record<Direction, RuleSection>> {
+  /** Whose policy this is. */
+  readonly subject: SelectorSpec;
+  /** `source:key=value`, sorted; for people. */
+  readonly labels: readonly string[];
+  readonly description?: string;
+  readonly lines: { readonly first: number; readonly last: number };
+}
+
+/** The kinds of policy that this version enforces. */
+export type PolicyKind = 'CiliumNetworkPolicy' | 'CiliumClusterwideNetworkPolicy' | 'RuleList';
+
+/** A policy: what is imported, replaced and deleted as a whole. Plain data, like its rules. */
+export interface Policy {
+  /** `kind/namespace/name`. */
+  readonly key: string;
+  readonly kind: PolicyKind;
+  /** Empty for what has no namespace. */
+  readonly namespace: string;
+  /** A rule list is named by the labels of its rules or, when they have none, by its content. */
+  readonly name: string;
+  readonly source: { readonly file: string; readonly line: number };
+  readonly rules: readonly Rule[];
+  /** Canonical JSON: reading it gives the same policy, and equal policies have equal documents. */
+  readonly document: string;
+}
