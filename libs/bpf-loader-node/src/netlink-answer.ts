@@ -80,7 +80,7 @@ function findText(attributes: Uint8Array): string | undefined {
 /** Errno and text of the message that ends an answer: an acknowledgement, an error, or the end of a dump. */
 function readEnd(message: NetlinkMessage): { errno: number; extendedAck?: string } {
   const { body } = message;
-  const errno = body.length >= 4 ? -viewOf(body).getInt32(0, littleEndian) : 0;
+  const errno = body.length >= 4 ? Math.abs(viewOf(body).getInt32(0, littleEndian)) : 0;
   if ((message.flags & flags.hasAttributes) === 0) return { errno };
   let attributesAt = 4;
   if (message.type === errorType && body.length >= 4 + headerBytes) {
