@@ -58,6 +58,8 @@ export default tseslint.config(
       '@nx/enforce-module-boundaries': boundaries(testDepConstraints),
       'max-lines': ['error', { max: 600 }],
       'max-lines-per-function': 'off',
+      // A row of a table of cases is a list of arguments.
+      'max-params': 'off',
       '@typescript-eslint/no-non-null-assertion': 'off',
       'no-restricted-syntax': 'off',
     },
