@@ -29,7 +29,7 @@ demo: build ## Show identity, L4 and HTTP policy on this kernel; KEEP=1 leaves t
 
 test: build ## Run unit, kernel and lab tests; ONLY=unit|kernel|lab, ARGS=paths
 	@.ci/install-packages test
-	@$(MAKE) -C libs/bpf-loader-node test-objects
+	@$(MAKE) -s -C libs/bpf-loader-node test-objects
 	@node tools/testrun/src/main.ts $(addprefix --only ,$(ONLY)) $(if $(ARGS),-- $(ARGS))
 
 bench: build ## Measure against baselines in the same run; ARGS="-o json"
@@ -55,7 +55,7 @@ generate: node_modules/.installed packages ## Regenerate what comes from proto/,
 	@echo "==> Generating libs/proto from proto/"
 	@node tools/protogen/src/main.ts
 	@echo "==> Generating libs/datapath/layout from bpf/layout.c"
-	@$(MAKE) -C bpf
+	@$(MAKE) -s -C bpf
 	@node tools/layoutgen/src/main.ts bpf/build/layout.o $(GEN)
 	@echo "==> Generating docs/reference from the programs' help"
 	@node tools/tidy/src/write-reference.ts
@@ -66,9 +66,9 @@ format: node_modules/.installed ## Format TypeScript, Markdown and C in place
 	@clang-format -i $(C_STYLE)
 
 clean: ## Remove what was built; node_modules stays
-	@$(MAKE) -C bpf clean
-	@$(MAKE) -C libs/bpf-loader-node clean
-	@$(MAKE) -C apps/cni clean
+	@$(MAKE) -s -C bpf clean
+	@$(MAKE) -s -C libs/bpf-loader-node clean
+	@$(MAKE) -s -C apps/cni clean
 	@rm -rf dist .nx coverage
 	@echo "==> Clean"
 
@@ -76,13 +76,13 @@ packages:
 	@.ci/install-packages build lab
 
 bpf: packages
-	@$(MAKE) -C bpf
+	@$(MAKE) -s -C bpf
 
 addon: packages node_modules/.installed
-	@$(MAKE) -C libs/bpf-loader-node
+	@$(MAKE) -s -C libs/bpf-loader-node
 
 cni: packages
-	@$(MAKE) -C apps/cni OUT=$(CURDIR)/dist
+	@$(MAKE) -s -C apps/cni OUT=$(CURDIR)/dist
 
 # The recipes above decide by themselves whether their outputs change; this one by time.
 $(ADDON): addon ;
