@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { renameSync, unlinkSync } from 'node:fs';
+import { getSystemErrorMessage } from 'node:util';
 import { bpfAddon } from './bpf-binding.ts';
 import { KernelError } from './kernel-error.ts';
 
@@ -26,7 +27,8 @@ export function pinAside(
   path: string,
   { replace = false }: PinOptions = {},
 ): PendingPin {
-  const at = replace ? `${path}.new` : path;
+  // Not with a dot: the BPF file system reserves names that have one.
+  const at = replace ? `${path}~` : path;
   if (replace) unpin(at);
   pinAt(at);
   return {
@@ -50,7 +52,7 @@ export function unpin(path: string): boolean {
       operation: 'unlink',
       errno: -(errno ?? 0),
       errnoName: code ?? 'unknown',
-      errnoText: (error as Error).message,
+      errnoText: getSystemErrorMessage(errno ?? 0),
     });
   }
 }

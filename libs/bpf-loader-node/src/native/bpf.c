@@ -96,6 +96,10 @@ napi_value weir_pin(napi_env env, napi_callback_info info, enum weir_kind kind)
 			return weir_throw_errno(env, err, "bpf_obj_pin",
 						"Cannot pin in \"%s\", which is not on a BPF file system", path);
 		*slash = '/';
+		if (strchr(slash, '.'))
+			return weir_throw_errno(env, err, "bpf_obj_pin",
+						"Cannot pin at \"%s\": the BPF file system reserves names with a dot",
+						path);
 	}
 	return weir_throw_errno(env, err, "bpf_obj_pin", "Cannot pin at \"%s\"", path);
 }

@@ -36,6 +36,8 @@ bool weir_netns_enter(struct weir_netns *netns, const char *path, struct weir_er
 		return weir_fail(error, errno, "open", "Cannot open the network namespace \"%s\"", path);
 	bool entered = weir_netns_enter_fd(netns, target, error);
 	close(target);
+	if (!entered)
+		weir_fail(error, error->err, error->operation, "Cannot enter the network namespace \"%s\"", path);
 	return entered;
 }
 

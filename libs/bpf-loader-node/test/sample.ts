@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the kernel tests of this library share: the compiled objects, and places that clean up after themselves.
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe } from '@jest/globals';
+import { loadObject, mountBpffs, openObject, unmountBpffs } from '../src/index.ts';
+import type { BpfObject, LoadOptions, ObjectSpec } from '../src/index.ts';
+
+const packageDir = join(import.meta.dirname, '..');
+
+/** A `describe` for what needs root; elsewhere it is skipped, and its title says so. */
+export const describeAsRoot: typeof describe | typeof describe.skip =
+  process.getuid?.() === 0 ? describe : (title, body) => describe.skip(`${String(title)} (skipped: needs root)`, body);
+
+/** Compiles the test objects if their sources are newer, and reads one. */
+export function sampleSpec(name: 'sample' | 'rejected' = 'sample', kconfig?: string): ObjectSpec {
+  execFileSync('make', ['--silent', 'test-objects'], { cwd: packageDir, stdio: ['ignore', 'ignore', 'inherit'] });
+  const path = join(packageDir, 'build', 'test', `${name}.bpf.o`);
+  return openObject(kconfig === undefined ? { path } : { path, kconfig });
+}
+
+/** Loads the sample; the caller closes it. */
+export function loadSample(options?: LoadOptions): BpfObject {
+  return loadObject(sampleSpec(), options);
+}
+
+/** A BPF file system for the tests of one file, made before them and gone with everything in it afterwards. */
+export function temporaryBpffs(): { path(name: string): string } {
+  let directory = '';
+  beforeAll(() => {
+    directory = mkdtempSync(join(tmpdir(), 'weir-bpf-loader-'));
+    mountBpffs(directory);
+  });
+  afterAll(() => {
+    unmountBpffs(directory);
+    rmdirSync(directory);
+  });
+  return { path: (name) => join(directory, name) };
+}
+
+/** A network namespace with a veth pair `veth0`, `veth1`. */
+export interface TemporaryNetns {
+  readonly path: string;
+  ifindex(): number;
+  exec(command: string): string;
+}
+
+/** A network namespace for the tests of one file. */
+export function temporaryNetns(name: string): TemporaryNetns {
+  const exec = (command: string): string =>
+    execFileSync('ip', ['netns', 'exec', name, 'sh', '-ec', command], { encoding: 'utf8' });
+  beforeAll(() => {
+    execFileSync('ip', ['netns', 'add', name]);
+    exec('ip link set lo up; ip link add veth0 type veth peer name veth1; ip link set veth0 up; ip link set veth1 up');
+  });
+  afterAll(() => {
+    execFileSync('ip', ['netns', 'del', name]);
+  });
+  return {
+    path: `/run/netns/${name}`,
+    ifindex: () => Number(exec('ip -o link show veth0').split(':')[0]),
+    exec,
+  };
+}
+
+/** Little-endian bytes of 32-bit numbers. */
+export function u32(...values: number[]): Uint8Array {
+  return new Uint8Array(new Uint32Array(values).buffer);
+}
+
+/** Little-endian bytes of 64-bit numbers. */
+export function u64(...values: bigint[]): Uint8Array {
+  return new Uint8Array(new BigUint64Array(values).buffer);
+}
+
+/** A packet long enough for any test run. */
+export function emptyPacket(length = 64): Uint8Array {
+  return new Uint8Array(length);
+}
+
+/** Resident memory of this process. */
+export function residentBytes(): number {
+  return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) * 1024;
+}
