@@ -162,6 +162,7 @@ export interface KernelEnum<Name extends string> {
   nameOf(number: number): Name | `unknown(${number})`;
 }
 
+/** The enums of bpf(2), by the names that libbpf and bpftool print. */
 export const mapType = kernelEnum('map type', mapTypes);
 export const programType = kernelEnum('program type', programTypes);
 export const attachType = kernelEnum('attach type', attachTypes);

@@ -49,6 +49,7 @@ export interface RpcServer {
   stop(options?: { readonly deadlineMs?: number }): Promise<void>;
 }
 
+/** Bytes of one message in either direction, unless told otherwise. */
 export const messageBytesMaxDefault = 4 * 1024 * 1024;
 
 /** Makes a server; nothing happens before `start`. */

@@ -11,10 +11,11 @@ function linesWhere(file: SourceFile, { pattern, problem }: { pattern: RegExp; p
 
 const spdx = 'SPDX-License-Identifier:';
 
-/** The licence stands in one of the first two lines; bpf/ is loaded into the kernel and has the kernel's. */
+/** The licence stands in one of the first two lines; what is loaded into the kernel has the kernel's. */
 export const namesItsLicence: Rule = ({ path, text }) => {
   const [first = '', second = ''] = text.split('\n');
-  const expected = path.startsWith('bpf/') ? 'GPL-2.0-only OR BSD-2-Clause' : 'Apache-2.0';
+  const isLoadedIntoKernel = path.startsWith('bpf/') || path.endsWith('.bpf.c');
+  const expected = isLoadedIntoKernel ? 'GPL-2.0-only OR BSD-2-Clause' : 'Apache-2.0';
   const line = first.includes(spdx) ? first : second;
   return line.includes(`${spdx} ${expected}`) ? [] : [`${path}: expected "${spdx} ${expected}" at the top`];
 };
