@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Socket } from 'node:net';
+import { WeirError } from '@weir/errors';
+import { acceptOn, keepAliveInitialDelayMs } from './accepting-server.ts';
+import { socketFromAccepted } from './adopt-socket.ts';
+import type { ConnectOptions, PendingSocket, SocketFactory } from './socket-factory.ts';
+
+/** An address that is reached without the datapath. */
+export interface PlainEndpoint {
+  readonly host: string;
+  readonly port: number;
+}
+
+/**
+ * Ordinary sockets, for tests and benchmarks: accepts at `listen`, and forwards everything to `upstream`, whatever address
+ * the client has dialled.
+ */
+export function createPlainSockets(endpoints: { listen: PlainEndpoint; upstream: PlainEndpoint }): SocketFactory {
+  return {
+    listen: (accept) => acceptOn({ ...endpoints.listen }, accept),
+    connect: (_flow, options) => connectTo(endpoints.upstream, options),
+  };
+}
+
+function connectTo({ host, port }: PlainEndpoint, options: ConnectOptions): Promise<PendingSocket> {
+  return new Promise((resolve, reject) => {
+    const socket = new Socket({ allowHalfOpen: true });
+    const giveUp = (error: WeirError): void => {
+      settle();
+      socket.destroy();
+      reject(error);
+    };
+    const onError = (cause: Error): void =>
+      giveUp(new WeirError('UNAVAILABLE', `Cannot connect to ${host} port ${port}: ${cause.message}`, { cause }));
+    const onAbort = (): void => giveUp(new WeirError('CANCELLED', `Connecting to ${host} port ${port} was cancelled`));
+    const timer = setTimeout(
+      () => giveUp(new WeirError('TIMEOUT', `${host} port ${port} did not accept within ${options.timeoutMs} ms`)),
+      options.timeoutMs,
+    );
+    const settle = (): void => {
+      clearTimeout(timer);
+      options.signal.removeEventListener('abort', onAbort);
+      socket.off('error', onError);
+    };
+    options.signal.addEventListener('abort', onAbort, { once: true });
+    socket.once('error', onError);
+    socket.setNoDelay(true).setKeepAlive(true, keepAliveInitialDelayMs).pause();
+    socket.connect({ host, port }, () => {
+      settle();
+      resolve({
+        open: (receiver) => socketFromAccepted(socket, receiver),
+        reject: () => void socket.resetAndDestroy(),
+      });
+    });
+  });
+}
