@@ -18,7 +18,7 @@ const forbidden = [
   },
   { why: 'a deep import', file: 'libs/policy/src/x.ts', imports: '@weir/model/src/label.ts', says: 'by its name' },
   { why: 'Node in pure code', file: 'libs/policy/src/x.ts', imports: 'node:fs', says: 'runtime:pure' },
-  { why: 'a tool in code', file: 'libs/rpc/src/x.ts', imports: '@weir/lab', says: 'can only depend on' },
+  { why: 'a tool in code', file: 'apps/identity-allocator/src/x.ts', imports: '@weir/lab', says: 'can only depend on' },
 ];
 const allowed = [
   { file: 'apps/agent/src/x.ts', imports: '@weir/datapath-loader' },
