@@ -93,6 +93,7 @@ export type TestRunArguments = readonly [
   contextOut: Uint8Array | undefined,
   repeat: number,
   flags: number,
+  netns: string,
 ];
 
 export interface NativeTestRunResult {

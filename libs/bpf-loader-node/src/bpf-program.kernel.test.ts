@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { describeAsRoot, emptyPacket, loadSample, temporaryBpffs } from '../test/sample.ts';
+import { describeAsRoot, emptyPacket, loadSample, temporaryBpffs, temporaryNetns } from '../test/sample.ts';
 import {
   decodeSkbContext,
   encodeSkbContext,
@@ -12,6 +12,7 @@ import {
 
 describeAsRoot('BpfProgram', () => {
   const bpffs = temporaryBpffs();
+  const netns = temporaryNetns(`weir-run-${process.pid}`);
   let sample: BpfObject;
   beforeAll(() => {
     sample = loadSample();
@@ -48,6 +49,16 @@ describeAsRoot('BpfProgram', () => {
     const { durationNs } = sample.program('drop_packets').testRun({ data: emptyPacket(), repeat: 10_000 });
     expect(durationNs).toBeGreaterThan(0);
     expect(durationNs).toBeLessThan(10_000);
+  });
+
+  it('testRun() runs in another network namespace, with the interfaces of that one', () => {
+    const run = (ifindex: number, path: string): unknown =>
+      sample
+        .program('drop_packets')
+        .testRun({ data: emptyPacket(), context: encodeSkbContext({ ifindex }), netns: path }).retval;
+    expect(run(netns.ifindex(), netns.path)).toBe(2);
+    expect(() => run(60_000, netns.path)).toThrow('No such device (ENODEV)');
+    expect(() => run(0, '/run/netns/weir-none')).toThrow('Cannot open the network namespace "/run/netns/weir-none"');
   });
 
   it('testRun() says how long the packet is if it does not fit into the given buffer', () => {

@@ -34,6 +34,8 @@ export interface TestRunOptions {
   readonly context?: Uint8Array;
   /** How often; the packet is the one that the last run left. 1 unless told. */
   readonly repeat?: number;
+  /** Path of the network namespace that the packet is in, with its interfaces and sockets; the caller's own unless given. */
+  readonly netns?: string;
 }
 
 /** What a run left behind. */
@@ -76,10 +78,11 @@ export class BpfProgram {
   }
 
   /** Runs the program on a packet in the kernel, without any interface (`BPF_PROG_TEST_RUN`). */
-  testRun({ data, into, context, repeat = 1 }: TestRunOptions): TestRunResult {
+  testRun({ data, into, context, repeat = 1, netns = '' }: TestRunOptions): TestRunResult {
     const dataOut = data && (into ?? new Uint8Array(data.length + testRunGrowthBytes));
     const contextOut = context && new Uint8Array(context.length);
-    const result = this.#native.programTestRun(this.#handle, data, dataOut, context, contextOut, repeat, 0);
+    const buffers = [data, dataOut, context, contextOut] as const;
+    const result = this.#native.programTestRun(this.#handle, ...buffers, repeat, 0, netns);
     return {
       retval: result.retval | 0,
       durationNs: result.durationNs,

@@ -4,7 +4,7 @@ export interface SkbContext {
   readonly mark: number;
   readonly priority: number;
   readonly ingressIfindex: number;
-  /** The interface the packet is on, in this process's network namespace; 0 is the loopback interface. */
+  /** The interface the packet is on, in the network namespace of the run; 0 is the loopback interface. */
   readonly ifindex: number;
   /** Five words that programs of one packet hand to each other. */
   readonly cb: readonly number[];

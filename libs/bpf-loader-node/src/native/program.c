@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 #include "bpf.h"
+#include "netns.h"
 
 static napi_value handle_from_fd(napi_env env, int fd)
 {
@@ -80,22 +81,26 @@ static napi_value test_run_failed(napi_env env, int err, const struct bpf_test_r
 				opts->data_size_in, opts->ctx_size_in);
 }
 
-/* programTestRun(handle, dataIn, dataOut, contextIn, contextOut, repeat, flags) → {retval, durationNs, dataSize,
- * contextSize} */
+/* programTestRun(handle, dataIn, dataOut, contextIn, contextOut, repeat, flags, netns) → {retval, durationNs, dataSize,
+ * contextSize}. netns "" is the caller's own. */
 static napi_value program_test_run(napi_env env, napi_callback_info info)
 {
-	napi_value args[7], result;
+	napi_value args[8], result;
 	struct weir_bytes data_in, data_out, context_in, context_out;
 	int32_t repeat;
 	uint32_t flags;
-	if (!weir_args(env, info, 7, args))
+	char path[WEIR_PATH_MAX];
+	struct weir_netns netns;
+	struct weir_error error = {0};
+	if (!weir_args(env, info, 8, args))
 		return NULL;
 	struct weir_bpf_object *program = weir_program_get(env, args[0]);
 	if (!program || !weir_arg_optional_bytes(env, args[1], "dataIn", &data_in) ||
 	    !weir_arg_optional_bytes(env, args[2], "dataOut", &data_out) ||
 	    !weir_arg_optional_bytes(env, args[3], "contextIn", &context_in) ||
 	    !weir_arg_optional_bytes(env, args[4], "contextOut", &context_out) ||
-	    !weir_arg_i32(env, args[5], "repeat", &repeat) || !weir_arg_u32(env, args[6], "flags", &flags))
+	    !weir_arg_i32(env, args[5], "repeat", &repeat) || !weir_arg_u32(env, args[6], "flags", &flags) ||
+	    !weir_arg_string(env, args[7], "netns", path, sizeof(path)))
 		return NULL;
 	if (data_in.length > INT32_MAX || data_out.length > INT32_MAX || context_in.length > INT32_MAX ||
 	    context_out.length > INT32_MAX)
@@ -104,8 +109,12 @@ static napi_value program_test_run(napi_env env, napi_callback_info info)
 		    .data_out = data_out.data, .data_size_out = (uint32_t)data_out.length, .ctx_in = context_in.data,
 		    .ctx_size_in = (uint32_t)context_in.length, .ctx_out = context_out.data,
 		    .ctx_size_out = (uint32_t)context_out.length, .repeat = repeat, .flags = flags);
-	if (bpf_prog_test_run_opts(program->fd, &opts) != 0)
-		return test_run_failed(env, errno, &opts, data_out.length);
+	if (!weir_netns_enter(&netns, path, &error))
+		return weir_throw(env, &error);
+	int err = bpf_prog_test_run_opts(program->fd, &opts) == 0 ? 0 : errno;
+	weir_netns_leave(&netns);
+	if (err)
+		return test_run_failed(env, err, &opts, data_out.length);
 	WEIR_NAPI(env, napi_create_object(env, &result));
 	weir_set(env, result, "retval", weir_number(env, opts.retval));
 	weir_set(env, result, "durationNs", weir_number(env, opts.duration));
