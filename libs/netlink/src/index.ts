@@ -47,3 +47,5 @@ export {
   type NeighbourReachability,
   type NeighbourState,
 } from './neighbour.ts';
+export { watchNetlink, type NetlinkEvent, type NetlinkEventKind, type WatchOptions } from './watch.ts';
+export { readSysctl, writeSysctl, type SysctlKey } from './sysctl.ts';

@@ -131,3 +131,15 @@ export const NUD = {
 
 /** `RTEXT_FILTER_SKIP_STATS`: leaves the counters out of link dumps, which makes them a third of the size. */
 export const RTEXT_FILTER_SKIP_STATS = 0x8;
+
+/** Multicast groups (`RTNLGRP_*`). */
+export const RTNLGRP = {
+  LINK: 1,
+  NEIGH: 3,
+  IPV4_IFADDR: 5,
+  IPV4_ROUTE: 7,
+  IPV4_RULE: 8,
+  IPV6_IFADDR: 9,
+  IPV6_ROUTE: 11,
+  IPV6_RULE: 19,
+} as const;
