@@ -12,7 +12,6 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 FIND    := find apps libs tools bench -name node_modules -prune -o -name dist -prune -o -name build -prune -o
 SOURCES := $(shell $(FIND) -type f \( -name '*.ts' -o -name '*.js' -o -name package.json \) -print 2>/dev/null)
 C_STYLE := $(shell $(FIND) -type f -name '*.[ch]' -print 2>/dev/null) $(shell find bpf -name build -prune -o -type f -name '*.[ch]' -print)
-PROTO   := $(shell find proto -name '*.proto')
 GEN     := libs/datapath/layout/src/gen
 ADDON   := libs/bpf-loader-node/build/bpf-loader.node
 

@@ -34,7 +34,10 @@ const runtimes = [
 ];
 
 const layerConstraints = (extra) =>
-  Object.entries(layers).map(([sourceTag, allowed]) => ({ sourceTag, onlyDependOnLibsWithTags: [...allowed, ...extra] }));
+  Object.entries(layers).map(([sourceTag, allowed]) => ({
+    sourceTag,
+    onlyDependOnLibsWithTags: [...allowed, ...extra],
+  }));
 
 export const depConstraints = [...scopes, ...layerConstraints([]), ...runtimes];
 
