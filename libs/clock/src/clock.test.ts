@@ -45,10 +45,10 @@ describe('createBackoff', () => {
 
 describe('parseDurationMs', () => {
   it('reads back what formatDurationMs writes', () => {
-    fc.assert(fc.property(fc.nat({ max: 10 ** 10 }), (ms) => parseDurationMs(formatDurationMs(ms), 'x') === ms));
+    fc.assert(fc.property(fc.nat({ max: 10 ** 10 }), (ms) => parseDurationMs(formatDurationMs(ms)) === ms));
   });
 
-  it.each(['', '15', '1.5h', '-1s', '10 s', '5min', 's'])('refuses "%s" and names the flag', (text) => {
-    expect(() => parseDurationMs(text, '--lease')).toThrow(`--lease: "${text}" is not a duration`);
+  it.each(['', '15', '1.5h', '-1s', '10 s', '5min', 's'])('refuses "%s"', (text) => {
+    expect(() => parseDurationMs(text)).toThrow(`"${text}" is not a duration`);
   });
 });

@@ -5,14 +5,14 @@ const unitsMs = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as c
 type Unit = keyof typeof unitsMs;
 
 /**
- * Milliseconds of a duration with units, as in `250ms`, `15m` or `1h30m`. INVALID_ARGUMENT names `field`: a bare number is
+ * Milliseconds of a duration with units, as in `250ms`, `15m` or `1h30m`. INVALID_ARGUMENT for anything else; a bare number is
  * refused, because nobody can tell what it counts.
  */
-export function parseDurationMs(text: string, field: string): number {
+export function parseDurationMs(text: string): number {
   const parts = [...text.matchAll(/(\d+)(ms|s|m|h|d)/g)];
   const whole = parts.map((part) => part[0]).join('');
   if (parts.length === 0 || whole !== text) {
-    throw new WeirError('INVALID_ARGUMENT', `${field}: "${text}" is not a duration like "250ms", "15m" or "1h30m"`);
+    throw new WeirError('INVALID_ARGUMENT', `"${text}" is not a duration like "250ms", "15m" or "1h30m"`);
   }
   return parts.reduce((sum, [, count, unit]) => sum + Number(count) * unitsMs[unit as Unit], 0);
 }

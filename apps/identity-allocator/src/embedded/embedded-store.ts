@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Clock } from '@weir/clock';
+import { WeirError } from '@weir/errors';
+import { createIdentityState, type IdentityState } from '../store/identity-state.ts';
+import { storeLimits, type IdentityStore, type StoreTimes } from '../store/identity-store.ts';
+import { createOperationQueue } from '../store/operation-queue.ts';
+import { openIdentityDatabase, type IdentityDatabase } from './database.ts';
+
+export interface EmbeddedStoreOptions {
+  /** The SQLite file; made with its directory when it is not there. */
+  readonly path: string;
+  readonly times: StoreTimes;
+  readonly clock: Clock;
+  /** Numbers in [0, 1); decides which free number a label set gets. */
+  readonly random: () => number;
+  /** Called when the file can be neither written nor read again: what is in memory can no longer be trusted. */
+  readonly onFatal: (error: WeirError) => void;
+}
+
+// One batch blocks the event loop for a write to the disk and a few milliseconds.
+const batchOperationsMax = 256;
+// One garbage collection step, as part of a batch.
+const retiredPerStepMax = 256;
+
+/**
+ * Opens the store of a single allocator: SQLite, everything in memory for reading, one transaction for all operations of
+ * one turn of the event loop. Throws like {@link openIdentityDatabase}.
+ */
+export function openEmbeddedStore(options: EmbeddedStoreOptions): IdentityStore {
+  const database = openIdentityDatabase(options.path);
+  try {
+    return createEmbeddedStore(database, options);
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+function createEmbeddedStore(database: IdentityDatabase, options: EmbeddedStoreOptions): IdentityStore {
+  let state = loadState(database, options);
+  const listeners = new Set<() => void>();
+
+  const commit = (runAll: () => void): void => {
+    const before = state.identities.revision;
+    try {
+      database.commit(runAll);
+    } catch (error) {
+      state = reloadState(database, options);
+      throw error;
+    }
+    if (state.identities.revision > before) listeners.forEach((listener) => listener());
+  };
+  const queue = createOperationQueue({
+    commit,
+    batchOperationsMax,
+    queuedOperationsMax: storeLimits.queuedOperationsMax,
+  });
+
+  const collectGarbage = async (): Promise<{ expiredNodes: string[]; deleted: number[] }> => {
+    const expiredNodes: string[] = [];
+    for (const node of state.references.expiredNodes(options.clock.monotonicMs())) {
+      if (await queue.run(() => state.expireNode(node))) expiredNodes.push(node);
+    }
+    const deleted: number[] = [];
+    for (;;) {
+      const step = await queue.run(() => state.retireUnreferenced(retiredPerStepMax));
+      deleted.push(...step);
+      if (step.length < retiredPerStepMax) return { expiredNodes, deleted };
+    }
+  };
+
+  return {
+    epoch: database.epoch,
+    get revision() {
+      return state.identities.revision;
+    },
+    get counts() {
+      const { identities, references } = state;
+      return {
+        identities: identities.liveCount,
+        nodes: references.nodeCount,
+        references: references.referenceCount,
+      };
+    },
+    allocate: ({ node, labels }, { signal } = {}) => queue.run(() => state.allocate(node, labels), signal),
+    release: ({ node, id }, { signal } = {}) => queue.run(() => state.release(node, id), signal),
+    renewLease: ({ node, held }, { signal } = {}) => queue.run(() => state.renewLease(node, held), signal),
+    collectGarbage,
+    get(id) {
+      const identity = state.identities.byId(id);
+      return identity?.retired === false ? identity : undefined;
+    },
+    referencesTo: (id) => state.references.countOf(id),
+    list: (afterId) => state.identities.list(afterId),
+    changesAfter: (revision, limit) => state.identities.changesAfter(revision, limit),
+    onChange(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+    close() {
+      queue.close();
+      database.close();
+      return Promise.resolve();
+    },
+  };
+}
+
+function loadState(database: IdentityDatabase, options: EmbeddedStoreOptions): IdentityState {
+  const { path, times, clock, random } = options;
+  try {
+    return createIdentityState({ stored: database.load(), journal: database.journal, times, clock, random });
+  } catch (error) {
+    if (!(error instanceof WeirError) || error.code !== 'CORRUPT_STATE' || error.details.path === path) throw error;
+    const message = `Identity store "${path}" contradicts itself: ${error.message}; it was left as it is`;
+    throw new WeirError('CORRUPT_STATE', message, { details: { path } });
+  }
+}
+
+/** After a failed write the memory is ahead of the file. The file is right. */
+function reloadState(database: IdentityDatabase, options: EmbeddedStoreOptions): IdentityState {
+  try {
+    return loadState(database, options);
+  } catch (error) {
+    options.onFatal(WeirError.from(error));
+    throw error;
+  }
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// identity-allocator: the composition root. Reads the command line, puts the parts together, and takes them apart again.
+import { systemClock } from '@weir/clock';
+import { WeirError } from '@weir/errors';
+import { createRpcServer } from '@weir/rpc';
+import { createLogger, type Logger } from '@weir/telemetry';
+import { openEmbeddedStore } from './embedded/embedded-store.ts';
+import { parseCommandLine, version, type AllocatorOptions } from './options.ts';
+import { createChangeHub } from './service/change-hub.ts';
+import { createGarbageCollector } from './service/garbage-collector.ts';
+import { createIdentityService } from './service/identity-service.ts';
+
+const watchersMax = 10_000;
+const stopDeadlineMs = 5_000;
+
+interface Service {
+  stop(): Promise<void>;
+}
+
+async function startService(options: AllocatorOptions, log: Logger): Promise<Service> {
+  const clock = systemClock;
+  const store = openEmbeddedStore({
+    path: options.storePath,
+    times: options.times,
+    clock,
+    random: Math.random,
+    onFatal: (error) => leave(1, () => log.error({ error }, 'The identity store is lost'), log),
+  });
+  const hub = createChangeHub({ store, clock, watchersMax });
+  const service = createIdentityService({ store, hub, leaseMs: options.times.leaseMs, log });
+  const collector = createGarbageCollector({ store, clock, intervalMs: options.gcIntervalMs, log });
+  const server = createRpcServer({ services: [service], listen: options.listen, plaintext: options.plaintext, log });
+
+  const addresses = await server.start();
+  collector.start();
+  server.health.setAll('SERVING');
+  const { epoch, revision, counts } = store;
+  log.info({ version, path: options.storePath, epoch, revision, count: counts.identities }, 'Identity store opened');
+  for (const address of addresses) log.info({ address, pid: process.pid }, 'Serving');
+
+  return {
+    async stop() {
+      collector.stop();
+      await server.stop({ deadlineMs: stopDeadlineMs });
+      hub.close();
+      await store.close();
+    },
+  };
+}
+
+function leave(status: 0 | 1, lastWords: () => void, log: Logger): void {
+  lastWords();
+  log.flush();
+  process.exit(status);
+}
+
+async function run(options: AllocatorOptions): Promise<void> {
+  const base = createLogger({ service: 'identity-allocator', level: options.logLevel });
+  const log = options.nodeName === undefined ? base : base.with({ node: options.nodeName });
+  const fail = (thrown: unknown): void => {
+    const error = WeirError.from(thrown);
+    leave(1, () => log.error({ error }, 'Cannot go on'), log);
+  };
+  const service = await startService(options, log).catch(fail);
+  if (service === undefined) return;
+
+  let stopping = false;
+  const stop = (signal: NodeJS.Signals): void => {
+    // Asked twice: whoever asks does not want to wait.
+    if (stopping) return leave(1, () => log.warn({ signal }, 'Stopped at once'), log);
+    stopping = true;
+    log.info({ signal }, 'Stopping');
+    service.stop().then(() => leave(0, () => log.info({}, 'Stopped'), log), fail);
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}
+
+const commandLine = parseCommandLine(process.argv.slice(2));
+if (commandLine.kind === 'run') {
+  await run(commandLine.options);
+} else {
+  (commandLine.status === 0 ? process.stdout : process.stderr).write(commandLine.output);
+  process.exitCode = commandLine.status;
+}

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+import { WeirError } from '@weir/errors';
+import { formatLabelSet, type LabelSet } from '@weir/model';
+import { IdentityAllocatorDefinition, type weir } from '@weir/proto';
+import { rpcService, type Handlers, type RpcCall, type RpcService } from '@weir/rpc';
+import type { Logger } from '@weir/telemetry';
+import type { IdentityStore, StoredIdentity } from '../store/identity-store.ts';
+import type { ChangeHub } from './change-hub.ts';
+import { readHeld, readId, readLabels, readNode } from './request-fields.ts';
+
+export interface IdentityServiceOptions {
+  readonly store: IdentityStore;
+  readonly hub: ChangeHub;
+  readonly leaseMs: number;
+  readonly log: Logger;
+}
+
+type WireIdentity = weir.identity.v1.Identity.$Properties;
+type WatchRequest = weir.identity.v1.WatchRequest;
+type WatchResponse = weir.identity.v1.WatchResponse.$Properties;
+
+// A page of ListIdentities stays far below the largest message.
+const pageBytesMax = 1024 * 1024;
+
+/** Makes the gRPC service: reads and checks requests, and leaves everything else to the store. */
+export function createIdentityService(options: IdentityServiceOptions): RpcService {
+  const { store, log } = options;
+  const wire = wireIdentities(store);
+  const handlers: Handlers<typeof IdentityAllocatorDefinition> = {
+    async allocate(request, call) {
+      const [node, labels] = [readNode(request.node), readLabels(request.labels)];
+      const { identity, created } = await store.allocate({ node, labels }, call);
+      if (created) log.info({ identity: identity.id, labels: formatLabelSet(labels), node }, 'Identity allocated');
+      return { identity: wire(identity), created };
+    },
+    async release(request, call) {
+      await store.release({ node: readNode(request.node), id: readId(request.id) }, call);
+      return {};
+    },
+    async renewLease(request, call) {
+      const [node, held] = [readNode(request.node), readHeld(request.held)];
+      const { lost } = await store.renewLease({ node, held }, call);
+      if (lost.length > 0) log.warn({ node, identities: lost }, 'Node holds numbers that mean something else now');
+      return { leaseMs: options.leaseMs, lost: [...lost] };
+    },
+    watch: (request, call) => watch(request, call, { ...options, wire }),
+    listIdentities({ afterId }) {
+      const { page, more } = cutPage(store.list(afterId));
+      return { identities: page.map(wire), revision: store.revision, more };
+    },
+    getIdentity({ id }) {
+      const identity = store.get(id);
+      if (identity === undefined) throw new WeirError('NOT_FOUND', `No label set has the identity ${id}`);
+      return { identity: wire(identity) };
+    },
+  };
+  return rpcService(IdentityAllocatorDefinition, handlers);
+}
+
+type ToWire = (identity: StoredIdentity) => WireIdentity;
+
+function wireIdentities(store: IdentityStore): ToWire {
+  // Written out once per label set, not once per watcher.
+  const written = new WeakMap<LabelSet, string[]>();
+  return ({ id, labels }) => {
+    const texts = written.get(labels) ?? formatLabelSet(labels);
+    written.set(labels, texts);
+    return { id, labels: texts, references: store.referencesTo(id) };
+  };
+}
+
+function cutPage(identities: Iterable<StoredIdentity>): { page: StoredIdentity[]; more: boolean } {
+  const page: StoredIdentity[] = [];
+  let bytes = 0;
+  for (const identity of identities) {
+    if (bytes >= pageBytesMax) return { page, more: true };
+    page.push(identity);
+    bytes += identity.labels.key.length;
+  }
+  return { page, more: false };
+}
+
+/**
+ * A snapshot is the changes after nothing: it needs no copy of the state, and what changes while it is sent comes at its
+ * end. The next message is made when the last ones have been taken, so a slow reader costs a revision, not a queue.
+ */
+async function* watch(
+  request: WatchRequest,
+  call: RpcCall,
+  { store, hub, log, wire }: IdentityServiceOptions & { readonly wire: ToWire },
+): AsyncGenerator<WatchResponse> {
+  const node = readNode(request.node);
+  const leave = hub.enter();
+  if (leave === undefined)
+    throw new WeirError('RESOURCE_EXHAUSTED', `${hub.watcherCount} clients are watching already`);
+  try {
+    const { epoch } = store;
+    const resumes = request.epoch === epoch && request.afterRevision > 0 && request.afterRevision <= store.revision;
+    let revision = resumes ? request.afterRevision : 0;
+    let snapshot = !resumes;
+    // Whoever begins with nothing need not hear what was deleted before.
+    const bornAt = resumes ? 0 : store.revision;
+    log.debug({ node, revision, peer: call.peer }, 'Watch begins');
+    for (let first = true; !call.signal.aborted; first = false) {
+      const changes = hub.changesAfter(revision);
+      if (first || changes.revision > revision) {
+        const deleted = changes.revision <= bornAt ? [] : [...changes.deleted];
+        const { complete: synced } = changes;
+        yield { epoch, revision: changes.revision, snapshot, upserted: changes.upserted.map(wire), deleted, synced };
+        snapshot = false;
+      }
+      revision = changes.revision;
+      if (changes.complete) await hub.changed(revision, call.signal);
+    }
+  } finally {
+    leave();
+    log.debug({ node, peer: call.peer }, 'Watch ends');
+  }
+}

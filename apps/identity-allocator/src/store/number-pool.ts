@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+import { assert } from '@weir/errors';
+import { identityRange } from '@weir/model';
+
+/** The numbers that belong to no label set in use. */
+export interface NumberPool {
+  /** A number that was never used, chosen at random; without one, the number that has been retired longest. */
+  take(nowMs: number): number | undefined;
+  /** Takes a particular number. True when it was never used or is retired. */
+  claim(id: number): boolean;
+  /** Gives a number back; `take` leaves it alone until `reusableAtMs`. Times must not go back. */
+  retire(id: number, reusableAtMs: number): void;
+  isNeverUsed(id: number): boolean;
+}
+
+const { min, max } = identityRange.cluster;
+const count = max - min + 1;
+
+/**
+ * Makes a pool in which every number of the cluster's range was never used.
+ *
+ * At random, because of the day when a store is lost and begun anew: running nodes still use the old numbers until they
+ * have reported them, and the lowest free number would be one of those nearly always. Longest retired last, because every
+ * day that a number rests is a day in which a forgotten use of it can end.
+ */
+export function createNumberPool(random: () => number): NumberPool {
+  // The first `neverUsed` places hold the numbers never used, in any order; `placeOf` finds a number among them.
+  const places = Uint16Array.from({ length: count }, (_, index) => min + index);
+  const placeOf = Uint16Array.from({ length: count }, (_, index) => index);
+  let neverUsed = count;
+  const reusableAtMs = new Map<number, number>();
+
+  const isNeverUsed = (id: number): boolean => {
+    const place = placeOf[id - min];
+    return place !== undefined && place < neverUsed;
+  };
+  const use = (id: number): void => {
+    neverUsed -= 1;
+    const place = placeOf[id - min] as number;
+    const other = places[neverUsed] as number;
+    places[place] = other;
+    placeOf[other - min] = place;
+    places[neverUsed] = id;
+    placeOf[id - min] = neverUsed;
+  };
+
+  return {
+    take(nowMs) {
+      if (neverUsed > 0) {
+        const id = places[Math.floor(random() * neverUsed)] as number;
+        use(id);
+        return id;
+      }
+      for (const [id, fromMs] of reusableAtMs) {
+        if (fromMs > nowMs) return undefined;
+        reusableAtMs.delete(id);
+        return id;
+      }
+      return undefined;
+    },
+    claim(id) {
+      if (!isNeverUsed(id)) return reusableAtMs.delete(id);
+      use(id);
+      return true;
+    },
+    retire(id, atMs) {
+      assert(id >= min && id <= max && !isNeverUsed(id), `number ${id} was in use`);
+      reusableAtMs.set(id, atMs);
+    },
+    isNeverUsed,
+  };
+}
