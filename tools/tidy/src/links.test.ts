@@ -30,6 +30,18 @@ describe('brokenLinks()', () => {
   });
 });
 
+describe('the index of each folder of docs/', () => {
+  const files = sourceFiles();
+  const pages = files.filter(({ path }) => /^docs\/[a-z-]+\/.*\.md$/.test(path));
+  const indexes = pages.filter(({ path }) => path.endsWith('/README.md'));
+
+  it.each(indexes)('$path leads to every page', ({ path, text }) => {
+    const folder = path.replace('README.md', '');
+    const names = pages.map((page) => page.path).filter((page) => page.startsWith(folder) && page !== path);
+    expect(names.filter((page) => !text.includes(`](${page.slice(folder.length)})`))).toEqual([]);
+  });
+});
+
 describe('anchorOf()', () => {
   it('is what GitHub makes of a heading', () => {
     expect(anchorOf('CNI: ADD & DEL (1.1.0)')).toBe('cni-add--del-110');
