@@ -25,7 +25,10 @@ export interface EndpointTables {
 }
 
 /** The open maps. */
-export function createEndpointTables(maps: { readonly interfaces: BpfMap; readonly addresses: BpfMap }): EndpointTables {
+export function createEndpointTables(maps: {
+  readonly interfaces: BpfMap;
+  readonly addresses: BpfMap;
+}): EndpointTables {
   const interfaces = createMapRows(maps.interfaces, mapSpecs.interfaces);
   const addresses = createMapRows(maps.addresses, mapSpecs.endpoints);
 

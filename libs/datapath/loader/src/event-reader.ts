@@ -1,9 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { BpfMap } from '@weir/bpf-loader-node';
+import { type BpfMap, openRingReader } from '@weir/bpf-loader-node';
 import type { EventBatch } from '@weir/datapath-maps';
-import { WeirError } from '@weir/errors';
+
+// Programs do not wake the reader for every event (config_ring_wakeup_bytes): it looks by itself, fast enough for a person
+// who watches and seldom enough to cost nothing.
+const pollMs = 25;
 
 /** Calls back with the events of the ring; see `Datapath.readEvents`. */
-export function readEvents(map: BpfMap, _onBatch: (batch: EventBatch) => void): () => Promise<void> {
-  throw new WeirError('NOT_SUPPORTED', `Reading events from "${map.info.name}" waits for the ring reader`);
+export function readEvents(map: BpfMap, onBatch: (batch: EventBatch) => void): () => void {
+  const reader = openRingReader(map, {
+    pollMs,
+    keepAlive: false,
+    onBatch: ({ bytes, offsets, count, lost }) =>
+      onBatch({ view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), offsets, count, lost }),
+  });
+  return () => void reader.close();
 }

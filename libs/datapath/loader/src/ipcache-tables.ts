@@ -24,7 +24,8 @@ export function createIpcacheTables(maps: { readonly addresses: BpfMap; readonly
   const prefixOf = ({ address, length }: Range): IpPrefix => ({ address, prefixLength: length });
 
   // A trie finds the longest prefix, not an equal one: what is in it has to be remembered.
-  const nameOf = ({ address, prefixLength }: IpPrefix): string => `${Buffer.from(address).toString('hex')}/${prefixLength}`;
+  const nameOf = ({ address, prefixLength }: IpPrefix): string =>
+    `${Buffer.from(address).toString('hex')}/${prefixLength}`;
   const known = new Map(prefixes.all().map(([key, { identity }]) => [nameOf(key), identity]));
 
   const isSame = (entry: IpcacheMapEntry): boolean =>

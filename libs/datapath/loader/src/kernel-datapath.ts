@@ -31,18 +31,12 @@ const cleanupDelayMs = 100;
 
 const endpointLink = (id: number): string => `endpoint-${id}`;
 
-/** The revision and the proxy's port, which programs read for every packet. */
-function createRuntime({ maps }: LoadedDatapath): {
-  bump(): void;
-  setProxyPort(port: number): void;
-  close(): void;
-} {
+/** The revision, which programs read for every packet. */
+function createRevision({ maps }: LoadedDatapath): { bump(): void; close(): void } {
   const memory = maps.runtime.mmap();
   const words = new Uint32Array(memory.buffer);
-  const view = new DataView(memory.buffer);
   return {
     bump: () => void Atomics.add(words, runtimeState.offsets.revision / 4, 1),
-    setProxyPort: (port) => runtimeState.writeProxyPort(view, 0, port),
     close: () => memory.close(),
   };
 }
@@ -99,7 +93,7 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
   const policies = createPolicyTables({ slots: maps.policySlots, entries: maps.policy });
   const endpoints = createEndpointTables({ interfaces: maps.interfaces, addresses: maps.endpoints });
   const ipcache = createIpcacheTables({ addresses: maps.ipcache, prefixes: maps.prefixes });
-  const runtime = createRuntime(loaded);
+  const revision = createRevision(loaded);
   const cleaner = createCleaner(policies.clean);
   const enqueue = createQueue();
 
@@ -119,7 +113,7 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
       ipcache.remove(change.ipcacheRemoved ?? []),
     ];
     const removed = policies.remove(change.policiesRemoved ?? []);
-    if (changes.includes(true) || removed !== undefined) runtime.bump();
+    if (changes.includes(true) || removed !== undefined) revision.bump();
     cleaner.later(replaced);
     cleaner.later(removed);
   };
@@ -143,7 +137,6 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
       attachments.retain('endpoint-', new Set([...ids].map(endpointLink)));
       for (const build of pins.builds()) if (build !== loaded.build) pins.removeBuild(build);
     },
-    setProxyPort: runtime.setProxyPort,
     listEndpoints: endpoints.list,
     listPolicy: policies.list,
     listIpcache: ipcache.list,
@@ -154,7 +147,7 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
     readEvents: (onBatch) => readEvents(maps.events, onBatch),
     async close() {
       await enqueue(cleaner.finish);
-      runtime.close();
+      revision.close();
       for (const each of [...Object.values(maps), ...Object.values(programs)]) each.close();
     },
   };

@@ -38,7 +38,9 @@ export function createPins(root: string): Pins {
     try {
       mountBpffs(parent);
     } catch (cause) {
-      throw new WeirError('FAILED_PRECONDITION', `No BPF file system is mounted at "${parent}", nor can one be`, { cause });
+      throw new WeirError('FAILED_PRECONDITION', `No BPF file system is mounted at "${parent}", nor can one be`, {
+        cause,
+      });
     }
   }
   for (const directory of [root, maps, programs, links]) mkdirSync(directory, { recursive: true, mode: 0o700 });

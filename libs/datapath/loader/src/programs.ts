@@ -120,5 +120,11 @@ export async function loadDatapath(options: LoadDatapathOptions): Promise<Loaded
   });
   const programs = fromHooks((hook) => object.program(programNames[hook]));
   for (const hook of hooks) programs[hook].pin(pins.program(build, programNames[hook]), { replace: true });
-  return { maps: fromMaps((subject) => object.map(mapSpecs[subject].name)), programs, build, adopted: false, keptSizes };
+  return {
+    maps: fromMaps((subject) => object.map(mapSpecs[subject].name)),
+    programs,
+    build,
+    adopted: false,
+    keptSizes,
+  };
 }

@@ -56,8 +56,6 @@ export interface Datapath {
   detachEndpoint(endpoint: { readonly id: number }): void;
   /** Detaches from every endpoint but these, and forgets programs that nothing runs any more: the end of a restart. */
   retainEndpoints(ids: ReadonlySet<number>): void;
-  /** Tells the programs where the proxy listens; 0: nowhere, and what needs it is dropped. */
-  setProxyPort(port: number): void;
 
   listEndpoints(): readonly DatapathEndpoint[];
   listPolicy(slot: number): readonly PolicyMapEntry[];
@@ -68,7 +66,7 @@ export interface Datapath {
   /** Deletes expired conntrack entries. */
   sweepConnections(): Promise<{ readonly seen: number; readonly deleted: number }>;
   /** Calls back with every batch of events from now on; returns a function that stops it. */
-  readEvents(onBatch: (batch: EventBatch) => void): () => Promise<void>;
+  readEvents(onBatch: (batch: EventBatch) => void): () => void;
   /** Waits for what is under way and closes all descriptors. What is attached and pinned stays in force. */
   close(): Promise<void>;
 }

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+import { WeirError } from '@weir/errors';
+
+/** One attachment: a container and the name of the interface in it. */
+export interface Attachment {
+  readonly containerId: string;
+  readonly ifName: string;
+}
+
+/** A call of the CNI plugin, checked. */
+export interface CniRequest extends Attachment {
+  readonly command: 'ADD' | 'DEL' | 'CHECK' | 'STATUS' | 'GC';
+  readonly cniVersion: string;
+  /** Path of the network namespace; empty where the command needs none, or DEL was not told. */
+  readonly netns: string;
+  readonly namespace: string;
+  readonly pod: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly prevResult: unknown;
+  /** GC: the attachments that are still wanted. */
+  readonly validAttachments: readonly Attachment[];
+}
+
+/** Versions of the specification that are spoken, oldest first. */
+export const cniVersions = ['0.3.1', '0.4.0', '1.0.0', '1.1.0'] as const;
+
+const labelsMax = 128;
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const isFields = (value: unknown): value is Fields =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const refuse = (field: string, value: unknown, expected: string): never => {
+  throw new WeirError('INVALID_ARGUMENT', `${field}: ${JSON.stringify(value) ?? 'nothing'} is not ${expected}`);
+};
+
+function text(fields: Fields, field: string, rule: { readonly pattern: RegExp; readonly expected: string }): string {
+  const value = fields[field];
+  return typeof value === 'string' && rule.pattern.test(value) ? value : refuse(field, value, rule.expected);
+}
+
+/** `CNI_ARGS`: `K=V;K=V`. */
+function parseArguments(given: unknown): ReadonlyMap<string, string> {
+  if (given === undefined || given === '') return new Map();
+  if (typeof given !== 'string') return refuse('args', given, 'text of the form KEY=VALUE;…');
+  return new Map(
+    given.split(';').map((pair) => {
+      const equals = pair.indexOf('=');
+      if (equals < 1) return refuse('args', pair, 'of the form KEY=VALUE');
+      return [pair.slice(0, equals), pair.slice(equals + 1)] as const;
+    }),
+  );
+}
+
+/** `args.cni.labels` of the CNI conventions: `[{key, value}]`. */
+function parseLabels(config: Fields): Readonly<Record<string, string>> {
+  const args = isFields(config['args']) ? config['args'] : {};
+  const cni = isFields(args['cni']) ? args['cni'] : {};
+  const labels = cni['labels'] ?? [];
+  if (!Array.isArray(labels) || labels.length > labelsMax) {
+    return refuse('config.args.cni.labels', labels, `a list of at most ${labelsMax} {key, value}`);
+  }
+  return Object.fromEntries(
+    labels.map((label: unknown, index) => {
+      const field = `config.args.cni.labels[${index}]`;
+      if (!isFields(label) || typeof label['key'] !== 'string') return refuse(field, label, 'a {key, value}');
+      const value = label['value'] ?? '';
+      return typeof value === 'string' ? [label['key'], value] : refuse(`${field}.value`, value, 'text');
+    }),
+  );
+}
+
+function parseAttachments(config: Fields): Attachment[] {
+  const list = config['cni.dev/valid-attachments'] ?? [];
+  if (!Array.isArray(list)) return refuse('config["cni.dev/valid-attachments"]', list, 'a list');
+  return list.map((entry: unknown, index) => {
+    const field = `config["cni.dev/valid-attachments"][${index}]`;
+    if (!isFields(entry)) return refuse(field, entry, 'a {containerID, ifname}');
+    const containerId = entry['containerID'];
+    const ifName = entry['ifname'];
+    if (typeof containerId !== 'string' || typeof ifName !== 'string') {
+      return refuse(field, entry, 'a {containerID, ifname}');
+    }
+    return { containerId, ifName };
+  });
+}
+
+/** The version of a configuration, also of one that is otherwise broken, so that an answer can name it. */
+export function cniVersionOf(body: unknown): string {
+  const config = isFields(body) ? body['config'] : undefined;
+  const version = isFields(config) ? config['cniVersion'] : undefined;
+  return typeof version === 'string' ? version : '0.3.1';
+}
+
+function parseConfig(body: Fields): Fields & { readonly cniVersion: string } {
+  const config = body['config'];
+  if (!isFields(config)) return refuse('config', config, 'a network configuration');
+  const version = config['cniVersion'];
+  const known: readonly unknown[] = cniVersions;
+  if (!known.includes(version)) return refuse('config.cniVersion', version, `one of ${cniVersions.join(', ')}`);
+  return { ...config, cniVersion: String(version) };
+}
+
+/** Checks what the plugin sends. Throws INVALID_ARGUMENT that names field, value and expectation. */
+export function parseCniRequest(body: unknown): CniRequest {
+  if (!isFields(body)) return refuse('request', body, 'an object');
+  const command = text(body, 'command', { pattern: /^(ADD|DEL|CHECK|STATUS|GC)$/, expected: 'a CNI command' });
+  const config = parseConfig(body);
+  const concernsOne = command !== 'STATUS' && command !== 'GC';
+  const needsNetns = command === 'ADD' || command === 'CHECK';
+  const args = parseArguments(concernsOne ? body['args'] : undefined);
+  return {
+    command: command as CniRequest['command'],
+    cniVersion: config.cniVersion,
+    containerId: concernsOne
+      ? text(body, 'containerId', { pattern: /^[a-zA-Z0-9][\w.-]{0,252}$/, expected: 'a container id' })
+      : '',
+    ifName: concernsOne
+      ? text(body, 'ifName', { pattern: /^[^\s/:]{1,15}$/, expected: 'the name of an interface (1–15 characters)' })
+      : '',
+    netns: needsNetns
+      ? text(body, 'netns', { pattern: /^\/.+/, expected: 'the absolute path of a network namespace' })
+      : String(body['netns'] ?? ''),
+    namespace: args.get('K8S_POD_NAMESPACE') ?? 'default',
+    pod: args.get('K8S_POD_NAME') ?? String(body['containerId'] ?? ''),
+    labels: parseLabels(config),
+    prevResult: config['prevResult'],
+    validAttachments: parseAttachments(config),
+  };
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+import { WeirError } from '@weir/errors';
+
+/** What is written down of an endpoint: all that a restarted agent cannot find out by itself. */
+export interface EndpointRecord {
+  readonly id: number;
+  readonly containerId: string;
+  /** The interface inside the pod. */
+  readonly ifName: string;
+  /** Path of the pod's network namespace. */
+  readonly netns: string;
+  readonly namespace: string;
+  readonly pod: string;
+  /** What the user said of the pod; the platform's labels are added when they are needed. */
+  readonly labels: Readonly<Record<string, string>>;
+  readonly ipv4: string;
+  readonly ipv6: string;
+  /** Of the interface inside the pod, `aa:bb:cc:dd:ee:ff`. */
+  readonly mac: string;
+  /** The other end of the pod's veth, on the node. */
+  readonly hostInterface: string;
+  readonly hostIfindex: number;
+  readonly mtu: number;
+  readonly createdMs: number;
+}
+
+/** Written into every file; a file with a higher one is from a newer agent. */
+export const endpointRecordVersion = 1;
+
+const shape: Readonly<Record<keyof EndpointRecord, 'string' | 'number' | 'object'>> = {
+  id: 'number',
+  containerId: 'string',
+  ifName: 'string',
+  netns: 'string',
+  namespace: 'string',
+  pod: 'string',
+  labels: 'object',
+  ipv4: 'string',
+  ipv6: 'string',
+  mac: 'string',
+  hostInterface: 'string',
+  hostIfindex: 'number',
+  mtu: 'number',
+  createdMs: 'number',
+};
+
+const corrupt = (file: string, what: string, cause?: unknown): WeirError =>
+  new WeirError('CORRUPT_STATE', `The endpoint file "${file}" ${what}`, { cause, details: { file } });
+
+/** Reads what {@link formatEndpointRecord} wrote. Throws CORRUPT_STATE that names file, field, value and expectation. */
+export function parseEndpointRecord(text: string, file: string): EndpointRecord {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw corrupt(file, 'is not JSON', cause);
+  }
+  if (typeof value !== 'object' || value === null) throw corrupt(file, 'is not a JSON object');
+  const fields = value as Readonly<Record<string, unknown>>;
+  const version = fields['version'];
+  if (version !== endpointRecordVersion) {
+    throw corrupt(file, `has the version ${JSON.stringify(version)}; expected ${endpointRecordVersion}`);
+  }
+  for (const [field, type] of Object.entries(shape)) {
+    const found = fields[field];
+    if (typeof found !== type || found === null) {
+      throw corrupt(file, `has ${field} ${JSON.stringify(found)}; expected a ${type}`);
+    }
+  }
+  const labels = fields['labels'] as Readonly<Record<string, unknown>>;
+  if (Object.values(labels).some((label) => typeof label !== 'string'))
+    throw corrupt(file, 'has labels that are not text');
+  return Object.fromEntries(Object.keys(shape).map((field) => [field, fields[field]])) as unknown as EndpointRecord;
+}
+
+/** One line of JSON with its version. */
+export function formatEndpointRecord(record: EndpointRecord): string {
+  return `${JSON.stringify({ version: endpointRecordVersion, ...record })}\n`;
+}

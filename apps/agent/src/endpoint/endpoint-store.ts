@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { WeirError } from '@weir/errors';
+import { type EndpointRecord, formatEndpointRecord, parseEndpointRecord } from './endpoint-record.ts';
+
+/** The endpoints of a node on disk, one file each. */
+export interface EndpointStore {
+  /** All records that can be read, and what is wrong with the others; files are left as they are. */
+  load(): Promise<{ readonly records: readonly EndpointRecord[]; readonly problems: readonly WeirError[] }>;
+  /** Writes a record as a whole or not at all, also when the process dies. */
+  save(record: EndpointRecord): Promise<void>;
+  /** Forgets a record; one that is not there is not an error. */
+  remove(id: number): Promise<void>;
+}
+
+/** Keeps the records in `directory`, which it makes. */
+export function createEndpointStore(directory: string): EndpointStore {
+  const fileOf = (id: number): string => join(directory, `${id}.json`);
+
+  const read = async (name: string): Promise<EndpointRecord> => {
+    const file = join(directory, name);
+    const record = parseEndpointRecord(await readFile(file, 'utf8'), file);
+    if (name !== `${record.id}.json`) {
+      throw new WeirError('CORRUPT_STATE', `The endpoint file "${file}" is that of endpoint ${record.id}`);
+    }
+    return record;
+  };
+
+  return {
+    async load() {
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+      const names = (await readdir(directory)).filter((name) => name.endsWith('.json'));
+      const results = await Promise.allSettled(names.map(read));
+      return {
+        records: results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : [])),
+        problems: results.flatMap((result) =>
+          result.status === 'rejected' ? [WeirError.from(result.reason, 'CORRUPT_STATE')] : [],
+        ),
+      };
+    },
+    async save(record) {
+      const temporary = `${fileOf(record.id)}.new`;
+      await writeFile(temporary, formatEndpointRecord(record), { mode: 0o600 });
+      await rename(temporary, fileOf(record.id));
+    },
+    remove: (id) => rm(fileOf(id), { force: true }),
+  };
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+import { WeirError } from '@weir/errors';
+import type { Endpoint } from './endpoint.ts';
+
+/** What names an endpoint to a container runtime. */
+export interface AttachmentName {
+  readonly containerId: string;
+  readonly ifName: string;
+}
+
+/** All endpoints of the node, and how many of them share an identity. */
+export interface EndpointTable {
+  /** A number that no endpoint has. Throws RESOURCE_EXHAUSTED. */
+  freeId(): number;
+  put(endpoint: Endpoint): Endpoint;
+  delete(id: number): void;
+  get(id: number): Endpoint | undefined;
+  /** As {@link EndpointTable.get}, but throws NOT_FOUND. */
+  require(id: number): Endpoint;
+  find(name: AttachmentName): Endpoint | undefined;
+  list(): readonly Endpoint[];
+  /** Notes that an endpoint uses an identity; true if it is the first one. */
+  join(identity: number, id: number): boolean;
+  /** Notes that an endpoint does not use an identity any more; true if it was the last one. */
+  leave(identity: number, id: number): boolean;
+}
+
+const idMax = 65_535;
+
+const nameOf = ({ containerId, ifName }: AttachmentName): string => `${containerId}/${ifName}`;
+
+/** Makes an empty table. */
+export function createEndpointTable(): EndpointTable {
+  const endpoints = new Map<number, Endpoint>();
+  const byName = new Map<string, number>();
+  const users = new Map<number, Set<number>>();
+  let lastId = 0;
+
+  const get = (id: number): Endpoint | undefined => endpoints.get(id);
+
+  return {
+    freeId() {
+      for (let tries = 0; tries < idMax; tries++) {
+        lastId = (lastId % idMax) + 1;
+        if (!endpoints.has(lastId)) return lastId;
+      }
+      throw new WeirError('RESOURCE_EXHAUSTED', `All ${idMax} endpoint numbers of this node are in use`);
+    },
+    put(endpoint) {
+      endpoints.set(endpoint.record.id, endpoint);
+      byName.set(nameOf(endpoint.record), endpoint.record.id);
+      return endpoint;
+    },
+    delete(id) {
+      const endpoint = endpoints.get(id);
+      if (endpoint === undefined) return;
+      endpoints.delete(id);
+      byName.delete(nameOf(endpoint.record));
+    },
+    get,
+    require(id) {
+      const endpoint = endpoints.get(id);
+      if (endpoint === undefined) throw new WeirError('NOT_FOUND', `There is no endpoint ${id} on this node`);
+      return endpoint;
+    },
+    find: (name) => get(byName.get(nameOf(name)) ?? 0),
+    list: () => [...endpoints.values()],
+    join(identity, id) {
+      const ids = users.get(identity);
+      users.set(identity, (ids ?? new Set()).add(id));
+      return ids === undefined;
+    },
+    leave(identity, id) {
+      const ids = users.get(identity);
+      ids?.delete(id);
+      if (ids === undefined || ids.size > 0) return false;
+      return users.delete(identity);
+    },
+  };
+}
