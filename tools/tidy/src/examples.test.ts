@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What people copy must work: every policy under examples/, and in the documentation, is one that Weir accepts.
+import { existsSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { formatProblem, parsePolicyFiles } from '@weir/policy';
-import { filesMatching, type SourceFile } from './source-tree.ts';
+import { filesMatching, root, type SourceFile } from './source-tree.ts';
 
 const isPolicy = ({ text }: SourceFile): boolean => /endpointSelector|CiliumNetworkPolicy/.test(text);
 const examples = filesMatching(/^examples\/.*\.(ya?ml|json)$/).filter(isPolicy);
@@ -16,6 +17,13 @@ describe('examples', () => {
   it.each([...examples, ...inDocuments])('$path is accepted', ({ path, text }) => {
     const { problems } = parsePolicyFiles([{ name: path, content: text }]);
     expect(problems.map(formatProblem)).toEqual([]);
+  });
+
+  it('are named as they are called, wherever they are named', () => {
+    const mentions = filesMatching(/\.(ts|md)$/).flatMap(({ path, text }) =>
+      [...text.matchAll(/\bexamples\/[\w./-]+\.(?:ya?ml|json)\b/g)].map(([name]) => ({ path, name })),
+    );
+    expect(mentions.filter(({ name }) => !existsSync(root + name))).toEqual([]);
   });
 
   it('are there', () => {

@@ -22,9 +22,9 @@ describe('commandsIn()', () => {
 
 describe('docs/reference', () => {
   it.each(programs)(
-    '$name.md says what the program says of itself (make generate)',
+    '$page says what the program says of itself (make generate)',
     async (program) => {
-      const path = `${root}docs/reference/${program.name}.md`;
+      const path = root + program.page;
       const page = existsSync(path) ? readFileSync(path, 'utf8') : '';
       expect(page).toBe(pageWith(await helpOf(program), { page, title: program.name }));
     },

@@ -11,14 +11,21 @@ export interface Program {
   readonly name: string;
   /** Its composition root, from the top of the tree. */
   readonly main: string;
+  /** Its page, from the top of the tree. */
+  readonly page: string;
 }
 
 /** All programs with flags; the C plugin has none. */
 export const programs: readonly Program[] = [
-  { name: 'agent', main: 'apps/agent/src/main.ts' },
-  { name: 'identity-allocator', main: 'apps/identity-allocator/src/main.ts' },
-  { name: 'l7-proxy', main: 'apps/l7-proxy/src/main.ts' },
-  { name: 'weir', main: 'apps/cli/src/main.ts' },
+  { name: 'agent', main: 'apps/agent/src/main.ts', page: 'docs/reference/agent.md' },
+  {
+    name: 'identity-allocator',
+    main: 'apps/identity-allocator/src/main.ts',
+    page: 'docs/reference/identity-allocator.md',
+  },
+  { name: 'l7-proxy', main: 'apps/l7-proxy/src/main.ts', page: 'docs/reference/l7-proxy.md' },
+  { name: 'weir', main: 'apps/cli/src/main.ts', page: 'docs/reference/weir.md' },
+  { name: 'weir lab', main: 'tools/lab/src/main.ts', page: 'docs/reference/weir-lab.md' },
 ].filter(({ main }) => existsSync(root + main));
 
 const begin = '<!-- From here on: what the program says of itself, written by `make generate`. -->';

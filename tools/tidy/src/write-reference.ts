@@ -5,7 +5,7 @@ import { helpOf, pageWith, programs } from './reference-page.ts';
 import { root } from './source-tree.ts';
 
 for (const program of programs) {
-  const path = `${root}docs/reference/${program.name}.md`;
+  const path = root + program.page;
   const page = existsSync(path) ? readFileSync(path, 'utf8') : '';
   writeFileSync(path, pageWith(await helpOf(program), { page, title: program.name }));
 }
