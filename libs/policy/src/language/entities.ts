@@ -21,13 +21,13 @@ export const enforcedEntities = [
 /** Entities of the language that no address belongs to in this version. */
 export const refusedEntities = ['ingress', 'kube-apiserver'] as const satisfies readonly Entity[];
 
-const readKnown = wordReader<Entity>([...enforcedEntities, ...refusedEntities], 'an entity');
+const readKnown = wordReader(enforcedEntities, 'an entity');
 
 /** Reads the name of an entity. */
 export const readEntity: Reader<Entity> = (place: Place) => {
-  const entity = readKnown(place);
-  if (entity === undefined || (enforcedEntities as readonly Entity[]).includes(entity)) return entity;
-  return reportProblem(place, notEnforced(`the entity "${entity}"`));
+  const { node } = place;
+  const refused = refusedEntities.find((entity) => node.kind === 'scalar' && node.value === entity);
+  return refused === undefined ? readKnown(place) : reportProblem(place, notEnforced(`the entity "${refused}"`));
 };
 
 /** The selectors that an entity stands for; `clusterName` is the value of the cluster label of local endpoints. */

@@ -16,8 +16,8 @@ function compile(pattern: string): { readonly instructions: number } | SyntaxErr
   }
 }
 
-/** The first parenthesis that is never closed; character classes and escapes do not count. */
-function unclosedGroup(pattern: string): number {
+/** The first parenthesis without a partner; character classes and escapes do not count. */
+function loneParenthesis(pattern: string): number {
   const open: number[] = [];
   let isInClass = false;
   for (let i = 0; i < pattern.length; i++) {
@@ -26,14 +26,14 @@ function unclosedGroup(pattern: string): number {
     else if (isInClass) isInClass = character !== ']';
     else if (character === '[') isInClass = true;
     else if (character === '(') open.push(i);
-    else if (character === ')') open.pop();
+    else if (character === ')' && open.pop() === undefined) return i;
   }
   return open[0] ?? 0;
 }
 
 /** Where an error is: the engine tells the fragment it stumbles over, which the shortest failing beginning ends with. */
 function errorOffset(pattern: string, error: SyntaxError): number {
-  if (error.description === 'missing closing )') return unclosedGroup(pattern);
+  if (error.fragment === pattern && /[()]$/.test(error.description)) return loneParenthesis(pattern);
   if (error.fragment === '') return pattern.length - 1;
   for (let at = pattern.indexOf(error.fragment); at >= 0; at = pattern.indexOf(error.fragment, at + 1)) {
     const beginning = compile(pattern.slice(0, at + error.fragment.length));
