@@ -20,7 +20,7 @@ describe('examples', () => {
   });
 
   it('are named as they are called, wherever they are named', () => {
-    const mentions = filesMatching(/\.(ts|md)$/).flatMap(({ path, text }) =>
+    const mentions = filesMatching(/(?<!\.test)\.(ts|md)$/).flatMap(({ path, text }) =>
       [...text.matchAll(/\bexamples\/[\w./-]+\.(?:ya?ml|json)\b/g)].map(([name]) => ({ path, name })),
     );
     expect(mentions.filter(({ name }) => !existsSync(root + name))).toEqual([]);
