@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, readlinkSync, rmdirSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
 import { describeAsRoot, loadSample, temporaryBpffs, temporaryNetns, u32 } from '../test/sample.ts';
-import { attachCgroup, attachTc, attachXdp, openPinnedLink, unpin } from './index.ts';
+import { attachCgroup, attachTc, attachXdp, openNetworkNamespace, openPinnedLink, unpin } from './index.ts';
 import type { BpfObject, Link, TcOptions } from './index.ts';
 
 const netns = temporaryNetns(`weir-bl-${process.pid}`);
@@ -62,6 +62,14 @@ describeAsRoot.each(['tcx', 'filter'] as const)('attachTc() by %s', (mechanism) 
     expect(readlinkSync('/proc/thread-self/ns/net')).toBe(before);
     countedPackets();
     expect(loopbackPasses()).toBe(true);
+    expect(countedPackets()).toBeGreaterThanOrEqual(2n);
+  });
+
+  it('takes a namespace that is held open as well as a path', () => {
+    using namespace = openNetworkNamespace(netns.path);
+    keep(attachTc(sample.program('count_packets'), { ...place('ingress'), netns: namespace }));
+    countedPackets();
+    loopbackPasses();
     expect(countedPackets()).toBeGreaterThanOrEqual(2n);
   });
 

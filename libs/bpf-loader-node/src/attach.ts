@@ -6,6 +6,7 @@ import { hasFeature } from './features.ts';
 import { attachType, type AttachType } from './kernel-enums.ts';
 import { KernelLink } from './kernel-link.ts';
 import type { Link } from './link.ts';
+import type { NetworkNamespace } from './network-namespace.ts';
 import { attachTcFilter, openPinnedTcFilter } from './tc-filter-link.ts';
 
 const beforeOthers = 1 << 3; // BPF_F_BEFORE
@@ -15,8 +16,8 @@ const xdpModeFlags = { any: 0, generic: 1 << 1, driver: 1 << 2 } as const;
 export interface TcOptions {
   readonly ifindex: number;
   readonly direction: 'ingress' | 'egress';
-  /** Path of the network namespace that has the interface, e.g. "/run/netns/x"; the caller's own unless given. */
-  readonly netns?: string;
+  /** The network namespace that has the interface, or its path; the caller's own unless given. */
+  readonly netns?: NetworkNamespace | string;
   /** "auto" takes tcx where the kernel has it (6.6), else a clsact filter. */
   readonly mechanism?: 'auto' | 'tcx' | 'filter';
   /** Before all programs that are there already (tcx only), else after them. */
@@ -32,7 +33,8 @@ export interface XdpOptions {
   readonly ifindex: number;
   /** "driver" only if the driver runs XDP itself, "generic" after the kernel made a packet of it, "any" the better one. */
   readonly mode?: keyof typeof xdpModeFlags;
-  readonly netns?: string;
+  /** The network namespace that has the interface, or its path; the caller's own unless given. */
+  readonly netns?: NetworkNamespace | string;
 }
 
 /** Where a cgroup program goes. */
@@ -48,17 +50,20 @@ export function attachTc(program: BpfProgram, options: TcOptions): Link {
   const { ifindex, direction, netns, mechanism = 'auto', first = false, priority = 1, handle = 1 } = options;
   if (mechanism === 'filter' || (mechanism === 'auto' && !hasFeature('tcx'))) {
     const place = { ifindex, direction, priority, handle };
-    return attachTcFilter(program, netns === undefined ? place : { ...place, netns });
+    const path = typeof netns === 'string' ? netns : netns?.path;
+    return attachTcFilter(program, path === undefined ? place : { ...place, netns: path });
   }
   const hook = attachType.numberOf(`tcx_${direction}`);
   const flags = first ? beforeOthers : 0;
-  return new KernelLink(bpfAddon().linkCreateDevice(program.handle, ifindex, hook, flags, netns ?? ''));
+  return new KernelLink(bpfAddon().linkCreateDevice(program.handle, ifindex, hook, flags, enterablePath(netns)));
 }
 
 /** Attaches to what an interface receives, before the kernel makes packets of it; one program an interface. */
-export function attachXdp(program: BpfProgram, { ifindex, mode = 'any', netns = '' }: XdpOptions): Link {
+export function attachXdp(program: BpfProgram, { ifindex, mode = 'any', netns }: XdpOptions): Link {
   const hook = attachType.numberOf('xdp');
-  return new KernelLink(bpfAddon().linkCreateDevice(program.handle, ifindex, hook, xdpModeFlags[mode], netns));
+  return new KernelLink(
+    bpfAddon().linkCreateDevice(program.handle, ifindex, hook, xdpModeFlags[mode], enterablePath(netns)),
+  );
 }
 
 /** Attaches to a hook of a cgroup and of all below it; programs that are there already stay and run too. */
@@ -73,4 +78,10 @@ export function attachCgroup(program: BpfProgram, options: CgroupOptions): Link 
 /** Opens a pinned link of any kind; NOT_FOUND if there is none, FAILED_PRECONDITION if something else is pinned there. */
 export function openPinnedLink(path: string): Link {
   return openPinnedTcFilter(path) ?? new KernelLink(bpfAddon().linkOpenPinned(path));
+}
+
+// By its descriptor, because a namespace may be held open longer than its path exists.
+function enterablePath(netns: NetworkNamespace | string | undefined): string {
+  if (netns === undefined) return '';
+  return typeof netns === 'string' ? netns : `/proc/self/fd/${netns.fd}`;
 }

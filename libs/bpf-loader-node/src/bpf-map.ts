@@ -61,7 +61,7 @@ const updateFlags: Readonly<Record<UpdateMode, number>> = { any: 0, create: 1, r
  * An open map. Keys and values are bytes of exactly `keySize` and `valueStride`; anything else is INVALID_ARGUMENT. A missing
  * key is an answer (`undefined`, `false`), never an error. After `close()` every call throws FAILED_PRECONDITION.
  */
-export class BpfMap {
+export class BpfMap implements Disposable {
   readonly info: MapInfo;
   /** Of this process, and valid until `close()`. */
   readonly fd: number;
@@ -185,6 +185,10 @@ export class BpfMap {
   close(): void {
     closeNow(this, this.#handle);
     this.#handle = closedHandle as MapHandle;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   #count(keys: Uint8Array): number {

@@ -12,7 +12,7 @@ export interface BpfObjectParts {
 }
 
 /** A loaded object: its maps and programs by the names of the source. Needs no memory but theirs. */
-export class BpfObject {
+export class BpfObject implements Disposable {
   readonly maps: ReadonlyMap<string, BpfMap>;
   readonly programs: ReadonlyMap<string, BpfProgram>;
   /** Names of the maps that were found pinned and taken over. */
@@ -41,6 +41,10 @@ export class BpfObject {
   close(): void {
     for (const map of this.maps.values()) map.close();
     for (const program of this.programs.values()) program.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 
   #get<Part>(parts: ReadonlyMap<string, Part>, { kind, name }: { kind: string; name: string }): Part {

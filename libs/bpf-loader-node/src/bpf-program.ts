@@ -51,7 +51,7 @@ export interface TestRunResult {
 }
 
 /** A loaded program. After `close()` every call throws FAILED_PRECONDITION; links and pins keep the program alive. */
-export class BpfProgram {
+export class BpfProgram implements Disposable {
   readonly #native: BpfBinding;
   #handle: ProgramHandle;
 
@@ -100,6 +100,10 @@ export class BpfProgram {
   close(): void {
     closeNow(this, this.#handle);
     this.#handle = closedHandle as ProgramHandle;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 }
 

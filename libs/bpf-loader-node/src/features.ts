@@ -23,7 +23,7 @@ const features = {
   batch_lpm_trie: { since: [5, 13], probe: () => bpfAddon().probeBatch(mapType.numberOf('lpm_trie')) },
   ringbuf: { since: [5, 8], probe: () => hasMapType('ringbuf') },
   /** The kernel's own types, which relocations of structure offsets need. */
-  btf: { since: [5, 2], probe: () => existsSync('/sys/kernel/btf/vmlinux') },
+  btf: { since: [5, 4], probe: () => existsSync('/sys/kernel/btf/vmlinux') },
 } as const satisfies Readonly<Record<string, Feature>>;
 
 /** Something that kernels have or lack. */
@@ -80,7 +80,10 @@ export function hasMapType(type: MapType): boolean {
 export function hasHelper(query: HelperQuery): boolean {
   const id = helperId(query.helper);
   const type = programType.numberOf(query.programType);
-  return remembered(`helper ${type} ${id}`, () => bpfAddon().probeHelper(type, id));
+  return remembered(
+    `helper ${type} ${id}`,
+    () => hasProgramType(query.programType) && bpfAddon().probeHelper(type, id),
+  );
 }
 
 /** Throws NOT_SUPPORTED, with the first kernel that has the helper, if this one lacks it for that type of program. */

@@ -51,4 +51,8 @@ export class KernelLink implements Link {
     closeNow(this, this.#handle);
     this.#handle = closedHandle as LinkHandle;
   }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
 }

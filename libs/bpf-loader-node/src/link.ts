@@ -21,7 +21,7 @@ export interface LinkInfo {
  * A program at a hook. It stays there as long as the link is open or pinned; closing the last of both detaches it. After
  * `close()` every call throws FAILED_PRECONDITION.
  */
-export interface Link {
+export interface Link extends Disposable {
   /** Asks the kernel. */
   info(): LinkInfo;
   /** Replaces the program in one step: no packet runs neither. */

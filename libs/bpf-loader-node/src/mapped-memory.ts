@@ -5,7 +5,7 @@ import { bpfAddon } from './bpf-binding.ts';
  * The values of an array map as memory, each starting at a multiple of 8 bytes. A store is seen by programs at once.
  * `Atomics` works on it; 64-bit numbers are torn by nothing but plain reads of their halves, so use `BigUint64Array`.
  */
-export class MappedMemory {
+export class MappedMemory implements Disposable {
   #buffer: ArrayBuffer | undefined;
 
   constructor(buffer: ArrayBuffer) {
@@ -21,5 +21,9 @@ export class MappedMemory {
   close(): void {
     if (this.#buffer !== undefined) bpfAddon().detachBuffer(this.#buffer);
     this.#buffer = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { WeirError } from '@weir/errors';
 import { bpfAddon, type RingHandle } from './bpf-binding.ts';
 import type { BpfMap } from './bpf-map.ts';
 import { closedHandle, closeNow, closeWhenCollected } from './native.ts';
@@ -67,12 +68,13 @@ export interface RingReaderStats {
 }
 
 /** Reads a ring buffer on a thread of its own. A ring can have one reader in the whole system. */
-export class RingReader {
+export class RingReader implements Disposable {
   #handle: RingHandle;
 
   constructor(map: BpfMap, options: RingReaderOptions) {
     const { onBatch, intervalMs = intervalMsDefault, pollMs = 0, whenFull = 'wait', keepAlive = true } = options;
     const { batches = batchesDefault, batchRecords = batchRecordsDefault, batchBytes = batchBytesDefault } = options;
+    if (typeof onBatch !== 'function') throw new WeirError('INVALID_ARGUMENT', 'onBatch: expected a function');
     const pool: RecordBatch[] = [];
     const deliver = (index: number, count: number, lost: number): void => {
       const batch = pool[index];
@@ -104,6 +106,10 @@ export class RingReader {
     closeNow(this, this.#handle);
     this.#handle = closedHandle as RingHandle;
     return undelivered;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
   }
 }
 

@@ -68,6 +68,10 @@ export class TcFilterLink implements Link {
     this.#state = 'closed';
   }
 
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
   #openPlace(): TcFilterPlace {
     if (this.#state === 'closed') throw new WeirError('FAILED_PRECONDITION', 'Link is closed');
     return this.#place;

@@ -10,9 +10,11 @@ import type { BpfObject, LoadOptions, ObjectSpec } from '../src/index.ts';
 
 const packageDir = join(import.meta.dirname, '..');
 
-/** A `describe` for what needs root; elsewhere it is skipped, and its title says so. */
-export const describeAsRoot: typeof describe | typeof describe.skip =
-  process.getuid?.() === 0 ? describe : (title, body) => describe.skip(`${String(title)} (skipped: needs root)`, body);
+const isRoot = process.getuid?.() === 0;
+if (!isRoot) process.stderr.write('Kernel tests of bpf-loader-node are skipped: they need root\n');
+
+/** A `describe` for what needs root; elsewhere it is skipped, and the reason printed. */
+export const describeAsRoot = isRoot ? describe : describe.skip;
 
 /** Compiles the test objects if their sources are newer, and reads one. */
 export function sampleSpec(name: 'sample' | 'rejected' = 'sample', kconfig?: string): ObjectSpec {
@@ -66,12 +68,12 @@ export function temporaryNetns(name: string): TemporaryNetns {
 }
 
 /** Little-endian bytes of 32-bit numbers. */
-export function u32(...values: number[]): Uint8Array {
+export function u32(...values: number[]): Uint8Array<ArrayBuffer> {
   return new Uint8Array(new Uint32Array(values).buffer);
 }
 
 /** Little-endian bytes of 64-bit numbers. */
-export function u64(...values: bigint[]): Uint8Array {
+export function u64(...values: bigint[]): Uint8Array<ArrayBuffer> {
   return new Uint8Array(new BigUint64Array(values).buffer);
 }
 

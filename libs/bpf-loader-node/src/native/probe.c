@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What this kernel can do, found out by trying. */
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 #include "bpf.h"
 
@@ -32,15 +33,57 @@ static napi_value probe_map_type(napi_env env, napi_callback_info info)
 	return probe_result(env, libbpf_probe_bpf_map_type(type, NULL), "libbpf_probe_bpf_map_type");
 }
 
-/* probeHelper(programType, helperId) */
+/* Some types are only loaded for a certain hook. */
+static enum bpf_attach_type hook_for(uint32_t program_type)
+{
+	switch (program_type) {
+	case BPF_PROG_TYPE_CGROUP_SOCK_ADDR:
+		return BPF_CGROUP_INET4_CONNECT;
+	case BPF_PROG_TYPE_CGROUP_SOCKOPT:
+		return BPF_CGROUP_GETSOCKOPT;
+	case BPF_PROG_TYPE_SK_LOOKUP:
+		return BPF_SK_LOOKUP;
+	default:
+		return 0;
+	}
+}
+
+/* The words for "there is no such helper" have changed: 5.10 has the first two, 6.10 and later the last. */
+static bool log_says_no_helper(const char *log)
+{
+	return strstr(log, "invalid func ") || strstr(log, "unknown func ") || strstr(log, "cannot use helper");
+}
+
+/*
+ * probeHelper(programType, helperId): loads a program that calls the helper and does nothing else. That is refused as a
+ * rule, for want of arguments; what counts is the reason. (libbpf 1.1 has a probe that knows only the older words.)
+ */
 static napi_value probe_helper(napi_env env, napi_callback_info info)
 {
 	napi_value args[2];
 	uint32_t type, helper;
+	char log[4096] = "";
 	if (!weir_args(env, info, 2, args) || !weir_arg_u32(env, args[0], "programType", &type) ||
 	    !weir_arg_u32(env, args[1], "helperId", &helper))
 		return NULL;
-	return probe_result(env, libbpf_probe_bpf_helper(type, helper, NULL), "libbpf_probe_bpf_helper");
+	if (type == BPF_PROG_TYPE_TRACING || type == BPF_PROG_TYPE_EXT || type == BPF_PROG_TYPE_LSM ||
+	    type == BPF_PROG_TYPE_STRUCT_OPS)
+		return weir_throw_argument(env, "programType: programs of type %u cannot be loaded without a target",
+					   type);
+	const struct bpf_insn program[] = {
+	    {.code = BPF_JMP | BPF_CALL, .imm = (int32_t)helper},
+	    {.code = BPF_JMP | BPF_EXIT},
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = hook_for(type), .log_level = 1, .log_buf = log,
+		    .log_size = sizeof(log));
+	int fd = bpf_prog_load(type, NULL, "GPL", program, COUNT_OF(program), &opts);
+	int err = errno;
+	if (fd >= 0)
+		close(fd);
+	/* Without a log it was not the verifier that refused. */
+	if (fd < 0 && log[0] == '\0')
+		return weir_throw_errno(env, err, "bpf_prog_load", "Cannot probe the kernel for a helper");
+	return weir_boolean(env, fd >= 0 || !log_says_no_helper(log));
 }
 
 /* probeTcx(): asks for the programs on the loopback interface; a kernel without tcx does not know the attach type. */
