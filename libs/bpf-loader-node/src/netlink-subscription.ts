@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { WeirError } from '@weir/errors';
 import { closedHandle } from './native.ts';
 import { splitMessages, type NetlinkMessage } from './netlink-answer.ts';
 import type { NetworkNamespace } from './network-namespace.ts';
@@ -27,10 +28,19 @@ export interface NetlinkSubscription extends Disposable {
 }
 
 const receiveBytesDefault = 4 << 20;
+const groupMax = 255;
 
 /** Subscribes to multicast groups. What is announced from this call on is delivered. */
 export function subscribeNetlink(options: NetlinkSubscriptionOptions): NetlinkSubscription {
   const { groups, onMessages, onLost, protocol = 0, netns, receiveBytes = receiveBytesDefault } = options;
+  for (const group of groups) {
+    if (!Number.isInteger(group) || group < 1 || group > groupMax) {
+      throw new WeirError(
+        'INVALID_ARGUMENT',
+        `Invalid netlink group ${group}: expected a number from 1 to ${groupMax}`,
+      );
+    }
+  }
   const native = socketAddon();
   const onBatch = (batch: Uint8Array, lost: boolean): void => {
     if (batch.length > 0) onMessages(splitMessages(batch));

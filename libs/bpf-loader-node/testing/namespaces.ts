@@ -8,7 +8,7 @@ export interface TestNamespaces {
   path(name: string): string;
   /** Runs `ip ARGS` in a namespace and returns what it prints. */
   ip(name: string, args: string): string;
-  /** Ties two namespaces together with a veth pair that is up; `a` and `b` are `NAMESPACE/ADDRESS/LENGTH` lists. */
+  /** Ties two namespaces together with a veth pair, of that name in both, that is up and has the given addresses. */
   join(link: string, ends: Readonly<Record<string, readonly string[]>>): void;
   /** Deletes them all and with them every link in them. */
   remove(): void;
@@ -38,8 +38,9 @@ export function createTestNamespaces(names: readonly string[]): TestNamespaces {
     join: (link, ends) => {
       const [first = '', second = ''] = Object.keys(ends);
       ip(first, `link add ${link} type veth peer name ${link} netns ${realName(second)}`);
-      for (const [name, addresses] of Object.entries(ends)) {
-        for (const address of addresses) {
+      for (const [index, [name, addresses]] of Object.entries(ends).entries()) {
+        // Neighbour solicitations come from a link-local address; the one the kernel makes is of no use for a second.
+        for (const address of [...addresses, `fe80::${index + 1}/64`]) {
           ip(name, `address add ${address} dev ${link}${address.includes(':') ? ' nodad' : ''}`);
         }
         ip(name, `link set ${link} addrgenmode none up`);
