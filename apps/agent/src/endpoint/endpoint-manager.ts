@@ -54,6 +54,8 @@ export interface EndpointManager {
   remove(name: AttachmentName): Promise<void>;
   /** Gives a running endpoint other labels. Resolves when what they allow and forbid is in force. */
   patchLabels(id: number, patch: LabelPatch): Promise<Endpoint>;
+  /** Moves all endpoints of an identity to another one that stands for the same labels. */
+  moveIdentity(moved: { readonly labels: LabelSet; readonly from: number; readonly to: number }): Promise<void>;
 }
 
 // Less than what container runtimes wait for a plugin.
@@ -104,6 +106,15 @@ export function createEndpointManager(options: EndpointManagerOptions): Endpoint
         const kept = Object.entries(endpoint.record.labels).filter(([key]) => !patch.remove.includes(key));
         const record = { ...endpoint.record, labels: { ...Object.fromEntries(kept), ...patch.set } };
         return relabelEndpoint(options, { ...endpoint, record, labels: identityLabels(record, labelFilter) });
+      });
+    },
+    async moveIdentity({ labels, from, to }) {
+      const moving = table.list().filter(({ identity, state }) => identity === from && state === 'ready');
+      const arrivals = moving.map((endpoint) => {
+        return { endpoint: moved(endpoint, 'waiting-to-regenerate'), labels, identity: to };
+      });
+      await options.placement.enter(arrivals).catch((error: unknown) => {
+        options.logger.error({ identity: to, error }, 'endpoints could not be moved to another identity');
       });
     },
   };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { WeirError } from '@weir/errors';
+import { prepareFile } from '../state-file.ts';
 import { type EndpointRecord, formatEndpointRecord, parseEndpointRecord } from './endpoint-record.ts';
 
 /** The endpoints of a node on disk, one file each. */
@@ -40,9 +41,7 @@ export function createEndpointStore(directory: string): EndpointStore {
       };
     },
     async save(record) {
-      const temporary = `${fileOf(record.id)}.new`;
-      await writeFile(temporary, formatEndpointRecord(record), { mode: 0o600 });
-      await rename(temporary, fileOf(record.id));
+      await (await prepareFile(fileOf(record.id), formatEndpointRecord(record))).commit();
     },
     remove: (id) => rm(fileOf(id), { force: true }),
   };

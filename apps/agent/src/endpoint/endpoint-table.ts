@@ -18,6 +18,8 @@ export interface EndpointTable {
   /** As {@link EndpointTable.get}, but throws NOT_FOUND. */
   require(id: number): Endpoint;
   find(name: AttachmentName): Endpoint | undefined;
+  /** The endpoint that has an address, given as text in canonical form. */
+  findAddress(address: string): Endpoint | undefined;
   list(): readonly Endpoint[];
   /** Notes that an endpoint uses an identity; true if it is the first one. */
   join(identity: number, id: number): boolean;
@@ -33,6 +35,7 @@ const nameOf = ({ containerId, ifName }: AttachmentName): string => `${container
 export function createEndpointTable(): EndpointTable {
   const endpoints = new Map<number, Endpoint>();
   const byName = new Map<string, number>();
+  const byAddress = new Map<string, number>();
   const users = new Map<number, Set<number>>();
   let lastId = 0;
 
@@ -48,7 +51,10 @@ export function createEndpointTable(): EndpointTable {
     },
     put(endpoint) {
       endpoints.set(endpoint.record.id, endpoint);
-      byName.set(nameOf(endpoint.record), endpoint.record.id);
+      const { id, ipv4, ipv6 } = endpoint.record;
+      byName.set(nameOf(endpoint.record), id);
+      byAddress.set(ipv4, id);
+      byAddress.set(ipv6, id);
       return endpoint;
     },
     delete(id) {
@@ -56,6 +62,9 @@ export function createEndpointTable(): EndpointTable {
       if (endpoint === undefined) return;
       endpoints.delete(id);
       byName.delete(nameOf(endpoint.record));
+      for (const address of [endpoint.record.ipv4, endpoint.record.ipv6]) {
+        if (byAddress.get(address) === id) byAddress.delete(address);
+      }
     },
     get,
     require(id) {
@@ -64,6 +73,7 @@ export function createEndpointTable(): EndpointTable {
       return endpoint;
     },
     find: (name) => get(byName.get(nameOf(name)) ?? 0),
+    findAddress: (address) => get(byAddress.get(address) ?? 0),
     list: () => [...endpoints.values()],
     join(identity, id) {
       const ids = users.get(identity);

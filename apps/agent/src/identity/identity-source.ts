@@ -12,3 +12,8 @@ export interface IdentitySource {
   /** The labels of a number, if it is known here. */
   labelsOf(identity: number): LabelSet | undefined;
 }
+
+/** All identities that are known on this node, for people. */
+export interface IdentityDirectory extends Pick<IdentitySource, 'labelsOf'> {
+  all(): Iterable<readonly [number, LabelSet]>;
+}

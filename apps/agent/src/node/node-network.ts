@@ -40,9 +40,9 @@ export interface NodeNetworkOptions {
   readonly ipv4: PodRange;
   readonly ipv6: PodRange;
   /** Names of uplinks; undefined: the devices that default routes go through. */
-  readonly devices?: readonly string[];
+  readonly devices: readonly string[] | undefined;
   /** Bytes; undefined: that of the uplink. */
-  readonly mtu?: number;
+  readonly mtu: number | undefined;
 }
 
 export interface NodeNetwork {

@@ -9,7 +9,7 @@ import type { PolicyTranslation } from './policy-translation.ts';
 /** What is committed together. `datapath` may depend on slots, which are known once policies have been worked out. */
 export interface Commit {
   readonly policy?: PolicyUpdate;
-  readonly datapath?: () => Omit<DatapathChange, 'policies' | 'policyPatches' | 'policiesRemoved'>;
+  readonly datapath?: () => Omit<DatapathChange, 'policies' | 'policyPatches'>;
 }
 
 /** Brings the kernel, and before it the proxy, in line with what the policy engine says. */
@@ -21,6 +21,8 @@ export interface PolicyController {
    * every later commit.
    */
   commit(commit: Commit): Promise<void>;
+  /** Runs a task while no commit is being made. */
+  between<Result>(task: () => Result): Promise<Result>;
   /** Identities whose policy in the kernel is older than it should be, and why. Empty in good times. */
   readonly behind: ReadonlyMap<number, string>;
 }
@@ -43,13 +45,12 @@ interface Plan {
 
 const retryDelayMs = 1_000;
 
-/** See {@link PolicyController}. */
-export function createPolicyController(options: PolicyControllerOptions): PolicyController {
-  const { engine, datapath, slots, translation, publishRuleSets, logger } = options;
-  const behind = new Map<number, string>();
-  let last: Promise<unknown> = Promise.resolve();
-  let retryTimer: NodeJS.Timeout | undefined;
-
+/** What an update comes to in the kernel. */
+function createPlanner({
+  engine,
+  slots,
+  translation,
+}: PolicyControllerOptions): (changes: readonly SubjectChange[], behind: ReadonlyMap<number, string>) => Plan {
   const contentOf = (subject: number): PolicyContent => {
     const resolved = engine.resolve(subject);
     return {
@@ -59,64 +60,75 @@ export function createPolicyController(options: PolicyControllerOptions): Policy
     };
   };
 
-  const planSubject = (plan: Plan, change: SubjectChange): void => {
-    const { subject } = change;
-    if (change.kind === 'removed') {
-      const slot = slots.find(subject);
-      if (slot !== undefined) plan.removed.push(subject);
-      behind.delete(subject);
-    } else if (change.kind === 'added' || change.rulesChanged || behind.has(subject)) {
-      plan.policies.set(slots.slotOf(subject), contentOf(subject));
-    } else {
-      plan.policyPatches.set(slots.slotOf(subject), {
-        added: change.upserted.map(translation.entry),
-        removed: change.deleted.map(translation.key),
-      });
-    }
-  };
-
-  /** A subject is a whole or a patch, never both, and what an earlier commit failed to write comes along. */
-  const makePlan = (changes: readonly SubjectChange[]): Plan => {
+  /** A subject is a whole or a patch, never both; what an earlier commit failed to write comes along as a whole. */
+  return (changes, behind) => {
     const plan: Plan = { policies: new Map(), policyPatches: new Map(), removed: [] };
-    for (const change of changes) planSubject(plan, change);
-    for (const subject of behind.keys()) plan.policies.set(slots.slotOf(subject), contentOf(subject));
+    const removed = new Set(changes.filter(({ kind }) => kind === 'removed').map(({ subject }) => subject));
+    plan.removed.push(...removed);
+    for (const { subject, kind, rulesChanged, upserted, deleted } of changes) {
+      if (removed.has(subject)) continue;
+      if (kind === 'added' || rulesChanged) plan.policies.set(slots.slotOf(subject), contentOf(subject));
+      else if (!behind.has(subject)) {
+        plan.policyPatches.set(slots.slotOf(subject), {
+          added: upserted.map(translation.entry),
+          removed: deleted.map(translation.key),
+        });
+      }
+    }
+    for (const subject of behind.keys()) {
+      if (!removed.has(subject)) plan.policies.set(slots.slotOf(subject), contentOf(subject));
+    }
     return plan;
   };
+}
+
+/** See {@link PolicyController}. */
+export function createPolicyController(options: PolicyControllerOptions): PolicyController {
+  const { engine, datapath, slots, publishRuleSets, logger } = options;
+  const makePlan = createPlanner(options);
+  const behind = new Map<number, string>();
+  let last: Promise<unknown> = Promise.resolve();
+  let retryTimer: NodeJS.Timeout | undefined;
 
   const scheduleRetry = (): void => {
     if (behind.size === 0) return;
     retryTimer ??= setTimeout(() => {
       retryTimer = undefined;
       commit({}).catch(() => undefined);
-    }, retryDelayMs);
-    retryTimer.unref();
+    }, retryDelayMs).unref();
   };
 
   const run = async ({ policy, datapath: placement }: Commit): Promise<void> => {
     const { subjects } = engine.apply(policy ?? {});
     try {
-      const plan = makePlan(subjects);
+      const plan = makePlan(subjects, behind);
       await publishRuleSets();
+      const places = placement?.();
+      const freed = plan.removed.flatMap((subject) => slots.release(subject) ?? []);
       await datapath.apply({
-        ...placement?.(),
+        ...places,
         policies: plan.policies,
         policyPatches: plan.policyPatches,
-        policiesRemoved: plan.removed.flatMap((subject) => slots.release(subject) ?? []),
+        policiesRemoved: [...(places?.policiesRemoved ?? []), ...freed],
       });
       behind.clear();
     } catch (thrown) {
       const error = WeirError.from(thrown);
-      for (const { subject, kind } of subjects) if (kind !== 'removed') behind.set(subject, error.message);
+      for (const { subject, kind } of subjects) {
+        if (kind === 'removed') behind.delete(subject);
+        else behind.set(subject, error.message);
+      }
       logger.error({ error, identities: [...behind.keys()] }, 'policy could not be written');
       scheduleRetry();
       throw error;
     }
   };
 
-  const commit = (change: Commit): Promise<void> => {
-    const done = last.then(() => run(change));
+  const inTurn = <Result>(task: () => Result | Promise<Result>): Promise<Result> => {
+    const done = last.then(task);
     last = done.catch(() => undefined);
     return done;
   };
-  return { commit, behind };
+  const commit = (change: Commit): Promise<void> => inTurn(() => run(change));
+  return { commit, between: inTurn, behind };
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { direction, policyVerdict } from '@weir/datapath-layout';
-import type { PolicyMapEntry } from '@weir/datapath-maps';
-import type { EntryOrigin, PolicyEntry, PolicyEntryKey, RuleSet } from '@weir/policy';
+import type { Datapath, PolicyMapEntry } from '@weir/datapath-maps';
+import type { EntryOrigin, HttpRule, PolicyEntry, PolicyEntryKey, RuleSet } from '@weir/policy';
 import { createNumbering, type Numbering } from './numbering.ts';
 
 const verdicts = { allow: policyVerdict.allow, deny: policyVerdict.refuse, redirect: policyVerdict.redirect } as const;
@@ -13,6 +13,10 @@ export interface PolicyTranslation {
   key(key: PolicyEntryKey): PolicyMapEntry;
   readonly ruleSets: Numbering<{ readonly ruleSet: RuleSet; readonly origins: readonly EntryOrigin[] }>;
   readonly cookies: Numbering<readonly EntryOrigin[]>;
+  /** What the proxy is told. */
+  ruleSetTable(): ReadonlyMap<number, readonly HttpRule[]>;
+  /** Forgets numbers that no policy in the kernel uses any more. */
+  retain(datapath: Pick<Datapath, 'listPolicySlots' | 'listPolicy'>): void;
 }
 
 const originKey = (origins: readonly EntryOrigin[]): string =>
@@ -23,7 +27,7 @@ export function createPolicyTranslation(): PolicyTranslation {
   const ruleSets: PolicyTranslation['ruleSets'] = createNumbering();
   const cookies: PolicyTranslation['cookies'] = createNumbering();
   // Entries of one rule share the list of their origins.
-  const known = new WeakMap<readonly EntryOrigin[], number>();
+  let known = new WeakMap<readonly EntryOrigin[], number>();
 
   const cookieOf = (origins: readonly EntryOrigin[]): number => {
     if (origins.length === 0) return 0;
@@ -59,5 +63,12 @@ export function createPolicyTranslation(): PolicyTranslation {
       cookie: cookieOf(entry.origins),
     }),
     key: (key) => ({ ...keyOf(key), verdict: verdicts.allow }),
+    ruleSetTable: () => new Map([...ruleSets.entries()].map(([id, { ruleSet }]) => [id, ruleSet.http])),
+    retain(datapath) {
+      const entries = datapath.listPolicySlots().flatMap((slot) => datapath.listPolicy(slot));
+      ruleSets.retain(new Set(entries.map(({ ruleSet }) => ruleSet)));
+      cookies.retain(new Set(entries.map(({ cookie }) => cookie)));
+      known = new WeakMap();
+    },
   };
 }

@@ -138,6 +138,7 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
       for (const build of pins.builds()) if (build !== loaded.build) pins.removeBuild(build);
     },
     listEndpoints: endpoints.list,
+    listPolicySlots: policies.slots,
     listPolicy: policies.list,
     listIpcache: ipcache.list,
     listConnections: () => listConnections(maps.ct),

@@ -58,6 +58,8 @@ export interface Datapath {
   retainEndpoints(ids: ReadonlySet<number>): void;
 
   listEndpoints(): readonly DatapathEndpoint[];
+  /** Slots that hold a policy. */
+  listPolicySlots(): readonly number[];
   listPolicy(slot: number): readonly PolicyMapEntry[];
   listIpcache(): Promise<readonly IpcacheMapEntry[]>;
   listConnections(): AsyncIterable<readonly Connection[]>;

@@ -32,6 +32,8 @@ export interface PolicyTables {
   /** Empties slots. Returns as {@link PolicyTables.replace} does. */
   remove(slots: readonly number[]): PolicyCleanup | undefined;
   clean(cleanup: PolicyCleanup): void;
+  /** Slots that hold a policy. */
+  slots(): readonly number[];
   list(slot: number): readonly PolicyMapEntry[];
 }
 
@@ -73,6 +75,7 @@ export function createPolicyTables(maps: { readonly slots: BpfMap; readonly entr
       return gone.length === 0 ? undefined : { keys };
     },
     clean: ({ keys }) => entries.deleteAll(keys),
+    slots: () => [...slots.keys()],
     list: (slot) => [...(slots.get(slot)?.rows ?? [])].map(([row, value]) => rowEntry(row, values.valueOf(value))),
   };
 }

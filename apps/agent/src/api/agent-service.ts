@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Datapath } from '@weir/datapath-maps';
+import { WeirError } from '@weir/errors';
+import { formatIpAddress, formatLabel, reservedIdentities } from '@weir/model';
+import type { Policy, PolicyEngine, PolicyFile } from '@weir/policy';
+import { AgentServiceDefinition, type weir } from '@weir/proto';
+import { type Handlers, type RpcService, rpcService } from '@weir/rpc';
+import type { EndpointManager } from '../endpoint/endpoint-manager.ts';
+import type { EndpointTable } from '../endpoint/endpoint-table.ts';
+import type { IdentityDirectory } from '../identity/identity-source.ts';
+import type { Monitor } from '../monitor/monitor.ts';
+import { policyName } from '../policy/policy-names.ts';
+import type { PolicyOutcome, PolicyService } from '../policy/policy-service.ts';
+import type { PolicySlots } from '../policy/policy-slots.ts';
+import type { PolicyTranslation } from '../policy/policy-translation.ts';
+import { connectionMessage, ipcacheMessage, metricMessage, policyEntryMessage } from './datapath-messages.ts';
+import { endpointMessage, findEndpoint } from './endpoint-message.ts';
+
+export interface AgentServiceOptions {
+  readonly table: EndpointTable;
+  readonly manager: EndpointManager;
+  readonly engine: PolicyEngine;
+  readonly policies: PolicyService;
+  readonly slots: PolicySlots;
+  readonly translation: PolicyTranslation;
+  readonly identities: IdentityDirectory;
+  readonly datapath: Datapath;
+  readonly monitor: Monitor;
+  readonly status: () => weir.agent.v1.IGetStatusResponse;
+}
+
+type AgentHandlers = Handlers<typeof AgentServiceDefinition>;
+type Part<Names extends keyof AgentHandlers> = Pick<AgentHandlers, Names>;
+
+const monitorTypes: readonly string[] = ['drop', 'policy-verdict', 'trace', 'l7'];
+
+/** The local API of the agent: see proto/weir/agent/v1/agent.proto. */
+export function createAgentService(options: AgentServiceOptions): RpcService {
+  return rpcService(AgentServiceDefinition, {
+    getStatus: () => options.status(),
+    ...endpointCalls(options),
+    ...identityCalls(options),
+    ...policyCalls(options),
+    ...datapathCalls(options),
+    monitor: ({ types, relatedTo }, { signal }) => {
+      const unknown = types.find((type) => !monitorTypes.includes(type));
+      if (unknown !== undefined) {
+        throw new WeirError('INVALID_ARGUMENT', `types: "${unknown}" is not one of ${monitorTypes.join(', ')}`);
+      }
+      const endpoints = relatedTo.map(({ reference }) => findEndpoint(options.table, reference).record.id);
+      return options.monitor.watch({ types: new Set(types), endpoints: new Set(endpoints) }, signal);
+    },
+  });
+}
+
+function endpointCalls({
+  table,
+  manager,
+  engine,
+}: AgentServiceOptions): Part<'listEndpoints' | 'getEndpoint' | 'patchEndpointLabels'> {
+  const splitLabel = (text: string): readonly [string, string] => {
+    const equals = text.indexOf('=');
+    return equals < 0 ? [text, ''] : [text.slice(0, equals), text.slice(equals + 1)];
+  };
+  return {
+    listEndpoints: () => ({ endpoints: table.list().map((endpoint) => endpointMessage(endpoint, engine)) }),
+    getEndpoint: ({ endpoint }) => ({ endpoint: endpointMessage(findEndpoint(table, endpoint?.reference), engine) }),
+    async patchEndpointLabels({ endpoint, set, remove }) {
+      const { record } = findEndpoint(table, endpoint?.reference);
+      const changed = await manager.patchLabels(record.id, { set: Object.fromEntries(set.map(splitLabel)), remove });
+      return { endpoint: endpointMessage(changed, engine) };
+    },
+  };
+}
+
+function identityCalls({ table, identities }: AgentServiceOptions): Part<'listIdentities' | 'getIdentity'> {
+  const message = (id: number, labels: readonly string[]): weir.agent.v1.IIdentity => ({
+    id,
+    labels: [...labels],
+    endpoints: table.list().flatMap((endpoint) => (endpoint.identity === id ? [endpoint.record.id] : [])),
+  });
+  const all = (): weir.agent.v1.IIdentity[] =>
+    [...reservedIdentities, ...identities.all()].map(([id, set]) => message(id, set.labels.map(formatLabel)));
+  return {
+    listIdentities: () => ({ identities: all() }),
+    getIdentity({ id }) {
+      const identity = all().find((each) => each.id === id);
+      if (identity === undefined) throw new WeirError('NOT_FOUND', `There is no identity ${id}`);
+      return { identity };
+    },
+  };
+}
+
+function policyCalls({
+  engine,
+  policies,
+  table,
+}: AgentServiceOptions): Part<'importPolicy' | 'getPolicy' | 'deletePolicy'> {
+  const filesOf = (files: readonly weir.agent.v1.IPolicyFile[]): PolicyFile[] =>
+    files.map(({ name, content }) => ({ name: name ?? '', content: new TextDecoder().decode(content ?? undefined) }));
+  const namesOf = ({ keys, problems }: PolicyOutcome): string[] => (problems.length > 0 ? [] : [...keys]);
+  return {
+    async importPolicy({ files, validateOnly }) {
+      const outcome = await policies.import(filesOf(files), { validateOnly });
+      return { revision: outcome.revision, problems: [...outcome.problems], imported: namesOf(outcome) };
+    },
+    getPolicy({ name }) {
+      const found = engine
+        .policies()
+        .filter((policy) => name === '' || policy.name === name || policyName(policy.key) === name);
+      if (name !== '' && found.length === 0) throw new WeirError('NOT_FOUND', `There is no policy "${name}"`);
+      return { revision: engine.revision, policies: found.map(policyMessage) };
+    },
+    async deletePolicy({ names, files, all }) {
+      const outcome = await policies.delete({ names, files: filesOf(files), all });
+      return { revision: outcome.revision, problems: [...outcome.problems], deleted: namesOf(outcome) };
+    },
+  };
+
+  function policyMessage(policy: Policy): weir.agent.v1.IPolicy {
+    const { kind, namespace, name, source, document, key } = policy;
+    const subjects = new Set(engine.subjectsOf(key));
+    const endpoints = table.list().flatMap(({ identity, record }) => (subjects.has(identity ?? 0) ? [record.id] : []));
+    return { kind, namespace, name, file: source.file, document, endpoints };
+  }
+}
+
+function datapathCalls(
+  options: AgentServiceOptions,
+): Part<'listPolicyEntries' | 'listConnections' | 'listIpcache' | 'listDatapathEndpoints' | 'listDatapathMetrics'> {
+  const { table, datapath, identities, slots, translation } = options;
+  return {
+    listPolicyEntries({ endpoint }) {
+      const chosen = endpoint === null ? table.list() : [findEndpoint(table, endpoint?.reference)];
+      const subjects = new Set(chosen.flatMap(({ identity }) => identity ?? []));
+      const entries = [...subjects].flatMap((subject) =>
+        datapath
+          .listPolicy(slots.find(subject) ?? 0)
+          .map((entry) => policyEntryMessage(entry, { subject, identities, cookies: translation.cookies })),
+      );
+      return { entries };
+    },
+    async *listConnections() {
+      for await (const connections of datapath.listConnections()) {
+        yield { connections: connections.map(connectionMessage) };
+      }
+    },
+    async listIpcache() {
+      const entries = await datapath.listIpcache();
+      return { entries: entries.map((entry) => ipcacheMessage(entry, identities)) };
+    },
+    listDatapathEndpoints: () => ({
+      endpoints: datapath.listEndpoints().map(({ ifindex, id, identity, ipv4, ipv6, mac }) => ({
+        ...{ ifindex, endpointId: id, identity, ipv4: formatIpAddress(ipv4), ipv6: formatIpAddress(ipv6) },
+        mac: [...mac].map((byte) => byte.toString(16).padStart(2, '0')).join(':'),
+      })),
+    }),
+    listDatapathMetrics: () => ({ metrics: datapath.listTraffic().map(metricMessage) }),
+  };
+}

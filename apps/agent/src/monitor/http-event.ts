@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+import { ipAddressFromBytes } from '@weir/model';
+import { weir } from '@weir/proto';
+import { originNames } from '../policy/policy-names.ts';
+import type { PolicyTranslation } from '../policy/policy-translation.ts';
+import type { Peers } from './peers.ts';
+
+const { CallVerdict } = weir.proxy.v1;
+
+const verdicts: Readonly<Record<number, string>> = {
+  [CallVerdict.CALL_VERDICT_FORWARDED]: 'forwarded',
+  [CallVerdict.CALL_VERDICT_DENIED]: 'denied',
+  [CallVerdict.CALL_VERDICT_ERROR]: 'error',
+};
+
+/** What the monitor says of a call that the proxy has judged. */
+export function describeHttpCall(
+  call: weir.proxy.v1.IHttpCall,
+  options: { readonly peers: Peers; readonly ruleSets: PolicyTranslation['ruleSets']; readonly node: string },
+): weir.agent.v1.IMonitorEvent {
+  const { peers, ruleSets, node } = options;
+  const number = (value: number | null | undefined): number => value ?? 0;
+  const namesOf = (ruleSet: number): string[] => originNames(ruleSets.meaningOf(ruleSet)?.origins ?? []);
+  const denying = number(call.deniedByRuleSet);
+  const ruleSetsOfCall = denying === 0 ? [number(call.egressRuleSet), number(call.ingressRuleSet)] : [denying];
+  const isEgress = denying === 0 ? number(call.ingressRuleSet) === 0 : denying === call.egressRuleSet;
+  return {
+    timeNs: call.timeNs ?? 0,
+    type: 'l7',
+    verdict: verdicts[call.verdict ?? 0] ?? 'error',
+    reason: call.reason ?? '',
+    direction: isEgress ? 'egress' : 'ingress',
+    protocol: 'HTTP',
+    source: peers.describe({
+      address: ipAddressFromBytes(call.sourceAddress ?? new Uint8Array(16)),
+      port: number(call.sourcePort),
+      identity: number(call.sourceIdentity),
+      endpointId: 0,
+    }),
+    destination: peers.describe({
+      address: ipAddressFromBytes(call.destinationAddress ?? new Uint8Array(16)),
+      port: number(call.destinationPort),
+      identity: number(call.destinationIdentity),
+      endpointId: 0,
+    }),
+    policies: [...new Set(ruleSetsOfCall.flatMap(namesOf))],
+    http: {
+      method: call.method ?? '',
+      path: call.path ?? '',
+      host: call.host ?? '',
+      protocol: call.protocol ?? '',
+      status: number(call.status),
+      latencyNs: call.latencyNs ?? 0,
+    },
+    node,
+  };
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+import {
+  direction,
+  dropReason,
+  dropReasonTexts,
+  type Event,
+  eventFlag,
+  eventType,
+  tracePointNames,
+} from '@weir/datapath-layout';
+import { formatProtocol } from '@weir/model';
+import type { PolicyEngine } from '@weir/policy';
+import type { weir } from '@weir/proto';
+import { originNames, policyName } from '../policy/policy-names.ts';
+import type { PolicyTranslation } from '../policy/policy-translation.ts';
+import type { Peers } from './peers.ts';
+
+export interface KernelEventOptions {
+  readonly peers: Peers;
+  readonly engine: Pick<PolicyEngine, 'policiesInDefaultDeny'>;
+  readonly cookies: PolicyTranslation['cookies'];
+  readonly node: string;
+}
+
+const typeNames: Readonly<Record<number, string>> = {
+  [eventType.drop]: 'drop',
+  [eventType.trace]: 'trace',
+  [eventType.policyVerdict]: 'policy-verdict',
+};
+
+const tcpFlagNames = ['FIN', 'SYN', 'RST', 'PSH', 'ACK', 'URG', 'ECE', 'CWR'];
+const protocolTcp = 6;
+
+const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+
+const flagText = (flags: number): string => tcpFlagNames.filter((_, bit) => (flags & (1 << bit)) !== 0).join(', ');
+
+const directionText = (value: number): string =>
+  value === direction.ingress ? 'ingress' : value === direction.egress ? 'egress' : '';
+
+/** The policies that decided on the flow of an event: those that allowed it, denied it, or put it into default deny. */
+function decidingPolicies(event: Event, { engine, cookies }: KernelEventOptions): string[] {
+  const behind = (cookie: number): string[] => originNames(cookies.meaningOf(cookie) ?? []);
+  if (event.type !== eventType.drop)
+    return [...new Set([...behind(event.egressCookie), ...behind(event.ingressCookie)])];
+  const isIngress = event.direction === direction.ingress;
+  if (event.reason !== dropReason.policyDenied) return behind(isIngress ? event.ingressCookie : event.egressCookie);
+  const subject = isIngress ? event.destinationIdentity : event.sourceIdentity;
+  try {
+    return engine.policiesInDefaultDeny(subject, isIngress ? 'ingress' : 'egress').map(policyName);
+  } catch {
+    // The endpoint has left in the meantime, and its identity with it.
+    return [];
+  }
+}
+
+function verdictOf(event: Event): string {
+  if (event.type === eventType.drop) return 'dropped';
+  return (event.flags & eventFlag.redirected) !== 0 ? 'redirected' : 'forwarded';
+}
+
+/** What the monitor says of an event of the kernel. `offsetNs` is what turns CLOCK_MONOTONIC into time since 1970. */
+export function describeKernelEvent(
+  event: Event,
+  options: KernelEventOptions & { readonly offsetNs: number },
+): weir.agent.v1.IMonitorEvent {
+  const { peers, node, offsetNs } = options;
+  const isDrop = event.type === eventType.drop;
+  return {
+    timeNs: Number(event.timeNs) + offsetNs,
+    type: typeNames[event.type] ?? 'unknown',
+    verdict: verdictOf(event),
+    reason: isDrop ? (dropReasonTexts[event.reason] ?? `reason ${event.reason}`) : '',
+    reasonCode: isDrop ? event.reason : 0,
+    direction: directionText(event.direction),
+    protocol: formatProtocol(event.protocol),
+    tcpFlags: event.protocol === protocolTcp ? flagText(event.tcpFlags) : '',
+    isReply: (event.flags & eventFlag.reply) !== 0,
+    source: peers.describe({
+      address: event.source,
+      port: event.sourcePort,
+      identity: event.sourceIdentity,
+      endpointId: event.sourceEndpoint,
+    }),
+    destination: peers.describe({
+      address: event.destination,
+      port: event.destinationPort,
+      identity: event.destinationIdentity,
+      endpointId: event.destinationEndpoint,
+    }),
+    policies: decidingPolicies(event, options),
+    node,
+    tracePoint: isDrop ? '' : kebab(tracePointNames[event.point] ?? ''),
+    length: event.length,
+  };
+}

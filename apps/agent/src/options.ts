@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+import { hostname } from 'node:os';
+import { WeirError } from '@weir/errors';
+import { type Cidr, isIpv4Cidr, parseCidr } from '@weir/model';
+import { parseRpcAddress } from '@weir/rpc';
+import { checkedFlag, choiceFlag, type CommandLine, readCommandLine } from '@weir/service';
+import { type LogLevel, logLevels } from '@weir/telemetry';
+import { Command, Option } from 'commander';
+import packageJson from '../package.json' with { type: 'json' };
+
+export const { version } = packageJson;
+
+/** What the command line says, checked. */
+export interface AgentOptions {
+  readonly nodeName: string;
+  readonly runDir: string;
+  readonly stateDir: string;
+  readonly bpfRoot: string;
+  readonly bpfObject: string | undefined;
+  readonly identityAllocator: string;
+  readonly ipv4Range: Cidr;
+  readonly ipv6Range: Cidr;
+  readonly devices: readonly string[] | undefined;
+  readonly mtu: number | undefined;
+  readonly enablePolicy: 'default' | 'always' | 'never';
+  readonly allowLocalhost: 'auto' | 'always' | 'policy';
+  readonly labels: string;
+  readonly conntrackMax: number;
+  readonly policyMax: number;
+  readonly logLevel: LogLevel;
+}
+
+interface Flags extends Omit<AgentOptions, 'identityAllocator' | 'nodeName' | 'devices' | 'mtu' | 'bpfObject'> {
+  readonly nodeName?: string;
+  readonly identityAllocator?: string;
+  readonly devices?: readonly string[];
+  readonly mtu?: number;
+  readonly bpfObject?: string;
+}
+
+const invalid = (message: string): WeirError => new WeirError('INVALID_ARGUMENT', message);
+
+const numberFlag = (
+  flag: string,
+  text: string,
+  range: { readonly min: number; readonly max: number; readonly default?: number },
+): Option => {
+  const option = new Option(`${flag} <number>`, text).argParser(
+    checkedFlag((given) => {
+      const number = Number(given);
+      if (/^\d+$/.test(given) && number >= range.min && number <= range.max) return number;
+      throw invalid(`"${given}" is not a number from ${range.min} to ${range.max}`);
+    }),
+  );
+  return range.default === undefined ? option : option.default(range.default);
+};
+
+const rangeFlag = (flag: string, family: 'IPv4' | 'IPv6', initial: string): Option =>
+  new Option(`${flag} <prefix>`, `${family} range that pods of this node get their addresses from`)
+    .default(parseCidr(initial), initial)
+    .argParser(
+      checkedFlag((text) => {
+        const cidr = parseCidr(text);
+        if (isIpv4Cidr(cidr) === (family === 'IPv4')) return cidr;
+        throw invalid(`"${text}" is not an ${family} prefix`);
+      }),
+    );
+
+function createCommand(): Command {
+  return new Command('agent')
+    .description('Connects and polices the pods of one node.')
+    .version(version)
+    .option('--node-name <name>', 'name of this node (default: the host name)')
+    .option('--run-dir <directory>', 'directory of sockets', '/run/weir')
+    .option('--state-dir <directory>', 'directory of lasting state', '/var/lib/weir')
+    .option(
+      '--bpf-root <directory>',
+      'where maps, programs and links are pinned, on a BPF file system',
+      '/sys/fs/bpf/weir',
+    )
+    .option('--bpf-object <file>', 'compiled programs (default: bpf/weir.bpf.o beside this program)')
+    .addOption(
+      new Option(
+        '--identity-allocator <address>',
+        'unix:/path or host:port (default: unix:<run-dir>/identity.sock)',
+      ).argParser(checkedFlag((text) => (parseRpcAddress(text), text))),
+    )
+    .addOption(rangeFlag('--ipv4-range', 'IPv4', '10.244.0.0/24'))
+    .addOption(rangeFlag('--ipv6-range', 'IPv6', 'fd00:10:244::/64'))
+    .addOption(
+      new Option('--devices <names>', 'uplinks, separated by commas (default: those with a default route)').argParser(
+        (text) => text.split(',').filter(Boolean),
+      ),
+    )
+    .addOption(numberFlag('--mtu', 'MTU of pods in bytes (default: that of the uplink)', { min: 1280, max: 65_535 }))
+    .addOption(
+      choiceFlag('--enable-policy <mode>', 'whom policies hold for: those they select, everybody, or nobody', [
+        'default',
+        'always',
+        'never',
+      ]),
+    )
+    .addOption(
+      choiceFlag(
+        '--allow-localhost <mode>',
+        'whether this host may always reach its pods; auto: only under Kubernetes',
+        ['auto', 'always', 'policy'],
+      ),
+    )
+    .option('--labels <filter>', 'labels that make an identity: [source:][!]regex, separated by spaces', '')
+    .addOption(
+      numberFlag('--conntrack-max', 'flows that are remembered', { min: 1_024, max: 16_777_216, default: 131_072 }),
+    )
+    .addOption(
+      numberFlag('--policy-max', 'policy entries of all identities', { min: 1_024, max: 16_777_216, default: 262_144 }),
+    )
+    .addOption(new Option('--log-level <level>', 'what is logged').choices(logLevels).default('info'));
+}
+
+const nodeNamePattern = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
+
+function fromFlags(flags: Flags): AgentOptions {
+  const nodeName = flags.nodeName ?? hostname().toLowerCase();
+  if (!nodeNamePattern.test(nodeName)) {
+    throw invalid(`--node-name "${nodeName}" is not a node name (lower-case letters, digits, "-" and ".")`);
+  }
+  return {
+    ...flags,
+    nodeName,
+    identityAllocator: flags.identityAllocator ?? `unix:${flags.runDir}/identity.sock`,
+    devices: flags.devices,
+    mtu: flags.mtu,
+    bpfObject: flags.bpfObject,
+  };
+}
+
+/** Reads the command line, without the program's own name. Never throws for what a user wrote. */
+export function parseCommandLine(args: readonly string[]): CommandLine<AgentOptions> {
+  return readCommandLine<Flags, AgentOptions>(createCommand(), { args, fromFlags });
+}

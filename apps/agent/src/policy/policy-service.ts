@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+import { WeirError } from '@weir/errors';
+import { parsePolicyFiles, type Policy, type PolicyEngine, type PolicyFile, type PolicyProblem } from '@weir/policy';
+import type { PolicyController } from './policy-controller.ts';
+import type { PolicyStore } from './policy-store.ts';
+
+/** What an import or a deletion came to. With problems nothing has changed. */
+export interface PolicyOutcome {
+  readonly revision: number;
+  readonly problems: readonly PolicyProblem[];
+  /** Keys of the policies concerned. */
+  readonly keys: readonly string[];
+}
+
+/** Which policies to delete: by `name` or `namespace/name`, by what files name, or all. */
+export interface PolicySelection {
+  readonly names: readonly string[];
+  readonly files: readonly PolicyFile[];
+  readonly all: boolean;
+}
+
+/** The policies of the node: on disk, in the engine and in the kernel at the same time, or not at all. */
+export interface PolicyService {
+  /** Resolves when all policies of the files are in force. A policy with the key of another one replaces it. */
+  import(files: readonly PolicyFile[], options: { readonly validateOnly: boolean }): Promise<PolicyOutcome>;
+  /** Resolves when the policies are not in force any more. Rejects with NOT_FOUND that names what does not exist. */
+  delete(selection: PolicySelection): Promise<PolicyOutcome>;
+}
+
+export interface PolicyServiceOptions {
+  readonly engine: PolicyEngine;
+  readonly controller: PolicyController;
+  readonly store: PolicyStore;
+}
+
+const isNamed = ({ namespace, name }: Policy, wanted: string): boolean =>
+  name === wanted || `${namespace}/${name}` === wanted;
+
+/** See {@link PolicyService}. Changes are made one after the other. */
+export function createPolicyService({ engine, controller, store }: PolicyServiceOptions): PolicyService {
+  let last: Promise<unknown> = Promise.resolve();
+
+  /** The engine is put back where it was when the kernel has no room: the two must mean the same. */
+  const replace = async (change: {
+    readonly upsert: readonly Policy[];
+    readonly delete: readonly string[];
+  }): Promise<void> => {
+    const before = new Map(engine.policies().map((policy) => [policy.key, policy]));
+    const after = new Map(before);
+    for (const key of change.delete) after.delete(key);
+    for (const policy of change.upsert) after.set(policy.key, policy);
+    const file = await store.prepare([...after.values()]);
+    try {
+      await controller.commit({ policy: { upsertPolicies: change.upsert, deletePolicies: change.delete } });
+    } catch (error) {
+      await file.discard();
+      const added = change.upsert.map(({ key }) => key).filter((key) => !before.has(key));
+      const changed = [...change.upsert.map(({ key }) => key), ...change.delete].flatMap(
+        (key) => before.get(key) ?? [],
+      );
+      await controller.commit({ policy: { upsertPolicies: changed, deletePolicies: added } });
+      throw error;
+    }
+    await file.commit();
+  };
+
+  const inTurn = <Result>(task: () => Promise<Result>): Promise<Result> => {
+    const run = last.then(task, task);
+    last = run.catch(() => undefined);
+    return run;
+  };
+
+  const keysOf = ({ names, files, all }: PolicySelection): { keys: string[]; problems: readonly PolicyProblem[] } => {
+    const policies = engine.policies();
+    if (all) return { keys: policies.map(({ key }) => key), problems: [] };
+    const parsed = parsePolicyFiles(files);
+    const named = names.map((name) => ({ name, found: policies.filter((policy) => isNamed(policy, name)) }));
+    const known = new Set(policies.map(({ key }) => key));
+    const missing = [
+      ...named.filter(({ found }) => found.length === 0).map(({ name }) => name),
+      ...parsed.policies.filter(({ key }) => !known.has(key)).map(({ key }) => key),
+    ];
+    if (missing.length > 0 && parsed.problems.length === 0) {
+      throw new WeirError('NOT_FOUND', `There is no policy ${missing.map((name) => `"${name}"`).join(', ')}`);
+    }
+    const keys = [...named.flatMap(({ found }) => found), ...parsed.policies].map(({ key }) => key);
+    return { keys: [...new Set(keys)], problems: parsed.problems };
+  };
+
+  return {
+    import: (files, { validateOnly }) =>
+      inTurn(async () => {
+        const { policies, problems } = parsePolicyFiles(files);
+        const keys = policies.map(({ key }) => key);
+        if (!validateOnly && problems.length === 0) await replace({ upsert: policies, delete: [] });
+        return { revision: engine.revision, problems, keys };
+      }),
+    delete: (selection) =>
+      inTurn(async () => {
+        const { keys, problems } = keysOf(selection);
+        if (problems.length === 0) await replace({ upsert: [], delete: keys });
+        return { revision: engine.revision, problems, keys };
+      }),
+  };
+}

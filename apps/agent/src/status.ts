@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+import { release } from 'node:os';
+import type { IdentityClient } from '@weir/identity-client';
+import { formatCidr } from '@weir/model';
+import type { PolicyEngine } from '@weir/policy';
+import type { weir } from '@weir/proto';
+import type { EndpointTable } from './endpoint/endpoint-table.ts';
+import type { AddressPool } from './ipam/address-pool.ts';
+import { type AgentOptions, version } from './options.ts';
+import type { PolicyController } from './policy/policy-controller.ts';
+import type { ProxyControl } from './proxy/proxy-control.ts';
+
+export interface StatusOptions {
+  readonly options: AgentOptions;
+  readonly startedMs: number;
+  readonly datapath: { readonly loaded: { readonly adopted: boolean; readonly build: string } };
+  readonly uplinks: readonly { readonly name: string }[];
+  readonly client: IdentityClient;
+  readonly controller: PolicyController;
+  readonly proxy: ProxyControl;
+  readonly engine: PolicyEngine;
+  readonly table: EndpointTable;
+  readonly pools: { readonly ipv4: AddressPool; readonly ipv6: AddressPool };
+}
+
+type Component = weir.agent.v1.IComponentStatus;
+
+const component = (name: string, state: 'Ok' | 'Warning' | 'Failure', message: string): Component => ({
+  name,
+  state,
+  message,
+});
+
+function allocatorStatus(client: IdentityClient): Component {
+  const { connection, identities, waiting } = client.status();
+  const known = `${identities} identities known`;
+  if (connection.kind !== 'connected') {
+    return component('identity-allocator', 'Warning', `${connection.kind}; ${known}, new label sets wait`);
+  }
+  if (waiting.length > 0) {
+    const [first] = waiting;
+    return component('identity-allocator', 'Warning', `${waiting.length} label sets wait: ${first?.reason ?? ''}`);
+  }
+  return component('identity-allocator', 'Ok', `connected, ${known}`);
+}
+
+function policyStatus({ controller, engine }: StatusOptions): Component {
+  const [first] = controller.behind;
+  if (first === undefined) return component('policy', 'Ok', `revision ${engine.revision} is enforced`);
+  const [identity, reason] = first;
+  const count = controller.behind.size;
+  return component('policy', 'Failure', `${count} identities are behind, the first is ${identity}: ${reason}`);
+}
+
+function datapathStatus({ datapath, uplinks }: StatusOptions): Component {
+  const { adopted, build } = datapath.loaded;
+  const how = adopted ? 'adopted' : 'loaded';
+  if (uplinks.length === 0) return component('datapath', 'Warning', `${how} build ${build}; there is no uplink`);
+  return component('datapath', 'Ok', `${how} build ${build}, uplinks ${uplinks.map(({ name }) => name).join(', ')}`);
+}
+
+function proxyStatus({ proxy }: StatusOptions): Component {
+  const { connected } = proxy;
+  if (connected === undefined) return component('l7-proxy', 'Warning', 'not connected; what needs it is dropped');
+  return component('l7-proxy', 'Ok', `connected, pid ${connected.pid}`);
+}
+
+/** Everything that `weir status` shows. */
+export function describeStatus(parts: StatusOptions): weir.agent.v1.IGetStatusResponse {
+  const { options, startedMs, client, engine, table, pools } = parts;
+  const endpoints = table.list();
+  return {
+    node: options.nodeName,
+    version,
+    startedMs,
+    pid: process.pid,
+    kernel: release(),
+    components: [datapathStatus(parts), policyStatus(parts), allocatorStatus(client), proxyStatus(parts)],
+    endpointsReady: endpoints.filter(({ state }) => state === 'ready').length,
+    endpointsTotal: endpoints.length,
+    identities: client.status().identities,
+    policies: engine.policies().length,
+    policyRevision: engine.revision,
+    ipv4Range: formatCidr(options.ipv4Range),
+    ipv6Range: formatCidr(options.ipv6Range),
+    ipv4Allocated: pools.ipv4.allocatedCount,
+    ipv6Allocated: pools.ipv6.allocatedCount,
+    policyEnforcement: options.enablePolicy,
+  };
+}

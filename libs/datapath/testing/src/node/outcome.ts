@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+import { directionNames, dropReasonNames } from '@weir/datapath-layout';
+import { assert } from '@weir/errors';
+import { parsePacket, type ParsedPacket } from '../packet/parse-packet.ts';
+import { gatewayMac, pods } from './scene.ts';
+
+const tcActOk = 0;
+const tcActShot = 2;
+const tcActRedirect = 7;
+const markToProxy = 0x200;
+
+/** What a program did with a packet. */
+export interface Outcome {
+  /**
+   * `to client` (into that pod, or back to it), `to proxy`, `to stack`, `untouched` (as if there were no program), or
+   * `dropped: policyDenied egress`, with the reason and the direction that were counted.
+   */
+  readonly verdict: string;
+  readonly packet: ParsedPacket;
+  readonly bytes: Uint8Array;
+}
+
+/** One cell of the metrics: packets and bytes by reason and direction. */
+export interface Count {
+  readonly reason: number;
+  readonly direction: number;
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+/** What went in and came out of one run. */
+export interface RunRecord {
+  readonly sent: Uint8Array;
+  readonly result: { readonly retval: number; readonly data: Uint8Array };
+  /** The mark that the packet had, and has. */
+  readonly marks: readonly [before: number, after: number];
+  /** What the metrics rose by. */
+  readonly counted: readonly Count[];
+}
+
+function redirected(packet: ParsedPacket): string {
+  const { source, destination } = packet.ethernet;
+  assert(source === gatewayMac, `a packet to a pod comes from the gateway's MAC address, found ${source}`);
+  return `to ${pods.find(({ mac }) => mac === destination)?.name ?? destination}`;
+}
+
+function verdictOf({ sent, result, marks, counted }: RunRecord): string {
+  const isUnchanged = Buffer.compare(sent, result.data) === 0;
+  const [count, ...more] = counted;
+  assert(more.length === 0, `one packet is counted at most once, found ${JSON.stringify(counted)}`);
+  if (count === undefined) {
+    assert(result.retval === tcActOk, `a packet that is not counted is left alone, found action ${result.retval}`);
+    assert(isUnchanged && marks[0] === marks[1], 'a packet that is left alone does not change');
+    return 'untouched';
+  }
+  const length = result.retval === tcActShot ? sent.length : result.data.length;
+  const isExact = count.packets === 1 && count.bytes === length;
+  assert(isExact, `one packet of ${length} bytes is counted, found ${JSON.stringify(count)}`);
+  if (result.retval === tcActShot) {
+    const reason = dropReasonNames[count.reason] ?? count.reason;
+    return `dropped: ${reason} ${directionNames[count.direction] ?? count.direction}`;
+  }
+  assert(count.reason === 0, `a packet that is not dropped counts as forwarded, found ${JSON.stringify(count)}`);
+  if (result.retval === tcActRedirect) return redirected(parsePacket(result.data));
+  assert(result.retval === tcActOk, `no program returns action ${result.retval}`);
+  assert(isUnchanged, 'a packet to the stack does not change');
+  if (marks[1] === markToProxy) return 'to proxy';
+  assert(marks[1] === 0, `a packet to the stack has no mark, found ${marks[1].toString(16)}`);
+  return 'to stack';
+}
+
+/** Puts into words what a program did; throws when it did something that no program may do with any packet. */
+export function outcomeOf(record: RunRecord): Outcome {
+  const bytes = record.result.data;
+  return { verdict: verdictOf(record), packet: parsePacket(bytes), bytes };
+}
