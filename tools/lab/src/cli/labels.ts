@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+import { InvalidArgumentError } from 'commander';
+import type { LabelChanges } from '../lab/lab-pods.ts';
+
+/** Reads `k=v,k=v`; several such texts add up. */
+export function parseLabels(text: string, previous: Readonly<Record<string, string>> = {}): Record<string, string> {
+  const entries = text
+    .split(',')
+    .filter((part) => part !== '')
+    .map((part) => splitLabel(part, 'KEY=VALUE'));
+  return { ...previous, ...Object.fromEntries(entries) };
+}
+
+/** Adds a change to those before it: `k=v` sets a label, `k-` removes it. */
+export function parseLabelChange(text: string, previous: LabelChanges = {}): LabelChanges {
+  const { set = {}, remove = [] } = previous;
+  const isRemoval = !text.includes('=') && text.endsWith('-') && text.length > 1;
+  if (isRemoval) return { set, remove: [...remove, text.slice(0, -1)] };
+  return { set: { ...set, ...Object.fromEntries([splitLabel(text, 'KEY=VALUE or KEY-')]) }, remove };
+}
+
+function splitLabel(text: string, expected: string): [string, string] {
+  const at = text.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError(`"${text}" is not a label: expected ${expected}.`);
+  return [text.slice(0, at), text.slice(at + 1)];
+}

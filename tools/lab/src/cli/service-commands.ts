@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+import { constants } from 'node:os';
+import { type Command, InvalidArgumentError } from 'commander';
+import { labOf, progress } from './command-context.ts';
+
+/** Adds `service stop` and `service start`. */
+export function addServiceCommands(program: Command): void {
+  const service = program
+    .command('service')
+    .description("take the lab's processes down and up; `weir lab status` lists them");
+  service
+    .command('stop')
+    .description('end a process and keep it down')
+    .argument('<service>', 'identity-allocator, node1/agent, node1/l7-proxy …')
+    .option('--signal <signal>', 'with which signal', signal, 'SIGTERM')
+    .action(async (name: string, flags: { readonly signal: NodeJS.Signals }, self: Command) => {
+      const { lastExit } = await (await labOf(self)).stopService(name, flags.signal);
+      const how = lastExit?.signal ?? `exit status ${lastExit?.status ?? 'unknown'}`;
+      progress(`${name} is down (${how})`);
+    });
+  service
+    .command('start')
+    .description('start a process that was stopped')
+    .argument('<service>', 'identity-allocator, node1/agent, node1/l7-proxy …')
+    .action(async (name: string, _, self: Command) => {
+      await (await labOf(self)).startService(name);
+      progress(`${name} is starting`);
+    });
+}
+
+function signal(text: string): NodeJS.Signals {
+  const name = (text.startsWith('SIG') ? text : `SIG${text}`).toUpperCase();
+  if (Object.hasOwn(constants.signals, name)) return name as NodeJS.Signals;
+  throw new InvalidArgumentError('Expected the name of a signal, like TERM or KILL.');
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+import { WeirError } from '@weir/errors';
+import type { Argv } from '../machine/run-command.ts';
+import { checkPodName, defaultNamespace, findPod } from '../pods/pod-name.ts';
+import { podKey, type PodRecord, type PodServer } from '../pods/pod-record.ts';
+import { createPodStore } from '../pods/pod-store.ts';
+import type { AgentClient } from './agent-client.ts';
+import type { OpenLab } from './lab-context.ts';
+import { withAgents } from './with-agents.ts';
+
+/** A pod, with the identity it has now. */
+export interface Pod {
+  readonly name: string;
+  readonly namespace: string;
+  readonly node: string;
+  readonly ipv4: string;
+  readonly ipv6: string;
+  readonly endpointId: number;
+  readonly identity: number;
+  /** As `ip netns` names it. */
+  readonly netns: string;
+  readonly server?: PodServer;
+}
+
+export interface AddPodOptions {
+  readonly name: string;
+  /** `default` by default. */
+  readonly namespace?: string;
+  /** The first node by default. */
+  readonly node?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  /** What the pod runs; nothing by default. */
+  readonly command?: Argv;
+  /** Of the command; the caller's own by default. */
+  readonly cwd?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  /** Wait until the command listens on this TCP port. */
+  readonly waitPort?: number;
+}
+
+/** A change of a pod's labels. */
+export interface LabelChanges {
+  readonly set?: Readonly<Record<string, string>>;
+  readonly remove?: readonly string[];
+}
+
+/** Makes a pod; returns when it is on the network and its command runs. It leaves nothing behind when it fails. */
+export async function addPod(lab: OpenLab, options: AddPodOptions): Promise<Pod> {
+  const { name, namespace = defaultNamespace, node = 'node1', labels = {}, command, waitPort } = options;
+  checkPodName({ namespace, name });
+  if (waitPort !== undefined && (!Number.isInteger(waitPort) || waitPort < 1 || waitPort > 65535)) {
+    throw new WeirError('INVALID_ARGUMENT', `Invalid port "${waitPort}" to wait for: expected 1–65535`);
+  }
+  if (waitPort !== undefined && command === undefined) {
+    throw new WeirError('INVALID_ARGUMENT', `Port ${waitPort} to wait for: expected a command that listens on it`);
+  }
+  const env = stringEntries(options.env ?? process.env);
+  const cwd = options.cwd ?? process.cwd();
+  const server = command && { command, cwd, env, ...(waitPort !== undefined && { waitPort }) };
+  return podOf(await lab.supervisor.addPod({ name, namespace, node, labels, ...(server && { server }) }));
+}
+
+/** Ends and removes a pod, named by `name` or `namespace/name`. */
+export async function removePod(lab: OpenLab, reference: string): Promise<Pod> {
+  const { namespace, name } = findPod(await podRecords(lab), reference);
+  return podOf(await lab.supervisor.removePod({ namespace, name }));
+}
+
+/** Changes a pod's labels; returns when its new identity is enforced. */
+export async function labelPod(lab: OpenLab, reference: string, changes: LabelChanges): Promise<Pod> {
+  const pod = findPod(await podRecords(lab), reference);
+  const set = Object.entries(changes.set ?? {}).map(([key, value]) => `${key}=${value}`);
+  const request = { endpoint: { reference: podKey(pod) }, set, remove: [...(changes.remove ?? [])] };
+  return withAgents(
+    lab,
+    async ([agent]) => {
+      const response = await agent?.patchEndpointLabels(request);
+      return podOf(pod, response?.endpoint?.identity ?? pod.identity);
+    },
+    [pod.node],
+  );
+}
+
+/** All pods, in order of namespace and name. Where an agent does not answer, with the identities they once had. */
+export async function listPods(lab: OpenLab): Promise<readonly Pod[]> {
+  const records = await podRecords(lab);
+  const nodes = [...new Set(records.map(({ node }) => node))];
+  const identities = await withAgents(lab, (agents) => Promise.all(agents.map(identitiesOf)), nodes);
+  const byContainer = new Map(identities.flatMap((entries) => [...entries]));
+  return records.map((record) => podOf(record, byContainer.get(record.containerId)));
+}
+
+/** Container id → identity, as an agent has it now; nothing when it does not answer. */
+async function identitiesOf(agent: AgentClient): Promise<ReadonlyMap<string, number>> {
+  try {
+    const { endpoints } = await agent.listEndpoints({}, { deadlineMs: 2_000 });
+    return new Map(endpoints.map(({ containerId, identity }) => [containerId ?? '', identity ?? 0]));
+  } catch {
+    return new Map();
+  }
+}
+
+const podRecords = (lab: OpenLab): Promise<readonly PodRecord[]> => createPodStore(lab.paths.podDirectory).list();
+
+function podOf(record: PodRecord, identity = record.identity): Pod {
+  const { name, namespace, node, ipv4, ipv6, endpointId, netns, server } = record;
+  return { name, namespace, node, ipv4, ipv6, endpointId, identity, netns, ...(server && { server }) };
+}
+
+const stringEntries = (env: NodeJS.ProcessEnv): Record<string, string> =>
+  Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined));

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { writeWhole } from '../machine/write-whole.ts';
+import type { LabPaths } from './lab-paths.ts';
+
+/** What `up` was asked for, kept on disk for every later command. */
+export interface LabSpec {
+  readonly nodeCount: number;
+  /** Where the programs come from. */
+  readonly distDirectory: string;
+  /** The root of the lab's cgroups. */
+  readonly cgroup: string;
+  /** Flags that every agent gets besides those of the lab. */
+  readonly agentArguments: readonly string[];
+  readonly logLevel: string;
+  readonly createdMs: number;
+}
+
+export async function writeLabSpec(paths: LabPaths, spec: LabSpec): Promise<void> {
+  await writeWhole(paths.specFile, `${JSON.stringify(spec, null, 2)}\n`);
+}
+
+/** Undefined when there is no such lab. */
+export async function readLabSpec(paths: LabPaths): Promise<LabSpec | undefined> {
+  if (!existsSync(paths.specFile)) return undefined;
+  return JSON.parse(await readFile(paths.specFile, 'utf8')) as LabSpec;
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readFile } from 'node:fs/promises';
+import { buffer } from 'node:stream/consumers';
+import { WeirError } from '@weir/errors';
+import type { PolicySource } from './policy.ts';
+
+/** Reads policy documents; `-` is standard input. NOT_FOUND names a file that cannot be read. */
+export async function readPolicyFiles(names: readonly string[]): Promise<readonly PolicySource[]> {
+  return Promise.all(
+    names.map(async (name) => {
+      try {
+        return { name, content: await (name === '-' ? buffer(process.stdin) : readFile(name)) };
+      } catch (error) {
+        throw new WeirError('NOT_FOUND', `Cannot read policy file "${name}": ${(error as Error).message}`, {
+          cause: error,
+        });
+      }
+    }),
+  );
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+import { join } from 'node:path';
+import type { Installation } from '../lab/installation.ts';
+import type { LabPaths } from '../lab/lab-paths.ts';
+import type { LabSpec } from '../lab/lab-spec.ts';
+import { enter } from '../machine/enter.ts';
+import type { Argv } from '../machine/run-command.ts';
+import { lanDevice, lanMtu, type NetworkPlan, type NodePlan } from '../network/plan.ts';
+import type { ServiceSpec } from './service.ts';
+
+export interface PlanServices {
+  readonly paths: LabPaths;
+  readonly spec: LabSpec;
+  readonly network: NetworkPlan;
+  readonly installation: Installation;
+}
+
+/** The processes of a lab: one identity-allocator, beside the first node, and on each node an agent and a proxy. */
+export function planServices(plan: PlanServices): readonly ServiceSpec[] {
+  const [first] = plan.network.nodes;
+  return [
+    ...(first === undefined ? [] : [identityAllocator(plan, first)]),
+    ...plan.network.nodes.flatMap((node) => [agent(plan, node), l7Proxy(plan, node)]),
+  ];
+}
+
+/** The cgroup of a service, or of anything else that a name stands for in a lab. */
+export const labCgroup = (spec: LabSpec, name: string): string => join(spec.cgroup, name);
+
+function identityAllocator(plan: PlanServices, node: NodePlan): ServiceSpec {
+  const { paths, installation } = plan;
+  return service(plan, node, {
+    name: 'identity-allocator',
+    command: [
+      ...installation.identityAllocator,
+      ...common({
+        node: node.name,
+        runDirectory: paths.identityDirectory,
+        stateDirectory: paths.identityDirectory,
+        plan,
+      }),
+      ...['--listen', `unix:${paths.identitySocket}`],
+      ...['--store', 'embedded', '--store-path', join(paths.identityDirectory, 'identities.db')],
+    ],
+  });
+}
+
+function agent(plan: PlanServices, node: NodePlan): ServiceSpec {
+  const { paths, spec, installation } = plan;
+  const { bpfRoot, runDirectory, stateDirectory } = paths.node(node.name);
+  return service(plan, node, {
+    name: `${node.name}/agent`,
+    command: [
+      ...installation.agent,
+      ...common({ node: node.name, runDirectory, stateDirectory, plan }),
+      ...['--bpf-root', bpfRoot],
+      ...['--identity-allocator', `unix:${paths.identitySocket}`],
+      ...['--ipv4-range', node.podRange.ipv4, '--ipv6-range', node.podRange.ipv6],
+      ...['--devices', lanDevice, '--mtu', String(lanMtu)],
+      ...spec.agentArguments,
+    ],
+  });
+}
+
+function l7Proxy(plan: PlanServices, node: NodePlan): ServiceSpec {
+  const { bpfRoot, runDirectory, stateDirectory, agentSocket } = plan.paths.node(node.name);
+  return service(plan, node, {
+    name: `${node.name}/l7-proxy`,
+    command: [
+      ...plan.installation.l7Proxy,
+      ...common({ node: node.name, runDirectory, stateDirectory, plan }),
+      ...['--bpf-root', bpfRoot, '--agent', `unix:${agentSocket}`],
+    ],
+  });
+}
+
+const common = (options: {
+  readonly node: string;
+  readonly runDirectory: string;
+  readonly stateDirectory: string;
+  readonly plan: PlanServices;
+}): string[] => [
+  ...['--node-name', options.node, '--log-level', options.plan.spec.logLevel],
+  ...['--run-dir', options.runDirectory, '--state-dir', options.stateDirectory],
+];
+
+function service(plan: PlanServices, node: NodePlan, what: { name: string; command: Argv }): ServiceSpec {
+  const place = { netns: node.netns, cgroup: labCgroup(plan.spec, what.name) };
+  return {
+    name: what.name,
+    command: enter(place, what.command),
+    logFile: join(plan.paths.logDirectory, `${what.name.replace('/', '-')}.log`),
+  };
+}
