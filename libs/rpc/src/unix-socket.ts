@@ -57,7 +57,7 @@ export async function claimUnixSocket({ path, mode }: { path: string; mode: numb
   if (occupant === 'stale-socket') await rm(path, { force: true });
 
   // Short names: the path of a socket has 107 bytes at most.
-  const nursery = await mkdtemp(join(dirname(path), '.'));
+  const nursery = await mkdtemp(`${dirname(path)}/.`);
   const bindPath = join(nursery, 's');
   let inode: number | undefined;
   return {

@@ -82,7 +82,7 @@ function createEmbeddedStore(database: IdentityDatabase, options: EmbeddedStoreO
         references: references.referenceCount,
       };
     },
-    allocate: ({ node, labels }, { signal } = {}) => queue.run(() => state.allocate(node, labels), signal),
+    allocate: (request, { signal } = {}) => queue.run(() => state.allocate(request), signal),
     release: ({ node, id }, { signal } = {}) => queue.run(() => state.release(node, id), signal),
     renewLease: ({ node, held }, { signal } = {}) => queue.run(() => state.renewLease(node, held), signal),
     collectGarbage,

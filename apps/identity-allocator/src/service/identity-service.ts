@@ -29,7 +29,7 @@ export function createIdentityService(options: IdentityServiceOptions): RpcServi
   const handlers: Handlers<typeof IdentityAllocatorDefinition> = {
     async allocate(request, call) {
       const [node, labels] = [readNode(request.node), readLabels(request.labels)];
-      const { identity, created } = await store.allocate({ node, labels }, call);
+      const { identity, created } = await store.allocate({ node, labels, knownId: request.knownId }, call);
       if (created) log.info({ identity: identity.id, labels: formatLabelSet(labels), node }, 'Identity allocated');
       return { identity: wire(identity), created };
     },

@@ -15,6 +15,13 @@ export interface IdentityJournal {
   removeReference(reference: Reference): void;
 }
 
+/** What {@link IdentityState.allocate} takes. */
+export interface AllocateRequest {
+  readonly node: string;
+  readonly labels: LabelSet;
+  readonly knownId?: number;
+}
+
 export interface Reference {
   readonly node: string;
   readonly id: number;
@@ -43,7 +50,7 @@ export interface IdentityStateOptions {
 export interface IdentityState {
   readonly identities: Pick<IdentityTable, 'revision' | 'liveCount' | 'byId' | 'list' | 'changesAfter'>;
   readonly references: Pick<ReferenceTable, 'nodeCount' | 'referenceCount' | 'countOf' | 'expiredNodes'>;
-  allocate(node: string, labels: LabelSet): { readonly identity: StoredIdentity; readonly created: boolean };
+  allocate(request: AllocateRequest): { readonly identity: StoredIdentity; readonly created: boolean };
   release(node: string, id: number): void;
   renewLease(node: string, held: readonly HeldIdentity[]): { readonly lost: readonly number[] };
   /** Gives up everything that the node holds if its lease has run out; false if it has not. */
@@ -77,12 +84,12 @@ export function createIdentityState(options: IdentityStateOptions): IdentityStat
   return {
     identities,
     references,
-    allocate(node, labels) {
+    allocate({ node, labels, knownId }) {
       const known = identities.byLabels(labels.key);
       const inUse = known !== undefined && !known.retired;
       const isNew = !inUse || !references.isHeld(node, known.id);
       refuseExcess(references, { node, count: references.heldBy(node).size + (isNew ? 1 : 0) });
-      const identity = inUse ? known : put({ id: numberFor(labels), labels, retired: false });
+      const identity = inUse ? known : put({ id: numberFor(labels, knownId), labels, retired: false });
       references.ensureLease(node, now());
       addReference(node, identity.id);
       return { identity, created: !inUse };
@@ -151,10 +158,12 @@ interface NumberingDeps {
 /** Which number a label set may have. */
 function createNumbering({ identities, pool }: Tables, { put, now }: NumberingDeps) {
   return {
-    /** The number for a label set that has none in use: its own from before, or a free one. */
-    numberFor(labels: LabelSet): number {
+    /** The number for a label set that has none in use: its own from before, the one a node knows, or a free one. */
+    numberFor(labels: LabelSet, knownId = 0): number {
       const former = identities.byLabels(labels.key);
-      const id = former !== undefined && pool.claim(former.id) ? former.id : pool.take(now());
+      if (former !== undefined && pool.claim(former.id)) return former.id;
+      if (pool.isNeverUsed(knownId) && pool.claim(knownId)) return knownId;
+      const id = pool.take(now());
       if (id !== undefined) return id;
       throw exhausted(`All numbers from ${identityRange.cluster.min} to ${identityRange.cluster.max} are in use`);
     },

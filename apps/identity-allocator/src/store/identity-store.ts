@@ -62,9 +62,12 @@ export interface IdentityStore {
   readonly revision: number;
   readonly counts: StoreCounts;
 
-  /** The identity of a label set, made if there is none, with a reference for the node. Idempotent. */
+  /**
+   * The identity of a label set, made if there is none, with a reference for the node. Idempotent. A new one gets the
+   * number `knownId` if nobody ever had it.
+   */
   allocate(
-    request: { readonly node: string; readonly labels: LabelSet },
+    request: { readonly node: string; readonly labels: LabelSet; readonly knownId?: number },
     options?: OperationOptions,
   ): Promise<{ readonly identity: StoredIdentity; readonly created: boolean }>;
 

@@ -77,6 +77,16 @@ export function describeIdentityStore(name: string, create: () => Promise<StoreU
         expect(given.filter(({ created }) => created)).toHaveLength(20);
       });
 
+      it('takes the number that the node knows if nobody ever had it, and no other', async () => {
+        const x = await store.allocate({ node: 'a', labels: app('x'), knownId: 777 });
+        const y = await store.allocate({ node: 'a', labels: app('y'), knownId: 777 });
+        const z = await store.allocate({ node: 'a', labels: app('z'), knownId: 7 });
+        const again = await store.allocate({ node: 'b', labels: app('x'), knownId: 778 });
+        expect([x.identity.id, again.identity.id]).toEqual([777, 777]);
+        expect(y.identity.id).not.toBe(777);
+        expect(z.identity.id).toBeGreaterThanOrEqual(identityRange.cluster.min);
+      });
+
       it('counts a reference of a node once', async () => {
         const id = await allocate('a', app('x'));
         await allocate('a', app('x'));

@@ -3430,6 +3430,9 @@ export namespace weir {
                 /** AllocateRequest labels. */
                 labels: string[];
 
+                /** AllocateRequest knownId. */
+                knownId: number;
+
                 /**
                  * Encodes the specified AllocateRequest message. Does not implicitly {@link weir.identity.v1.AllocateRequest.verify|verify} messages.
                  * @param message AllocateRequest message or plain object to encode
@@ -3459,6 +3462,9 @@ export namespace weir {
 
                     /** AllocateRequest labels */
                     labels?: (string[]|null);
+
+                    /** AllocateRequest knownId */
+                    knownId?: (number|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

@@ -5274,6 +5274,7 @@ export const weir = $root.weir = (() => {
 
                 AllocateRequest.prototype.node = "";
                 AllocateRequest.prototype.labels = $util.emptyArray;
+                AllocateRequest.prototype.knownId = 0;
 
                 AllocateRequest.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -5287,6 +5288,8 @@ export const weir = $root.weir = (() => {
                     if (message.labels != null && message.labels.length)
                         for (let i = 0; i < message.labels.length; ++i)
                             writer.uint32(18).string(message.labels[i]);
+                    if (message.knownId != null && $Object.hasOwnProperty.call(message, "knownId") && message.knownId !== 0)
+                        writer.uint32(24).uint32(message.knownId);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -5335,6 +5338,15 @@ export const weir = $root.weir = (() => {
                                 if (!(message.labels && message.labels.length))
                                     message.labels = [];
                                 message.labels.push(reader.stringVerify());
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.knownId = value;
+                                else
+                                    delete message.knownId;
                                 continue;
                             }
                         }

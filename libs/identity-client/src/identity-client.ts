@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+import { systemClock, type Clock } from '@weir/clock';
+import { WeirError } from '@weir/errors';
+import type { LabelSet } from '@weir/model';
+import { IdentityAllocatorDefinition } from '@weir/proto';
+import { createRpcClient } from '@weir/rpc';
+import type { Logger } from '@weir/telemetry';
+import { createCacheFile } from './cache-file.ts';
+import type { IdentityEvents, KnownIdentity } from './events.ts';
+import { createHeldIdentities } from './held-identities.ts';
+import type { WaitingLabelSet } from './held-label-set.ts';
+import { createIdentityCache } from './identity-cache.ts';
+import { createLane } from './lane.ts';
+import { createLeaseKeeper } from './lease-keeper.ts';
+import { createWatchLoop, type AllocatorConnection } from './watch-loop.ts';
+
+export interface IdentityClientOptions {
+  /** Where the allocator listens: `unix:/absolute/path` or `host:port`. */
+  readonly address: string;
+  /** Name of this node; one client per node. */
+  readonly node: string;
+  /** Where known identities are kept: `<state-dir>/identities.json`. */
+  readonly cachePath: string;
+  readonly log: Logger;
+  readonly events?: IdentityEvents;
+  readonly clock?: Clock;
+  readonly random?: () => number;
+  /** How long one call may take; 5,000 by default. */
+  readonly deadlineMs?: number;
+}
+
+/** How the client is doing, for a status command. */
+export interface IdentityClientStatus {
+  readonly connection: AllocatorConnection;
+  readonly identities: number;
+  readonly epoch: string;
+  readonly revision: number;
+  /** Label sets in use on this node. */
+  readonly held: number;
+  /** Label sets that somebody waits for, each with the reason. */
+  readonly waiting: readonly WaitingLabelSet[];
+}
+
+/** A node's view of the cluster's identities, and its own share in them. */
+export interface IdentityClient {
+  /** Reads what is on disk, then connects and keeps connected. Does not wait for the allocator. */
+  start(): Promise<void>;
+  /** Keeps the node's references: they last as long as its lease. Who waits is refused with CANCELLED. */
+  stop(): Promise<void>;
+  /**
+   * The number of a label set, held until `release` was called as often. In use here or known while the allocator is
+   * away: at once. Otherwise the allocator is asked, for as long as it takes; `status().waiting` says what for.
+   * INVALID_ARGUMENT for labels that can have no identity, CANCELLED when `signal` aborts.
+   */
+  allocate(labels: LabelSet, options?: { readonly signal?: AbortSignal }): Promise<number>;
+  /** One use less. Releasing more often than was allocated is a bug. */
+  release(id: number): void;
+  labelsOf(id: number): LabelSet | undefined;
+  /** The newest number known for a label set, held or not. */
+  numberOf(labels: LabelSet): number | undefined;
+  /** Everything that is known. */
+  identities(): Iterable<KnownIdentity>;
+  status(): IdentityClientStatus;
+}
+
+// A renewal gives up what it does not name. A node that has just started has not yet named all that it uses.
+const settleMs = 10_000;
+
+/** Makes the client of a node. */
+export function createIdentityClient(options: IdentityClientOptions): IdentityClient {
+  const { address, node, log, events = {}, clock = systemClock, random = Math.random } = options;
+  const rpc = createRpcClient(IdentityAllocatorDefinition, { address, deadlineMs: options.deadlineMs ?? 5_000 });
+  const cache = createIdentityCache({
+    events,
+    clock,
+    isInUse: (id) => held.isInUse(id),
+    onChange: () => file.save(),
+  });
+  const file = createCacheFile({
+    path: options.cachePath,
+    content: () => ({ cursor: cache.cursor, identities: cache.values() }),
+    clock,
+    log,
+  });
+  let startedAtMs = Infinity;
+  const startedForMs = (): number => clock.monotonicMs() - startedAtMs;
+  const lane = createLane();
+  const held = createHeldIdentities({ rpc, node, cache, lane, clock, random, events, log });
+  const lease = createLeaseKeeper({ rpc, node, held, lane, clock, random, log });
+  const watch = createWatchLoop({
+    rpc,
+    node,
+    clock,
+    random,
+    log,
+    cursor: () => cache.cursor,
+    onResponse: (response) => cache.apply(response),
+    onConnected() {
+      // First of all the allocator hears what is in use here: its store may have been lost.
+      if (startedForMs() > settleMs) lease.renewIn(0);
+      held.setReachable(true);
+    },
+    onDisconnected() {
+      cache.interrupt();
+      held.setReachable(false);
+    },
+  });
+
+  return {
+    async start() {
+      const stored = await file.load();
+      if (stored !== undefined) cache.fill(stored.cursor, stored.identities);
+      startedAtMs = clock.monotonicMs();
+      lease.renewIn(settleMs);
+      watch.start();
+    },
+    async stop() {
+      held.close(new WeirError('CANCELLED', 'The identity client is stopping'));
+      lease.stop();
+      await watch.stop();
+      cache.close();
+      rpc.close();
+      await file.flush();
+    },
+    allocate: (labels, { signal } = {}) => held.allocate(labels, signal),
+    release: (id) => held.release(id),
+    labelsOf: (id) => cache.labelsOf(id),
+    numberOf: (labels) => cache.numberOf(labels),
+    identities: () => cache.values(),
+    status: () => ({
+      connection: watch.connection,
+      identities: cache.size,
+      epoch: cache.cursor.epoch,
+      revision: cache.cursor.revision,
+      held: held.held().length,
+      waiting: held.waiting(),
+    }),
+  };
+}

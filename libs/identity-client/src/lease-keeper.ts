@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createBackoff, type CancelTimer, type Clock } from '@weir/clock';
+import { formatLabelSet } from '@weir/model';
+import type { IdentityAllocatorDefinition } from '@weir/proto';
+import type { RpcClient } from '@weir/rpc';
+import type { Logger } from '@weir/telemetry';
+import type { HeldIdentities } from './held-identities.ts';
+import type { Lane } from './lane.ts';
+
+/** Renews the node's lease in time, telling the allocator what the node uses. */
+export interface LeaseKeeper {
+  /** Renews after `delayMs`, and then again and again. */
+  renewIn(delayMs: number): void;
+  stop(): void;
+}
+
+export interface LeaseKeeperOptions {
+  readonly rpc: Pick<RpcClient<typeof IdentityAllocatorDefinition>, 'renewLease'>;
+  readonly node: string;
+  readonly held: HeldIdentities;
+  readonly lane: Lane;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly log: Logger;
+}
+
+// Two renewals may fail before the lease runs out.
+const renewalsPerLease = 3;
+const retryMs = { initialMs: 1_000, maxMs: 10_000 } as const;
+
+/** Makes the keeper; it does nothing before `renewIn`. */
+export function createLeaseKeeper({ rpc, node, held, lane, clock, random, log }: LeaseKeeperOptions): LeaseKeeper {
+  const backoff = createBackoff({ ...retryMs, random });
+  let cancelTimer: CancelTimer = () => undefined;
+  let state: 'idle' | 'renewing' | 'again' | 'stopped' = 'idle';
+
+  const renew = (): Promise<number> =>
+    lane.alone(async () => {
+      const sent = held.held();
+      const wire = sent.map(({ id, labels }) => ({ id, labels: formatLabelSet(labels) }));
+      const { leaseMs, lost } = await rpc.renewLease({ node, held: wire });
+      held.renewed(sent, lost);
+      return leaseMs / renewalsPerLease;
+    });
+  const run = async (): Promise<void> => {
+    state = 'renewing';
+    let delayMs: number;
+    try {
+      delayMs = await renew();
+      backoff.reset();
+      held.setReachable(true);
+    } catch (error) {
+      delayMs = backoff.nextMs();
+      log.debug({ error, delayMs }, 'Cannot renew the lease');
+      held.setReachable(false);
+    }
+    if (isStopped()) return;
+    const again = wantsAgain();
+    state = 'idle';
+    if (again) return void run();
+    cancelTimer = clock.schedule(delayMs, renewNow);
+  };
+  // The compiler does not see that `state` changes during an await.
+  const isStopped = (): boolean => state === 'stopped';
+  const wantsAgain = (): boolean => state === 'again';
+  const renewNow = (): void => {
+    cancelTimer();
+    if (state === 'idle') void run();
+    else if (state === 'renewing') state = 'again';
+  };
+  return {
+    renewIn(delayMs) {
+      if (delayMs === 0) return renewNow();
+      cancelTimer();
+      cancelTimer = clock.schedule(delayMs, renewNow);
+    },
+    stop() {
+      state = 'stopped';
+      cancelTimer();
+    },
+  };
+}
