@@ -2,7 +2,7 @@
 // bundle: one self-contained ES module per program in dist/, with the native addon beside it.
 import { copyFileSync, existsSync, mkdirSync, renameSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { build, type BuildOptions } from 'esbuild';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const dist = `${root}dist/`;
@@ -27,7 +27,7 @@ const banner = [
 
 const entryPoints = Object.fromEntries(Object.entries(programs).filter(([, path]) => existsSync(root + path)));
 mkdirSync(dist, { recursive: true });
-await build({
+const options: BuildOptions = {
   absWorkingDir: root,
   entryPoints,
   outdir: dist,
@@ -40,7 +40,13 @@ await build({
   external: ['*.node'],
   banner: { js: banner },
   logLevel: 'warning',
-});
+};
+try {
+  await build(options);
+} catch {
+  // esbuild has said on standard error what is wrong and where.
+  process.exit(1);
+}
 
 // Renamed into place: a process that has the old one mapped must never see it change.
 const addon = `${root}libs/bpf-loader-node/build/bpf-loader.node`;
