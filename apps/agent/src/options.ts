@@ -8,6 +8,7 @@ import { type LogLevel, logLevels } from '@weir/telemetry';
 import { Command, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 
+/** What `--version` prints and status reports. */
 export const { version } = packageJson;
 
 /** What the command line says, checked. */

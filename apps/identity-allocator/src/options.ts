@@ -7,6 +7,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import packageJson from '../package.json' with { type: 'json' };
 import type { StoreTimes } from './store/identity-store.ts';
 
+/** What `--version` prints. */
 export const { version } = packageJson;
 
 /** What the command line says, checked. */

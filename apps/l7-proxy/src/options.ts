@@ -9,6 +9,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { formatByteCount, parseByteCount } from './byte-count.ts';
 import type { ConnectionLimits } from './exchange/services.ts';
 
+/** What `--version` prints. */
 export const { version } = packageJson;
 
 /** What the command line says, checked. */

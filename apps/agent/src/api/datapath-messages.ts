@@ -25,6 +25,7 @@ const verdictNames: Readonly<Record<number, string>> = {
 export const labelTexts = (identities: Labels, identity: number): string[] =>
   identities.labelsOf(identity)?.labels.map(formatLabel) ?? [];
 
+/** An entry of a policy map as the API shows it. */
 export function policyEntryMessage(
   entry: PolicyMapEntry,
   context: { readonly subject: number; readonly identities: Labels; readonly cookies: PolicyTranslation['cookies'] },
@@ -85,11 +86,13 @@ export function connectionMessage(connection: Connection): weir.agent.v1.IConnec
   };
 }
 
+/** An entry of the ipcache, with the labels of its identity where they are known. */
 export function ipcacheMessage(entry: IpcacheMapEntry, identities: Labels): weir.agent.v1.IIpcacheEntry {
   const { address, length, identity } = entry;
   return { prefix: formatCidr({ address, prefixLength: length }), identity, labels: labelTexts(identities, identity) };
 }
 
+/** Packets and bytes of one reason and direction. */
 export function metricMessage(count: TrafficCount): weir.agent.v1.IDatapathMetric {
   const reason = count.reason === 0 ? 'forwarded' : (dropReasonTexts[count.reason] ?? `reason ${count.reason}`);
   return { reason, direction: directionName(count.direction), packets: count.packets, bytes: count.bytes };

@@ -2,6 +2,7 @@
 import { WeirError } from '@weir/errors';
 import type { HttpRuleSpec, RuleSetSpec } from './rule-set.ts';
 
+/** Whether a parsed JSON value is an object, and not a list. */
 export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null;
 

@@ -23,6 +23,7 @@ export interface ComponentStatus {
   readonly message: string;
 }
 
+/** The status of one component in the words of the lab. */
 export const componentStatus = (component: weir.agent.v1.ComponentStatus.$Properties): ComponentStatus => ({
   name: component.name ?? '',
   state: component.state ?? '',

@@ -18,6 +18,7 @@ export interface OpenLab extends LabContext {
   readonly network: NetworkPlan;
 }
 
+/** Everything that the commands of one lab share; touches nothing yet. */
 export function createLabContext(name: string): LabContext {
   const paths = labPaths(name);
   return { paths, supervisor: createSupervisorClient(paths.supervisorSocket) };

@@ -31,6 +31,7 @@ export interface LabPaths {
   node(name: string): NodePaths;
 }
 
+/** Where the state of all labs is; gone after a reboot, as they are. */
 export const labsDirectory = '/run/weir-lab';
 export const defaultLabName = 'weir';
 

@@ -17,6 +17,7 @@ export interface LabSpec {
   readonly createdMs: number;
 }
 
+/** Stores what the lab was asked to be. */
 export async function writeLabSpec(paths: LabPaths, spec: LabSpec): Promise<void> {
   await writeWhole(paths.specFile, `${JSON.stringify(spec, null, 2)}\n`);
 }

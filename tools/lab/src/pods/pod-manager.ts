@@ -40,6 +40,7 @@ export interface PodManager {
   list(): Promise<readonly PodRecord[]>;
 }
 
+/** Pods of one lab. */
 export const podsMax = 1_000;
 /** Each pod in the making takes a few short-lived processes. */
 const concurrentMax = 16;

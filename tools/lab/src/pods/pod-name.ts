@@ -2,6 +2,7 @@
 import { WeirError } from '@weir/errors';
 import type { PodReference } from './pod-record.ts';
 
+/** Namespace of a pod that is named without one. */
 export const defaultNamespace = 'default';
 
 // As Kubernetes has it: a DNS label for a namespace, several joined by dots for a pod; short enough for file names.
