@@ -3,7 +3,7 @@
 // the types, with seeded random arguments; then the misuses that random arguments do not hit.
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { WeirError } from '@weir/errors';
-import { describeAsRoot, emptyPacket, loadSample, u32, u64 } from '../test/sample.ts';
+import { describeAsRoot, emptyPacket, loadSample, u32, u64 } from '../testing/sample.ts';
 import { bpfAddon } from './bpf-binding.ts';
 import { createMap, encodeSkbContext, mapFlags, openRingReader } from './index.ts';
 import type { BpfMap, BpfObject } from './index.ts';

@@ -1,20 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readFileSync, readlinkSync, rmdirSync } from 'node:fs';
+import { basename } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
-import { describeAsRoot, loadSample, temporaryBpffs, temporaryNetns, u32 } from '../test/sample.ts';
+import { createTestNamespaces, type TestNamespaces } from '../testing/namespaces.ts';
+import { describeAsRoot, loadSample, temporaryBpffs, u32 } from '../testing/sample.ts';
 import { attachCgroup, attachTc, attachXdp, openNetworkNamespace, openPinnedLink, unpin } from './index.ts';
 import type { BpfObject, Link, TcOptions } from './index.ts';
 
-const netns = temporaryNetns(`weir-bl-${process.pid}`);
 const bpffs = temporaryBpffs();
 let sample: BpfObject;
+let namespaces: TestNamespaces;
+/** Path of a namespace that has the loopback interface and one end of a veth pair. */
+let netns = '';
 const opened: Link[] = [];
 beforeAll(() => {
   sample = loadSample();
+  namespaces = createTestNamespaces(['here', 'there']);
+  namespaces.join('veth0', { here: [], there: [] });
+  netns = namespaces.path('here');
 });
 afterAll(() => {
   sample.close();
+  namespaces.remove();
 });
 afterEach(() => {
   for (const link of opened.splice(0)) link.close();
@@ -34,25 +42,21 @@ function countedPackets(): bigint {
 
 /** Whether a packet gets through the loopback interface of the namespace. */
 function loopbackPasses(): boolean {
-  const { status } = spawnSync('ip', [
-    'netns',
-    'exec',
-    netns.path.split('/').at(-1)!,
-    'ping',
-    '-c1',
-    '-W0.2',
-    '127.0.0.1',
-  ]);
+  const { status } = spawnSync('ip', ['netns', 'exec', basename(netns), 'ping', '-c1', '-W0.2', '127.0.0.1']);
   return status === 0;
 }
 
 const loopback = 1;
 
+function interfaceIndex(name: string): number {
+  return Number(namespaces.ip('here', `-o link show ${name}`).split(':')[0]);
+}
+
 describeAsRoot.each(['tcx', 'filter'] as const)('attachTc() by %s', (mechanism) => {
   const place = (direction: 'ingress' | 'egress'): TcOptions => ({
     ifindex: loopback,
     direction,
-    netns: netns.path,
+    netns,
     mechanism,
   });
 
@@ -66,7 +70,7 @@ describeAsRoot.each(['tcx', 'filter'] as const)('attachTc() by %s', (mechanism) 
   });
 
   it('takes a namespace that is held open as well as a path', () => {
-    using namespace = openNetworkNamespace(netns.path);
+    using namespace = openNetworkNamespace(netns);
     keep(attachTc(sample.program('count_packets'), { ...place('ingress'), netns: namespace }));
     countedPackets();
     loopbackPasses();
@@ -153,7 +157,7 @@ describeAsRoot.each(['tcx', 'filter'] as const)('attachTc() by %s', (mechanism) 
 
 describeAsRoot('attachTc()', () => {
   it('puts a program before the others with `first`', () => {
-    const place = { ifindex: loopback, direction: 'ingress', netns: netns.path, mechanism: 'tcx' } as const;
+    const place = { ifindex: loopback, direction: 'ingress', netns, mechanism: 'tcx' } as const;
     keep(attachTc(sample.program('drop_packets'), place));
     const counter = keep(attachTc(sample.program('count_packets'), place));
     countedPackets();
@@ -166,16 +170,16 @@ describeAsRoot('attachTc()', () => {
   });
 
   it('a pinned filter whose interface is gone is NOT_FOUND, and its pin is removed', () => {
-    netns.exec('ip link add gone0 type veth peer name gone1');
-    const ifindex = Number(netns.exec('cat /sys/class/net/gone0/ifindex'));
+    namespaces.ip('here', 'link add gone0 type veth peer name gone1');
+    const ifindex = interfaceIndex('gone0');
     const link = attachTc(sample.program('count_packets'), {
       ifindex,
       direction: 'ingress',
-      netns: netns.path,
+      netns,
       mechanism: 'filter',
     });
     link.pin(bpffs.path('gone'));
-    netns.exec('ip link del gone0');
+    namespaces.ip('here', 'link del gone0');
     expect(() => openPinnedLink(bpffs.path('gone'))).toThrow(expect.objectContaining({ code: 'NOT_FOUND' }));
     expect(unpin(bpffs.path('gone'))).toBe(false);
   });
@@ -190,19 +194,19 @@ describeAsRoot('attachTc()', () => {
 describeAsRoot('attachXdp()', () => {
   it('runs, tells its interface, and is replaced in place', () => {
     const link = keep(
-      attachXdp(sample.program('xdp_pass'), { ifindex: netns.ifindex(), mode: 'generic', netns: netns.path }),
+      attachXdp(sample.program('xdp_pass'), { ifindex: interfaceIndex('veth0'), mode: 'generic', netns }),
     );
-    expect(link.info()).toMatchObject({ type: 'xdp', ifindex: netns.ifindex() });
-    expect(netns.exec('ip -d link show veth0')).toContain('xdpgeneric');
+    expect(link.info()).toMatchObject({ type: 'xdp', ifindex: interfaceIndex('veth0') });
+    expect(namespaces.ip('here', '-d link show veth0')).toContain('xdpgeneric');
     link.update(sample.program('xdp_pass'));
     link.close();
-    expect(netns.exec('ip -d link show veth0')).not.toContain('xdp');
+    expect(namespaces.ip('here', '-d link show veth0')).not.toContain('xdp');
   });
 
   it('"driver" is refused where the driver cannot', () => {
-    expect(() =>
-      attachXdp(sample.program('xdp_pass'), { ifindex: loopback, mode: 'driver', netns: netns.path }),
-    ).toThrow(expect.objectContaining({ code: 'NOT_SUPPORTED', errnoName: 'EOPNOTSUPP' }));
+    expect(() => attachXdp(sample.program('xdp_pass'), { ifindex: loopback, mode: 'driver', netns })).toThrow(
+      expect.objectContaining({ code: 'NOT_SUPPORTED', errnoName: 'EOPNOTSUPP' }),
+    );
   });
 });
 

@@ -6,7 +6,7 @@ import { hasFeature } from './features.ts';
 import { attachType, type AttachType } from './kernel-enums.ts';
 import { KernelLink } from './kernel-link.ts';
 import type { Link } from './link.ts';
-import type { NetworkNamespace } from './network-namespace.ts';
+import { enterablePath, type NetnsReference } from './netns-path.ts';
 import { attachTcFilter, openPinnedTcFilter } from './tc-filter-link.ts';
 
 const beforeOthers = 1 << 3; // BPF_F_BEFORE
@@ -16,8 +16,8 @@ const xdpModeFlags = { any: 0, generic: 1 << 1, driver: 1 << 2 } as const;
 export interface TcOptions {
   readonly ifindex: number;
   readonly direction: 'ingress' | 'egress';
-  /** The network namespace that has the interface, or its path; the caller's own unless given. */
-  readonly netns?: NetworkNamespace | string;
+  /** The network namespace that has the interface; the caller's own unless given. */
+  readonly netns?: NetnsReference;
   /** "auto" takes tcx where the kernel has it (6.6), else a clsact filter. */
   readonly mechanism?: 'auto' | 'tcx' | 'filter';
   /** Before all programs that are there already (tcx only), else after them. */
@@ -33,8 +33,8 @@ export interface XdpOptions {
   readonly ifindex: number;
   /** "driver" only if the driver runs XDP itself, "generic" after the kernel made a packet of it, "any" the better one. */
   readonly mode?: keyof typeof xdpModeFlags;
-  /** The network namespace that has the interface, or its path; the caller's own unless given. */
-  readonly netns?: NetworkNamespace | string;
+  /** The network namespace that has the interface; the caller's own unless given. */
+  readonly netns?: NetnsReference;
 }
 
 /** Where a cgroup program goes. */
@@ -78,10 +78,4 @@ export function attachCgroup(program: BpfProgram, options: CgroupOptions): Link 
 /** Opens a pinned link of any kind; NOT_FOUND if there is none, FAILED_PRECONDITION if something else is pinned there. */
 export function openPinnedLink(path: string): Link {
   return openPinnedTcFilter(path) ?? new KernelLink(bpfAddon().linkOpenPinned(path));
-}
-
-// By its descriptor, because a namespace may be held open longer than its path exists.
-function enterablePath(netns: NetworkNamespace | string | undefined): string {
-  if (netns === undefined) return '';
-  return typeof netns === 'string' ? netns : `/proc/self/fd/${netns.fd}`;
 }

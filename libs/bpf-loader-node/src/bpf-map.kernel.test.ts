@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { afterEach, expect, it } from '@jest/globals';
 import { WeirError } from '@weir/errors';
-import { describeAsRoot, loadSample, temporaryBpffs, u32, u64 } from '../test/sample.ts';
+import { describeAsRoot, loadSample, temporaryBpffs, u32, u64 } from '../testing/sample.ts';
 import {
   createMap,
   mapFlags,

@@ -1,24 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import { describeAsRoot, emptyPacket, loadSample, temporaryBpffs, temporaryNetns } from '../test/sample.ts';
+import { createTestNamespaces, type TestNamespaces } from '../testing/namespaces.ts';
+import { describeAsRoot, emptyPacket, loadSample, temporaryBpffs } from '../testing/sample.ts';
 import {
   decodeSkbContext,
   encodeSkbContext,
+  openNetworkNamespace,
   openPinnedProgram,
   openProgramById,
   unpin,
   type BpfObject,
+  type NetworkNamespace,
 } from './index.ts';
 
 describeAsRoot('BpfProgram', () => {
   const bpffs = temporaryBpffs();
-  const netns = temporaryNetns(`weir-run-${process.pid}`);
   let sample: BpfObject;
+  let namespaces: TestNamespaces;
   beforeAll(() => {
     sample = loadSample();
+    namespaces = createTestNamespaces(['here', 'there']);
+    namespaces.join('veth0', { here: [], there: [] });
   });
   afterAll(() => {
     sample.close();
+    namespaces.remove();
   });
 
   it('info() tells name, type, id and tag', () => {
@@ -52,12 +58,13 @@ describeAsRoot('BpfProgram', () => {
   });
 
   it('testRun() runs in another network namespace, with the interfaces of that one', () => {
-    const run = (ifindex: number, path: string): unknown =>
-      sample
-        .program('drop_packets')
-        .testRun({ data: emptyPacket(), context: encodeSkbContext({ ifindex }), netns: path }).retval;
-    expect(run(netns.ifindex(), netns.path)).toBe(2);
-    expect(() => run(60_000, netns.path)).toThrow('No such device (ENODEV)');
+    const run = (ifindex: number, netns: NetworkNamespace | string): unknown =>
+      sample.program('drop_packets').testRun({ data: emptyPacket(), context: encodeSkbContext({ ifindex }), netns })
+        .retval;
+    const veth = Number(namespaces.ip('here', '-o link show veth0').split(':')[0]);
+    using here = openNetworkNamespace(namespaces.path('here'));
+    expect([run(veth, namespaces.path('here')), run(veth, here)]).toEqual([2, 2]);
+    expect(() => run(60_000, here)).toThrow('No such device (ENODEV)');
     expect(() => run(0, '/run/netns/weir-none')).toThrow('Cannot open the network namespace "/run/netns/weir-none"');
   });
 

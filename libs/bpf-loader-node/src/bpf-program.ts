@@ -2,6 +2,7 @@
 import { bpfAddon, type BpfBinding, type NativeProgramInfo, type ProgramHandle } from './bpf-binding.ts';
 import { programType, type ProgramType } from './kernel-enums.ts';
 import { closedHandle, closeNow, closeWhenCollected } from './native.ts';
+import { enterablePath, type NetnsReference } from './netns-path.ts';
 import { pinTo, type PinOptions } from './pin.ts';
 
 /** Room that a program may add to a packet in a test run, unless the caller gives a buffer. */
@@ -34,8 +35,8 @@ export interface TestRunOptions {
   readonly context?: Uint8Array;
   /** How often; the packet is the one that the last run left. 1 unless told. */
   readonly repeat?: number;
-  /** Path of the network namespace that the packet is in, with its interfaces and sockets; the caller's own unless given. */
-  readonly netns?: string;
+  /** The network namespace that the packet is in, with its interfaces and sockets; the caller's own unless given. */
+  readonly netns?: NetnsReference;
 }
 
 /** What a run left behind. */
@@ -78,11 +79,11 @@ export class BpfProgram implements Disposable {
   }
 
   /** Runs the program on a packet in the kernel, without any interface (`BPF_PROG_TEST_RUN`). */
-  testRun({ data, into, context, repeat = 1, netns = '' }: TestRunOptions): TestRunResult {
+  testRun({ data, into, context, repeat = 1, netns }: TestRunOptions): TestRunResult {
     const dataOut = data && (into ?? new Uint8Array(data.length + testRunGrowthBytes));
     const contextOut = context && new Uint8Array(context.length);
     const buffers = [data, dataOut, context, contextOut] as const;
-    const result = this.#native.programTestRun(this.#handle, ...buffers, repeat, 0, netns);
+    const result = this.#native.programTestRun(this.#handle, ...buffers, repeat, 0, enterablePath(netns));
     return {
       retval: result.retval | 0,
       durationNs: result.durationNs,

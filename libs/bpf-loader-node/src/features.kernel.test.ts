@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { expect, it } from '@jest/globals';
-import { describeAsRoot } from '../test/sample.ts';
+import { describeAsRoot } from '../testing/sample.ts';
 import { notSupported } from './features.ts';
 import {
   hasFeature,

@@ -77,14 +77,11 @@ export {
 } from './features.ts';
 export type { AttachType, LinkType, MapType, ProgramType } from './kernel-enums.ts';
 
+export type { NetnsReference } from './netns-path.ts';
 export { NetworkNamespace, openNetworkNamespace, readFileInNetns, writeFileInNetns } from './network-namespace.ts';
+export type { DeadlineOptions } from './deadline.ts';
 export type { NetlinkAnswer, NetlinkMessage } from './netlink-answer.ts';
-export {
-  NetlinkSocket,
-  openNetlinkSocket,
-  type NetlinkRequestOptions,
-  type NetlinkSocketOptions,
-} from './netlink-socket.ts';
+export { NetlinkSocket, openNetlinkSocket, type NetlinkSocketOptions } from './netlink-socket.ts';
 export { subscribeNetlink, type NetlinkSubscription, type NetlinkSubscriptionOptions } from './netlink-subscription.ts';
 export {
   connectTcp,

@@ -3,21 +3,10 @@
 // descriptors afterwards, and resident memory must not grow by what even a small leak would add up to. A leak grows in
 // every round; what the engine keeps for itself (code, room for its heap) does not, so one quiet round is proof enough.
 import { readdirSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { afterAll, beforeAll, expect, it } from '@jest/globals';
-import {
-  describeAsRoot,
-  emptyPacket,
-  loadSample,
-  residentBytes,
-  sampleSpec,
-  temporaryBpffs,
-  temporaryNetns,
-  u32,
-  u64,
-} from '../test/sample.ts';
+import { createTestNamespaces, type TestNamespaces } from '../testing/namespaces.ts';
+import { processResources } from '../testing/process-resources.ts';
+import { describeAsRoot, emptyPacket, loadSample, sampleSpec, temporaryBpffs, u32, u64 } from '../testing/sample.ts';
 import {
   attachCgroup,
   attachTc,
@@ -40,23 +29,10 @@ const many = 10_000;
 /** For operations that load programs or wait for all processors to leave the old one: 1 to 30 ms each. */
 const few = 40;
 /** 50 bytes an operation of the many, 12 KiB of the few: less than what a load or a descriptor's object needs. */
-const growthBytesMax = 512 * 1024;
-const roundsMax = 5;
-
-setFlagsFromString('--expose-gc');
-const collectGarbage = runInNewContext('gc') as () => void;
-
-/** Collects, also what finalizers hold back. */
-async function settle(): Promise<void> {
-  for (let i = 0; i < 2; i++) {
-    collectGarbage();
-    await sleep(5);
-  }
-}
-
-function descriptorCount(): number {
-  return readdirSync('/proc/self/fd').length;
-}
+const growthMibMax = 0.5;
+const roundsMax = 10;
+/** On a machine that is busy with something else. */
+const timeoutMs = 30_000;
 
 async function repeat(count: number, operation: () => unknown): Promise<void> {
   for (let i = 0; i < count; i++) {
@@ -67,17 +43,17 @@ async function repeat(count: number, operation: () => unknown): Promise<void> {
 
 async function expectNoLeak(count: number, operation: () => unknown): Promise<void> {
   await repeat(Math.ceil(count / 10), operation);
-  await settle();
-  const descriptors = descriptorCount();
+  const before = await processResources();
+  let after = before;
   const growths: number[] = [];
-  for (let round = 0; round < roundsMax && !growths.some((growth) => growth < growthBytesMax); round++) {
-    const resident = residentBytes();
+  for (let round = 0; round < roundsMax && !growths.some((growth) => growth < growthMibMax); round++) {
+    const { nativeMib } = after;
     await repeat(count, operation);
-    await settle();
-    growths.push(residentBytes() - resident);
+    after = await processResources();
+    growths.push(after.nativeMib - nativeMib);
   }
-  expect(descriptorCount()).toBeLessThanOrEqual(descriptors);
-  expect(Math.min(...growths)).toBeLessThan(growthBytesMax);
+  expect(after.descriptors).toBeLessThanOrEqual(before.descriptors);
+  expect(Math.min(...growths)).toBeLessThan(growthMibMax);
 }
 
 function ignoreError(operation: () => unknown): void {
@@ -90,16 +66,18 @@ function ignoreError(operation: () => unknown): void {
 
 describeAsRoot('10,000 operations leave nothing behind:', () => {
   const bpffs = temporaryBpffs();
-  const netns = temporaryNetns(`weir-leak-${process.pid}`);
   const hash = { name: 'leak', type: 'hash', keySize: 4, valueSize: 8, maxEntries: 1024 } as const;
   const keys = u32(...Array.from({ length: 64 }, (_, index) => index));
   const values = u64(...Array.from({ length: 64 }, (_, index) => BigInt(index)));
-  let map: BpfMap, array: BpfMap, sample: BpfObject, link: Link;
+  let map: BpfMap, array: BpfMap, sample: BpfObject, link: Link, namespaces: TestNamespaces;
+  let place: { readonly direction: 'ingress'; readonly netns: string };
   beforeAll(() => {
     map = createMap(hash);
     array = createMap({ ...hash, type: 'array', maxEntries: 8, flags: mapFlags.mmapable });
     sample = loadSample();
-    link = attachTc(sample.program('count_packets'), { ifindex: 1, direction: 'ingress', netns: netns.path });
+    namespaces = createTestNamespaces(['leak']);
+    place = { direction: 'ingress', netns: namespaces.path('leak') };
+    link = attachTc(sample.program('count_packets'), { ...place, ifindex: 1 });
     map.pin(bpffs.path('map'));
     link.pin(bpffs.path('link'));
   });
@@ -108,10 +86,10 @@ describeAsRoot('10,000 operations leave nothing behind:', () => {
     sample.close();
     array.close();
     map.close();
+    namespaces.remove();
   });
 
   const value = new Uint8Array(8);
-  const place = { direction: 'ingress', netns: netns.path } as const;
   it.each<[string, number, () => unknown]>([
     ['lookup', many, () => map.lookup(u32(1), value)],
     ['update and delete', many, () => map.update(u32(1), value) && map.delete(u32(1))],
@@ -171,7 +149,7 @@ describeAsRoot('10,000 operations leave nothing behind:', () => {
     [
       'attachXdp()',
       few,
-      () => attachXdp(sample.program('xdp_pass'), { ifindex: 1, mode: 'generic', netns: netns.path }).close(),
+      () => attachXdp(sample.program('xdp_pass'), { ifindex: 1, mode: 'generic', netns: place.netns }).close(),
     ],
     [
       'an attachment that is refused',
@@ -196,20 +174,22 @@ describeAsRoot('10,000 operations leave nothing behind:', () => {
         ignoreError(() => loadObject(rejected));
       },
     ],
-    ['openRingReader()', 5 * few, () => openRingReader(sample.map('events'), { onBatch: () => undefined }).close()],
-  ])('%s', async (_, count, operation) => {
-    await expectNoLeak(count, operation);
-  });
+    ['openRingReader()', few, () => openRingReader(sample.map('events'), { onBatch: () => undefined }).close()],
+  ])(
+    '%s',
+    async (_, count, operation) => {
+      await expectNoLeak(count, operation);
+    },
+    timeoutMs,
+  );
 
   it('what was forgotten without close() is closed when it is collected', async () => {
-    await settle();
-    const descriptors = descriptorCount();
+    const { descriptors } = await processResources();
     (() => {
       for (let i = 0; i < 200; i++) createMap({ ...hash, maxEntries: 1 });
     })();
-    expect(descriptorCount()).toBe(descriptors + 200);
-    await settle();
-    expect(descriptorCount()).toBe(descriptors);
+    expect(readdirSync('/proc/self/fd').length).toBe(descriptors + 200);
+    expect((await processResources()).descriptors).toBe(descriptors);
   });
 });
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { existsSync } from 'node:fs';
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { describeAsRoot, emptyPacket, sampleSpec, temporaryBpffs, u32, u64 } from '../test/sample.ts';
+import { describeAsRoot, emptyPacket, sampleSpec, temporaryBpffs, u32, u64 } from '../testing/sample.ts';
 import { createMap, loadObject, loadObjectAsync, openObject, openPinnedMap, VerifierError } from './index.ts';
 import type { BpfObject, LoadOptions, MapLoadOptions } from './index.ts';
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { afterEach, expect, it } from '@jest/globals';
-import { describeAsRoot, u32, u64 } from '../test/sample.ts';
+import { describeAsRoot, u32, u64 } from '../testing/sample.ts';
 import { createMap, mapFlags, type BpfMap, type MapSpec, type MapType } from './index.ts';
 
 const opened: BpfMap[] = [];

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { build } from 'esbuild';
-import { describeAsRoot, sampleSpec } from '../test/sample.ts';
+import { describeAsRoot, sampleSpec } from '../testing/sample.ts';
 
 const library = join(import.meta.dirname, 'index.ts');
 
@@ -27,7 +27,7 @@ function run(code: string): Outcome {
 /** The start of a module that has the sample loaded and a ring reader open. */
 function prelude(onBatch: string, keepAlive: boolean): string {
   sampleSpec();
-  const object = join(import.meta.dirname, '..', 'build', 'test', 'sample.bpf.o');
+  const object = join(import.meta.dirname, '..', 'build', 'testing', 'sample.bpf.o');
   return `
     import { encodeSkbContext, loadObject, openObject, openRingReader } from '${pathToFileURL(library).href}';
     const sample = loadObject(openObject({ path: '${object}' }));

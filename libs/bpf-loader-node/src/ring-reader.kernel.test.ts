@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, it } from '@jest/globals';
-import { describeAsRoot, emptyPacket, loadSample } from '../test/sample.ts';
+import { describeAsRoot, emptyPacket, loadSample } from '../testing/sample.ts';
 import { encodeSkbContext, openRingReader } from './index.ts';
 import type { BpfObject, RecordBatch, RingReader, RingReaderOptions } from './index.ts';
 

@@ -2,7 +2,7 @@
 import { WeirError } from '@weir/errors';
 import { bpfAddon, type RingHandle } from './bpf-binding.ts';
 import type { BpfMap } from './bpf-map.ts';
-import { closedHandle, closeNow, closeWhenCollected } from './native.ts';
+import { closedHandle } from './native.ts';
 
 const batchesDefault = 4;
 const batchRecordsDefault = 4096;
@@ -67,7 +67,10 @@ export interface RingReaderStats {
   readonly pendingBytes: number;
 }
 
-/** Reads a ring buffer on a thread of its own. A ring can have one reader in the whole system. */
+/**
+ * Reads a ring buffer on a thread of its own until `close()`: like a server, it goes on when nobody refers to it. A ring can
+ * have one reader in the whole system.
+ */
 export class RingReader implements Disposable {
   #handle: RingHandle;
 
@@ -88,7 +91,6 @@ export class RingReader implements Disposable {
     // The first call of `deliver` comes from the event loop, so the pool is complete by then.
     for (const buffer of buffers) pool.push(new RecordBatch(buffer, batchRecords));
     this.#handle = handle;
-    closeWhenCollected(this, handle);
   }
 
   /** What was read so far. */
@@ -103,7 +105,6 @@ export class RingReader implements Disposable {
   close(): number {
     if (this.#handle === closedHandle) return 0;
     const undelivered = bpfAddon().ringClose(this.#handle);
-    closeNow(this, this.#handle);
     this.#handle = closedHandle as RingHandle;
     return undelivered;
   }

@@ -22,7 +22,7 @@ static void release_pool(struct ring_pool *pool)
 {
 	if (__atomic_sub_fetch(&pool->refs, 1, __ATOMIC_ACQ_REL) != 0)
 		return;
-	free(pool->memory);
+	munmap(pool->memory, pool->length);
 	free(pool);
 }
 
@@ -39,9 +39,10 @@ static struct ring_pool *make_pool(uint32_t batches, uint32_t records, uint32_t 
 	size_t stride = (size_t)records * 2 * sizeof(uint32_t) + bytes;
 	if (!pool)
 		return NULL;
-	/* Zeroed, because JavaScript sees all of it. */
-	pool->memory = calloc(batches, stride);
-	if (!pool->memory) {
+	/* Zeroes, because JavaScript sees all of it, and pages that cost nothing until records are written to them. */
+	pool->length = stride * batches;
+	pool->memory = mmap(NULL, pool->length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (pool->memory == MAP_FAILED) {
 		free(pool);
 		return NULL;
 	}
@@ -91,7 +92,7 @@ static void call_javascript(napi_env env, napi_value callback, void *context, vo
 			napi_fatal_exception(env, error);
 	}
 	__atomic_store_n(&batch->state, BATCH_FREE, __ATOMIC_SEQ_CST);
-	if (__atomic_load_n(&reader->starved, __ATOMIC_SEQ_CST))
+	if (!reader->closed && __atomic_load_n(&reader->starved, __ATOMIC_SEQ_CST))
 		weir_ring_wake(reader);
 }
 
@@ -104,6 +105,25 @@ static void finalize_function(napi_env env, void *data, void *hint)
 
 /* ---- life ---- */
 
+/* All that costs the system something; the rest stays until Node.js has let go of the function, which takes a while. */
+static void release_ring(struct ring_reader *reader)
+{
+	if (reader->consumer)
+		munmap((void *)reader->consumer, reader->page);
+	if (reader->producer)
+		munmap((void *)reader->producer, reader->page + 2 * reader->ring_bytes);
+	if (reader->epoll >= 0)
+		close(reader->epoll);
+	if (reader->event >= 0)
+		close(reader->event);
+	if (reader->map)
+		weir_object_unref(&reader->map->object);
+	reader->consumer = NULL;
+	reader->producer = NULL;
+	reader->epoll = reader->event = -1;
+	reader->map = NULL;
+}
+
 static void stop_reader(struct ring_reader *reader)
 {
 	if (reader->closed)
@@ -112,6 +132,7 @@ static void stop_reader(struct ring_reader *reader)
 	__atomic_store_n(&reader->stopping, true, __ATOMIC_RELEASE);
 	weir_ring_wake(reader);
 	pthread_join(reader->thread, NULL); /* never waits for JavaScript, so this is a matter of microseconds */
+	release_ring(reader);
 	if (!reader->function_gone)
 		napi_release_threadsafe_function(reader->function, napi_tsfn_abort);
 }
@@ -133,18 +154,10 @@ static void close_reader(struct weir_object *object)
 static void destroy_reader(struct weir_object *object)
 {
 	struct ring_reader *reader = (struct ring_reader *)object;
-	if (reader->consumer)
-		munmap((void *)reader->consumer, reader->page);
-	if (reader->producer)
-		munmap((void *)reader->producer, reader->page + 2 * reader->ring_bytes);
-	if (reader->epoll >= 0)
-		close(reader->epoll);
-	if (reader->event >= 0)
-		close(reader->event);
+	release_ring(reader);
 	if (reader->pool)
 		release_pool(reader->pool);
 	free(reader->batches);
-	weir_object_unref(&reader->map->object);
 	free(reader);
 }
 
@@ -185,7 +198,7 @@ static bool make_batches(struct ring_reader *reader, struct weir_error *error)
 	reader->batches = calloc(reader->batch_count, sizeof(*reader->batches));
 	reader->pool = make_pool(reader->batch_count, reader->batch_records, reader->batch_bytes);
 	if (!reader->batches || !reader->pool)
-		return weir_fail(error, ENOMEM, "calloc", "Cannot make %u batches of %u bytes", reader->batch_count,
+		return weir_fail(error, ENOMEM, "mmap", "Cannot make %u batches of %u bytes", reader->batch_count,
 				 reader->batch_bytes);
 	for (uint32_t i = 0; i < reader->batch_count; i++) {
 		uint8_t *memory = reader->pool->memory + i * reader->pool->stride;

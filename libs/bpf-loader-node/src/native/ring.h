@@ -8,6 +8,7 @@
 struct ring_pool {
 	int refs;
 	size_t stride; /* of one batch */
+	size_t length; /* of all */
 	uint8_t *memory;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the kernel tests of this library share: the compiled objects, and places that clean up after themselves.
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmdirSync } from 'node:fs';
+import { mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe } from '@jest/globals';
@@ -19,7 +19,7 @@ export const describeAsRoot = isRoot ? describe : describe.skip;
 /** Compiles the test objects if their sources are newer, and reads one. */
 export function sampleSpec(name: 'sample' | 'rejected' = 'sample', kconfig?: string): ObjectSpec {
   execFileSync('make', ['--silent', 'test-objects'], { cwd: packageDir, stdio: ['ignore', 'ignore', 'inherit'] });
-  const path = join(packageDir, 'build', 'test', `${name}.bpf.o`);
+  const path = join(packageDir, 'build', 'testing', `${name}.bpf.o`);
   return openObject(kconfig === undefined ? { path } : { path, kconfig });
 }
 
@@ -42,31 +42,6 @@ export function temporaryBpffs(): { path(name: string): string } {
   return { path: (name) => join(directory, name) };
 }
 
-/** A network namespace with a veth pair `veth0`, `veth1`. */
-export interface TemporaryNetns {
-  readonly path: string;
-  ifindex(): number;
-  exec(command: string): string;
-}
-
-/** A network namespace for the tests of one file. */
-export function temporaryNetns(name: string): TemporaryNetns {
-  const exec = (command: string): string =>
-    execFileSync('ip', ['netns', 'exec', name, 'sh', '-ec', command], { encoding: 'utf8' });
-  beforeAll(() => {
-    execFileSync('ip', ['netns', 'add', name]);
-    exec('ip link set lo up; ip link add veth0 type veth peer name veth1; ip link set veth0 up; ip link set veth1 up');
-  });
-  afterAll(() => {
-    execFileSync('ip', ['netns', 'del', name]);
-  });
-  return {
-    path: `/run/netns/${name}`,
-    ifindex: () => Number(exec('ip -o link show veth0').split(':')[0]),
-    exec,
-  };
-}
-
 /** Little-endian bytes of 32-bit numbers. */
 export function u32(...values: number[]): Uint8Array<ArrayBuffer> {
   return new Uint8Array(new Uint32Array(values).buffer);
@@ -80,9 +55,4 @@ export function u64(...values: bigint[]): Uint8Array<ArrayBuffer> {
 /** A packet long enough for any test run. */
 export function emptyPacket(length = 64): Uint8Array {
   return new Uint8Array(length);
-}
-
-/** Resident memory of this process. */
-export function residentBytes(): number {
-  return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) * 1024;
 }
