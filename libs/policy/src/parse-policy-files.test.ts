@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import fc from 'fast-check';
 import { policyLimits } from './limits.ts';
 import { parsePolicyFiles } from './parse-policy-files.ts';
 import { formatProblem } from './problem.ts';
@@ -176,6 +177,109 @@ describe('parsePolicyFiles()', () => {
     );
     expect(policies.map(({ name }) => name)).toEqual(['web']);
     expect(problems).toHaveLength(1);
+  });
+});
+
+describe('parsePolicyFiles() with what nobody should write', () => {
+  const scalar = fc.oneof(
+    fc.constantFrom('', '80', 'TCP', 'a', '/x(', null, true, 7, -1, 1e99),
+    fc.string({ maxLength: 4 }),
+  );
+  const name = fc.constantFrom(
+    ...[
+      'kind',
+      'apiVersion',
+      'metadata',
+      'name',
+      'namespace',
+      'spec',
+      'specs',
+      'items',
+      'endpointSelector',
+      'matchLabels',
+    ],
+    ...[
+      'matchExpressions',
+      'key',
+      'operator',
+      'values',
+      'ingress',
+      'egressDeny',
+      'fromEndpoints',
+      'toEntities',
+      'toPorts',
+    ],
+    ...[
+      'ports',
+      'port',
+      'protocol',
+      'rules',
+      'http',
+      'path',
+      'labels',
+      'enableDefaultDeny',
+      '__proto__',
+      'constructor',
+    ],
+  );
+  const { value } = fc.letrec<{ value: unknown }>((tie) => ({
+    value: fc.oneof(
+      { maxDepth: 6, depthSize: 'small' },
+      scalar,
+      fc.array(tie('value'), { maxLength: 3 }),
+      fc.array(fc.tuple(name, tie('value')), { maxLength: 6 }).map(Object.fromEntries),
+    ),
+  }));
+
+  it('finds places for all problems of any structure, and never throws', () => {
+    const kind = fc.constantFrom('CiliumNetworkPolicy', 'CiliumClusterwideNetworkPolicy', 'List');
+    const object = fc.tuple(kind, value, value, value).map(([k, metadata, spec, specs]) => ({
+      ...{ apiVersion: 'cilium.io/v2', kind: k, metadata, spec, specs, items: specs },
+    }));
+    fc.assert(
+      fc.property(fc.oneof(object, fc.array(value), value), (document) => {
+        const { problems, policies } = parse(json(document));
+        const isPolicy = /^\{"apiVersion":"cilium.io.v2","kind":"Cilium/.test(json(document));
+        if (isPolicy) expect(policies.length + problems.length).toBeGreaterThan(0);
+        for (const problem of problems) {
+          expect(problem.line).toBe(1);
+          expect(problem.column).toBeGreaterThan(0);
+          expect(problem.message).not.toBe('');
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it('never throws for any text', () => {
+    const piece = fc.oneof(
+      fc.constantFrom(
+        '\n',
+        '  ',
+        '- ',
+        ': ',
+        '{',
+        '}',
+        '[',
+        ']',
+        ',',
+        '"',
+        "'",
+        '&a ',
+        '*a',
+        '!!str ',
+        '? ',
+        '---\n',
+        '|\n',
+        '%',
+      ),
+      fc.string({ maxLength: 3, unit: 'binary' }),
+      name,
+    );
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 30 }), (pieces) => void parse(pieces.join(''))),
+      { numRuns: 500 },
+    );
   });
 });
 

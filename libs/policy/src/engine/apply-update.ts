@@ -90,9 +90,7 @@ function removePolicy(transaction: Transaction, key: string): void {
   const { repository, rules } = transaction.state;
   for (const rule of repository.rulesOf(key)) {
     for (const id of rules.find(rule.rule.subject)?.members ?? []) {
-      const change = ruleChangeOf(transaction, id);
-      // What comes and goes within one update was never there.
-      if (!change.added.delete(rule)) change.removed.add(rule);
+      ruleChangeOf(transaction, id).removed.add(rule);
     }
     rules.release(rule.rule.subject, rule);
   }

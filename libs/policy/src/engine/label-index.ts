@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { LabelSet } from '@weir/model';
 import type { Requirement, SelectorSpec } from '../selector-spec.ts';
+import { createLabelPostings } from './label-postings.ts';
 
 /** Finds the label sets that a new selector could select, without looking at the others. */
 export interface LabelIndex {
@@ -12,38 +13,24 @@ export interface LabelIndex {
 
 /** Makes an empty index. */
 export function createLabelIndex(): LabelIndex {
-  const byKey = new Map<string, Map<string, Set<number>>>();
+  const postings = createLabelPostings<number>();
 
   /** The sets of numbers that together hold all who meet a requirement; undefined when it is a negative one. */
-  const postings = ({ key, operator, values }: Requirement): Set<number>[] | undefined => {
-    const byValue = byKey.get(key);
-    if (operator === 'Exists') return [...(byValue?.values() ?? [])];
-    if (operator === 'In') return values.flatMap((value) => byValue?.get(value) ?? []);
-    return undefined;
+  const meeting = ({ key, operator, values }: Requirement): readonly ReadonlySet<number>[] | undefined => {
+    if (operator === 'Exists') return postings.ofKey(key);
+    return operator === 'In' ? values.flatMap((value) => postings.get(key, value) ?? []) : undefined;
   };
-  const sizeOf = (sets: readonly Set<number>[]): number => sets.reduce((size, set) => size + set.size, 0);
+  const sizeOf = (sets: readonly ReadonlySet<number>[]): number => sets.reduce((size, set) => size + set.size, 0);
 
   return {
-    add(id, labels) {
-      for (const { key, value } of labels.labels) {
-        let byValue = byKey.get(key);
-        if (byValue === undefined) byKey.set(key, (byValue = new Map()));
-        const ids = byValue.get(value);
-        if (ids === undefined) byValue.set(value, new Set([id]));
-        else ids.add(id);
-      }
+    add(id, { labels }) {
+      for (const { key, value } of labels) postings.add(key, value, id);
     },
-    remove(id, labels) {
-      for (const { key, value } of labels.labels) {
-        const byValue = byKey.get(key);
-        const ids = byValue?.get(value);
-        ids?.delete(id);
-        if (ids?.size === 0) byValue?.delete(value);
-        if (byValue?.size === 0) byKey.delete(key);
-      }
+    remove(id, { labels }) {
+      for (const { key, value } of labels) postings.remove(key, value, id);
     },
     candidates(spec) {
-      const choices = spec.requirements.map(postings).filter((sets) => sets !== undefined);
+      const choices = spec.requirements.map(meeting).filter((sets) => sets !== undefined);
       const [best] = choices.sort((a, b) => sizeOf(a) - sizeOf(b));
       return best?.flatMap((ids) => [...ids]);
     },

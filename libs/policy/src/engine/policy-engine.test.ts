@@ -194,6 +194,14 @@ describe('scope', () => {
     expect(verdict(engine, { peer: front })).toBe('no-match');
   });
 
+  it('is not left by a peer that names a label of a container which is only called like that', () => {
+    const matchLabels = { 'container:io.kubernetes.pod.namespace': 'away' };
+    const engine = engineWith([cnp('p', { ...ofWeb, ingress: [{ fromEndpoints: [{ matchLabels }] }] })]);
+    const container = parseLabelSet(['container:io.kubernetes.pod.namespace=away']);
+    engine.apply({ upsertIdentities: [{ id: 310, labels: container }] });
+    expect(verdict(engine, { peer: 310 })).toBe('no-match');
+  });
+
   it('is left by a peer that names labels of namespaces', () => {
     const labels = podLabels({ namespace: 'away', labels: {}, namespaceLabels: { team: 'red' } }).labels;
     const matchLabels = { 'io.cilium.k8s.namespace.labels.team': 'red' };
@@ -432,6 +440,24 @@ describe('updates', () => {
     const engine = engineWith([]);
     const { subjects } = engine.apply({ upsertPolicies: policies(cnp('p', { ...ofWeb, ingress: [{}] })) });
     expect(subjects).toMatchObject([{ subject: web, ingressEnforced: true, upserted: [], deleted: [] }]);
+  });
+
+  it('that turn on default deny report the allowances that had no effect until then', () => {
+    const idle = { ...rule, enableDefaultDeny: { ingress: false } };
+    const engine = engineWith([cnp('p', idle)]);
+    expect(engine.resolve(web)).toMatchObject({ ingressEnforced: false, entries: [] });
+    const on = engine.apply({ upsertPolicies: policies(cnp('q', { ...ofWeb, ingress: [{}] })) });
+    expect(on.subjects).toMatchObject([{ ingressEnforced: true, upserted: [{ peerIdentity: front }] }]);
+    const off = engine.apply({ deletePolicies: ['CiliumNetworkPolicy/shop/q'] });
+    expect(off.subjects).toMatchObject([{ ingressEnforced: false, deleted: [{ peerIdentity: front }] }]);
+  });
+
+  it('that name a policy twice leave the last one', () => {
+    const engine = engineWith([]);
+    engine.apply({ upsertPolicies: [...policies(cnp('p', rule)), ...policies(cnp('p', { ...ofWeb, egress: [{}] }))] });
+    expect(engine.resolve(web)).toMatchObject({ ingressEnforced: false, egressEnforced: true, entries: [] });
+    engine.apply({ deletePolicies: ['CiliumNetworkPolicy/shop/p'] });
+    expect(engine.resolve(web)).toMatchObject({ ingressEnforced: false, egressEnforced: false });
   });
 
   it('that bring and take subjects report whole policies', () => {

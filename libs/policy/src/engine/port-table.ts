@@ -33,7 +33,7 @@ export interface PortTable extends PortTableSubject {
 /** Makes an empty table. */
 export function createPortTable(subject: PortTableSubject, cache: PeerCache): PortTable {
   const grants = createGrantStore(cache, () => table);
-  // Most peers of a selector fall under the same grants, and share one decision.
+  // Most peers of a selector fall under the same grants, and share one decision. Cleared only so that it cannot grow.
   const decisions = new Map<string, Decision>();
 
   function shared(deciding: ReadonlySet<ActiveGrant>): Decision {

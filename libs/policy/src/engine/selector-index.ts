@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type LabelSet, wellKnownLabelKey } from '@weir/model';
 import type { Requirement, SelectorSpec } from '../selector-spec.ts';
+import { createLabelPostings, type LabelPostings } from './label-postings.ts';
 
 /** Finds the selectors that could select a new set of labels, without looking at the others. */
 export interface SelectorIndex<S> {
@@ -10,9 +11,10 @@ export interface SelectorIndex<S> {
   candidates(labels: LabelSet): Iterable<S>;
 }
 
-// No label contains a control character.
-const separator = '\0';
-const anyNamespace = '*';
+// Stand for every namespace, every value and no label at all. No label contains a control character.
+const anyNamespace = '\0';
+const anyValue = '\0';
+const noKey = '\0';
 
 const isNamespaceMatch = ({ key, operator, values }: Requirement): boolean =>
   key === wellKnownLabelKey.namespace && operator === 'In' && values.length === 1;
@@ -23,53 +25,55 @@ function selectivity({ operator, values }: Requirement): number {
   return operator === 'Exists' ? 1000 : Infinity;
 }
 
-/**
- * The buckets that a selector lies in: its namespace, where it names one, with one other requirement that a label must
- * meet. A selector with nothing but negative requirements is a candidate for everything in its namespace.
- */
-function bucketsOf(spec: SelectorSpec): string[] {
-  const namespace = spec.requirements.find(isNamespaceMatch);
-  const prefix = `${namespace?.values[0] ?? anyNamespace}${separator}`;
+/** Where a selector lies: its namespace, where it names one, and labels of which whom it selects must have one. */
+interface Bucket {
+  readonly namespace: string;
+  readonly labels: readonly { readonly key: string; readonly value: string }[];
+}
+
+/** A selector with nothing but negative requirements is a candidate for everything in its namespace. */
+function bucketOf(spec: SelectorSpec): Bucket {
+  const match = spec.requirements.find(isNamespaceMatch);
+  const namespace = match?.values[0] ?? anyNamespace;
   const [best] = spec.requirements
-    .filter((requirement) => requirement !== namespace && selectivity(requirement) < Infinity)
+    .filter((requirement) => requirement !== match && selectivity(requirement) < Infinity)
     .sort((a, b) => selectivity(a) - selectivity(b));
-  if (best === undefined) return [prefix];
-  return best.operator === 'In'
-    ? best.values.map((value) => `${prefix}${best.key}=${value}`)
-    : [`${prefix}${best.key}`];
+  if (best === undefined) return { namespace, labels: [{ key: noKey, value: anyValue }] };
+  const values = best.operator === 'In' ? best.values : [anyValue];
+  return { namespace, labels: values.map((value) => ({ key: best.key, value })) };
 }
 
 /** Makes an empty index. */
 export function createSelectorIndex<S>(): SelectorIndex<S> {
-  const buckets = new Map<string, Set<S>>();
+  const byNamespace = new Map<string, LabelPostings<S>>();
 
-  function* candidates(set: LabelSet): Iterable<S> {
-    const namespaces = set.labels.filter(({ key }) => key === wellKnownLabelKey.namespace).map(({ value }) => value);
-    for (const namespace of [anyNamespace, ...namespaces]) {
-      const prefix = namespace + separator;
-      yield* buckets.get(prefix) ?? [];
-      for (const { key, value } of set.labels) {
-        yield* buckets.get(prefix + key) ?? [];
-        yield* buckets.get(`${prefix}${key}=${value}`) ?? [];
-      }
+  function* inNamespace(postings: LabelPostings<S>, set: LabelSet): Iterable<S> {
+    yield* postings.get(noKey, anyValue) ?? [];
+    for (const { key, value } of set.labels) {
+      yield* postings.get(key, anyValue) ?? [];
+      yield* postings.get(key, value) ?? [];
     }
   }
 
   return {
     add(spec, selector) {
-      for (const name of bucketsOf(spec)) {
-        const bucket = buckets.get(name);
-        if (bucket === undefined) buckets.set(name, new Set([selector]));
-        else bucket.add(selector);
-      }
+      const { namespace, labels } = bucketOf(spec);
+      const postings = byNamespace.get(namespace) ?? createLabelPostings<S>();
+      byNamespace.set(namespace, postings);
+      for (const { key, value } of labels) postings.add(key, value, selector);
     },
     remove(spec, selector) {
-      for (const name of bucketsOf(spec)) {
-        const bucket = buckets.get(name);
-        bucket?.delete(selector);
-        if (bucket?.size === 0) buckets.delete(name);
+      const { namespace, labels } = bucketOf(spec);
+      const postings = byNamespace.get(namespace);
+      for (const { key, value } of labels) postings?.remove(key, value, selector);
+      if (postings?.isEmpty) byNamespace.delete(namespace);
+    },
+    *candidates(set) {
+      const namespaces = set.labels.filter(({ key }) => key === wellKnownLabelKey.namespace).map(({ value }) => value);
+      for (const namespace of [anyNamespace, ...namespaces]) {
+        const postings = byNamespace.get(namespace);
+        if (postings !== undefined) yield* inNamespace(postings, set);
       }
     },
-    candidates,
   };
 }
