@@ -134,7 +134,7 @@ static __always_inline void judge_beginning(struct work *w, struct ct_entry *ent
 		entry->drop_reason = reason;
 		return;
 	}
-	reason = judge(w, entry, policy_port(&w->packet, false));
+	reason = judge(w, &w->packet, entry, false);
 	conclude(w, entry, reason, opens_connection(&w->packet));
 	if (entry->egress_rule_set || entry->ingress_rule_set)
 		entry->flags |= CT_REDIRECTED;

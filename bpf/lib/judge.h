@@ -46,18 +46,19 @@ static __always_inline __be16 policy_port(const struct packet *p, bool reply)
 
 /*
  * Judges a flow from `w->source` to `w->destination` and writes what it finds into `entry`: egress by the policy of the
- * sender, then ingress by that of the receiver, each where it is a pod of this node. `port` is the flow's policy port.
- * Returns FORWARDED or the reason against it.
+ * sender, then ingress by that of the receiver, each where it is a pod of this node. `p` is a packet of the flow, which
+ * may be one that an ICMP error quotes. Returns FORWARDED or the reason against it.
  */
-static __noinline int judge(struct work *w, struct ct_entry *entry, __be16 port)
+static __noinline int judge(struct work *w, const struct packet *p, struct ct_entry *entry, __u32 reply)
 {
 	__builtin_memset(&w->egress, 0, sizeof(w->egress));
 	__builtin_memset(&w->ingress, 0, sizeof(w->ingress));
-	w->policy_key.protocol = w->packet.protocol;
+	w->protocol = p->protocol;
+	w->port = policy_port(p, reply);
 	if (w->source.ifindex)
-		policy_judge(w, &w->egress, DIRECTION_EGRESS, w->source.policy_slot, w->destination.identity, port);
+		policy_judge(w, &w->egress, DIRECTION_EGRESS, w->source.policy_slot, w->destination.identity);
 	if (w->destination.ifindex)
-		policy_judge(w, &w->ingress, DIRECTION_INGRESS, w->destination.policy_slot, w->source.identity, port);
+		policy_judge(w, &w->ingress, DIRECTION_INGRESS, w->destination.policy_slot, w->source.identity);
 	entry->source_identity = w->source.identity;
 	entry->destination_identity = w->destination.identity;
 	entry->egress_rule_set = w->egress.rule_set;
@@ -93,6 +94,6 @@ static __noinline int judge_again(struct work *w, const struct packet *p, struct
 {
 	resolve_end(reply ? &p->destination : &p->source, &w->source);
 	resolve_end(reply ? &p->source : &p->destination, &w->destination);
-	conclude(w, entry, judge(w, entry, policy_port(p, reply)), entry->flags & CT_REDIRECTED);
+	conclude(w, entry, judge(w, p, entry, reply), entry->flags & CT_REDIRECTED);
 	return 0;
 }

@@ -68,6 +68,8 @@ struct work {
 	struct report report;
 	__u32 mark; /* MARK_CLIENT_LEG, MARK_SERVER_LEG or 0 */
 	__u32 revision;
+	__be16 port;   /* of the flow that is judged, see policy_port() */
+	__u8 protocol; /* of the flow that is judged */
 };
 
 struct {

@@ -21,7 +21,7 @@ static __noinline int policy_find(struct work *w, struct judgement *j, __u32 kin
 	struct policy_key *key = &w->policy_key;
 	const __u32 peer = key->peer_identity;
 	const __be16 port = key->port;
-	const __u8 protocol = w->packet.protocol;
+	const __u8 protocol = key->protocol;
 
 	for (int i = 0; i < 6; i++) {
 		const struct policy_entry *entry;
@@ -48,8 +48,9 @@ static __noinline int policy_find(struct work *w, struct judgement *j, __u32 kin
 	return FORWARDED;
 }
 
+/* What the policy in `slot` says of a flow of `w->protocol` and `w->port` with a peer. */
 static __always_inline void policy_judge(struct work *w, struct judgement *j, enum direction direction, __u32 slot,
-					 __u32 peer_identity, __be16 port)
+					 __u32 peer_identity)
 {
 	const __u64 *stored = bpf_map_lookup_elem(&weir_policy_slots_v1, &slot);
 	union {
@@ -66,7 +67,8 @@ static __always_inline void policy_judge(struct work *w, struct judgement *j, en
 		return;
 	w->policy_key.version = policy.word.version;
 	w->policy_key.peer_identity = peer_identity;
-	w->policy_key.port = port;
+	w->policy_key.port = w->port;
+	w->policy_key.protocol = w->protocol;
 	w->policy_key.direction = direction;
 	j->reason =
 	    policy_find(w, j, direction == DIRECTION_INGRESS ? policy.word.ingress_kinds : policy.word.egress_kinds);
