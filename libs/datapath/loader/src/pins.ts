@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdirSync, readdirSync, rmdirSync, statfsSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, rmdirSync, statfsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { mountBpffs, unpin } from '@weir/bpf-loader-node';
 import { WeirError } from '@weir/errors';
 
 const bpffsMagic = 0xcafe4a11;
+const usualPlace = '/sys/fs/bpf';
 
 /** Where things are pinned below the node's BPF directory. */
 export interface Pins {
@@ -27,22 +28,26 @@ const list = (directory: string): string[] => {
   }
 };
 
-/** Makes the directories; mounts a BPF file system on the parent of `root` where there is none. */
+const isBpffs = (path: string): boolean => existsSync(path) && statfsSync(path).type === bpffsMagic;
+
+/** A root below the usual place gets the usual mount; any other root becomes a mount of its own. */
+function ensureBpffs(root: string): void {
+  if (isBpffs(root) || isBpffs(dirname(root))) return;
+  const place = dirname(root) === usualPlace ? usualPlace : root;
+  try {
+    mkdirSync(place, { recursive: true });
+    mountBpffs(place);
+  } catch (cause) {
+    throw new WeirError('FAILED_PRECONDITION', `No BPF file system is mounted at "${place}", nor can one be`, { cause });
+  }
+}
+
+/** Makes the directories, and mounts a BPF file system where there is none. */
 export function createPins(root: string): Pins {
   const maps = join(root, 'maps');
   const programs = join(root, 'programs');
   const links = join(root, 'links');
-  const parent = join(root, '..');
-  mkdirSync(parent, { recursive: true });
-  if (statfsSync(parent).type !== bpffsMagic) {
-    try {
-      mountBpffs(parent);
-    } catch (cause) {
-      throw new WeirError('FAILED_PRECONDITION', `No BPF file system is mounted at "${parent}", nor can one be`, {
-        cause,
-      });
-    }
-  }
+  ensureBpffs(root);
   for (const directory of [root, maps, programs, links]) mkdirSync(directory, { recursive: true, mode: 0o700 });
   return {
     map: (name) => join(maps, name),

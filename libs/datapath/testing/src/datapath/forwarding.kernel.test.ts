@@ -2,7 +2,6 @@
 // Where packets go when no policy says otherwise, and what is done to them on the way.
 import { describe, expect, it } from '@jest/globals';
 import { conversation, ipPacket, tcp, udp } from '../node/conversation.ts';
-import { marks } from '../node/packet-node.ts';
 import {
   client,
   families,
@@ -20,6 +19,7 @@ import { packet } from '../packet/packet-builder.ts';
 
 const nobody: Party = { name: 'nobody', ipv4: '10.1.0.99', ipv6: 'fd00:10:1::63', identity: 2, place: 'network' };
 const group: Party = { name: 'group', ipv4: '224.0.0.251', ipv6: 'ff02::fb', identity: 2, place: 'network' };
+const loopback: Party = { name: 'loopback', ipv4: '127.0.0.1', ipv6: '::1', identity: 2, place: 'network' };
 const broadcast: Party = { name: 'broadcast', ipv4: '255.255.255.255', ipv6: 'ff02::1', identity: 2, place: 'network' };
 
 describePackets('forwarding', () => {
@@ -28,24 +28,25 @@ describePackets('forwarding', () => {
     node.send(from, conversation({ family, from, to, over: udp(40000, 53) }).ask('', { ttl }));
 
   describe.each(families)('over %s', (family) => {
-    it.each<[from: Party, to: Party, verdict: string]>([
-      [client, server, 'to server'],
-      [client, host, 'to stack'],
-      [client, remotePod, 'to stack'],
-      [client, office, 'to stack'],
-      [client, world, 'to stack'],
-      [host, client, 'to client'],
-      [remotePod, client, 'to client'],
-      [world, client, 'to client'],
-      [world, host, 'untouched'],
-      [world, remotePod, 'untouched'],
-      [client, group, 'dropped: multicast egress'],
-      [client, broadcast, 'dropped: multicast egress'],
-      [host, group, 'dropped: multicast ingress'],
-      [world, group, 'untouched'],
-      [host, nobody, 'dropped: unroutableIp ingress'],
-      [host, world, 'dropped: unroutableIp ingress'],
-    ])('from $name', (from, to, verdict) => {
+    it.each([
+      { from: client, to: server, verdict: 'to server' },
+      { from: client, to: host, verdict: 'to stack' },
+      { from: client, to: remotePod, verdict: 'to stack' },
+      { from: client, to: office, verdict: 'to stack' },
+      { from: client, to: world, verdict: 'to stack' },
+      { from: host, to: client, verdict: 'to client' },
+      { from: remotePod, to: client, verdict: 'to client' },
+      { from: world, to: client, verdict: 'to client' },
+      { from: world, to: host, verdict: 'untouched' },
+      { from: world, to: remotePod, verdict: 'untouched' },
+      { from: client, to: group, verdict: 'dropped: multicast egress' },
+      { from: client, to: broadcast, verdict: 'dropped: multicast egress' },
+      { from: client, to: loopback, verdict: 'dropped: unroutableIp egress' },
+      { from: host, to: group, verdict: 'dropped: multicast ingress' },
+      { from: world, to: group, verdict: 'untouched' },
+      { from: host, to: nobody, verdict: 'dropped: unroutableIp ingress' },
+      { from: host, to: world, verdict: 'dropped: unroutableIp ingress' },
+    ])('from $from.name to $to.name: $verdict', ({ from, to, verdict }) => {
       expect(send(family, from, to).verdict).toBe(verdict);
     });
 
@@ -81,19 +82,19 @@ describePackets('forwarding', () => {
       ]);
     });
 
-    it.each<[from: Party, ttl: number, verdict: string, left?: number]>([
-      [client, 64, 'to server', 63],
-      [client, 2, 'to server', 1],
-      [client, 1, 'to stack'],
-      [client, 0, 'to stack'],
-      [world, 64, 'to server', 63],
-      [world, 1, 'to stack'],
-      [host, 64, 'to server', 64],
-      [host, 1, 'to server', 1],
-    ])('takes a hop from what it routes, and leaves the rest to the stack: %#', (from, ttl, verdict, left) => {
-      const outcome = send(family, from, server, ttl);
-      expect(outcome.verdict).toBe(verdict);
-      if (left !== undefined) expect(outcome.packet.ip?.ttl).toBe(left);
+    it.each([
+      { from: client, ttl: 64, left: 63, verdict: 'to server' },
+      { from: client, ttl: 2, left: 1, verdict: 'to server' },
+      { from: client, ttl: 1, left: 1, verdict: 'to stack' },
+      { from: client, ttl: 0, left: 0, verdict: 'to stack' },
+      { from: world, ttl: 64, left: 63, verdict: 'to server' },
+      { from: world, ttl: 1, left: 1, verdict: 'to stack' },
+      { from: host, ttl: 64, left: 64, verdict: 'to server' },
+      { from: host, ttl: 1, left: 1, verdict: 'to server' },
+    ])('takes a hop from what it routes, not from the host’s: $from.name, $ttl hops, $verdict', (row) => {
+      const outcome = send(family, row.from, server, row.ttl);
+      expect(outcome.verdict).toBe(row.verdict);
+      expect(outcome.packet.ip?.ttl).toBe(row.left);
     });
 
     it('takes a hop from answers too', () => {
@@ -114,11 +115,11 @@ describePackets('forwarding', () => {
       expect(send(family, world, server).verdict).toBe('untouched');
     });
 
-    it.each([0x200, 0xa00, 0xb00, 0xffff])('clears the mark %# of what a pod or the network sends', (mark) => {
+    it.each([0x200, 0xa00, 0xb00, 0xffff])('does not believe a mark %i of a pod or of the network', (mark) => {
       const talk = conversation({ family, from: client, to: world, over: udp(40000, 53) });
       expect(node.send(client, talk.ask(), { mark }).verdict).toBe('to stack');
       const back = conversation({ family, from: world, to: other, over: udp(40000, 53) });
-      expect(node.send(world, back.ask(), { mark: marks.clientLeg }).verdict).toBe('to other');
+      expect(node.send(world, back.ask(), { mark }).verdict).toBe('to other');
     });
 
     it('leaves marks of the host that are not ours without effect', () => {

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+import { globSync } from 'node:fs';
+import { WeirError } from '@weir/errors';
+import { AgentServiceDefinition } from '@weir/proto';
+import { createRpcClient, type RpcClient } from '@weir/rpc';
+import type { Command } from 'commander';
+
+/** Calls to the agent of this node. */
+export type Agent = RpcClient<typeof AgentServiceDefinition>;
+
+/** Where an agent listens unless it is told otherwise. */
+export const defaultAddress = 'unix:/run/weir/agent.sock';
+
+const labSockets = '/run/weir-lab/*/*/run/agent.sock';
+
+/** An agent that is not there may be somewhere else: a lab has one for each of its nodes. */
+function explain(error: WeirError, address: string): WeirError {
+  if (error.code !== 'UNAVAILABLE' || address !== defaultAddress) return error;
+  const [lab] = globSync(labSockets);
+  const hint = lab === undefined ? 'is the agent running?' : `for the lab's, set WEIR_ADDRESS=unix:${lab}`;
+  return new WeirError('UNAVAILABLE', `No agent listens at ${address}; ${hint}`, { cause: error });
+}
+
+/** Runs `task` with the agent that `command` is about, and closes the connection. */
+export async function withAgent<Result>(command: Command, task: (agent: Agent) => Promise<Result>): Promise<Result> {
+  const { address } = command.optsWithGlobals<{ address: string }>();
+  const agent = createRpcClient(AgentServiceDefinition, { address, deadlineMs: 30_000 });
+  try {
+    return await task(agent);
+  } catch (error) {
+    throw explain(WeirError.from(error), address);
+  } finally {
+    agent.close();
+  }
+}

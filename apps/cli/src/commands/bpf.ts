@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+import { formatProtocol } from '@weir/model';
+import type { weir } from '@weir/proto';
+import { onStdout, outputOption, type OutputFormat, print, table } from '@weir/terminal';
+import type { Command } from 'commander';
+import { type Agent, withAgent } from '../agent.ts';
+
+type Connection = weir.agent.v1.IConnection;
+type PolicyEntry = weir.agent.v1.IPolicyEntry;
+
+const any = (value: number | null | undefined): string => (value ? String(value) : 'any');
+
+const end = (address: string | null | undefined, port: number | null | undefined): string => {
+  const host = address?.includes(':') ? `[${address}]` : (address ?? '');
+  return port ? `${host}:${port}` : host;
+};
+
+const bytesText = (bytes: number): string => {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const power = bytes < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));
+  return `${power === 0 ? bytes : (bytes / 1024 ** power).toFixed(1)} ${units[power]}`;
+};
+
+const verdictText = (verdict: string): string =>
+  verdict === 'deny' ? onStdout.red(verdict) : verdict === 'allow' ? onStdout.green(verdict) : onStdout.yellow(verdict);
+
+const policyText = (entries: readonly PolicyEntry[]): string =>
+  table(
+    ['IDENTITY', 'DIRECTION', 'PEER', 'LABELS', 'PROTOCOL', 'PORT', 'VERDICT', 'RULE SET', 'POLICIES'],
+    entries.map((entry) => [
+      ...[String(entry.subjectIdentity), entry.direction ?? '', any(entry.peerIdentity)],
+      ...[(entry.peerLabels ?? []).join(','), formatProtocol(entry.protocol ?? 0), any(entry.port)],
+      ...[verdictText(entry.verdict ?? ''), entry.ruleSet ? String(entry.ruleSet) : '-'],
+      (entry.policies ?? []).join(', '),
+    ]),
+  );
+
+const connectionsText = (connections: readonly Connection[]): string =>
+  table(
+    ['PROTOCOL', 'FROM', 'TO', 'IDENTITIES', 'STATE', 'FLAGS', 'EXPIRES', 'SENT', 'ANSWERED'],
+    connections.map((each) => [
+      formatProtocol(each.protocol ?? 0),
+      end(each.source, each.sourcePort),
+      end(each.destination, each.destinationPort),
+      `${each.sourceIdentity} → ${each.destinationIdentity}`,
+      each.state ?? '',
+      (each.flags ?? []).join(', '),
+      `${each.expiresS} s`,
+      `${each.forwardPackets} / ${bytesText(each.forwardBytes ?? 0)}`,
+      `${each.replyPackets} / ${bytesText(each.replyBytes ?? 0)}`,
+    ]),
+  );
+
+async function allConnections(agent: Agent): Promise<Connection[]> {
+  const all: Connection[] = [];
+  for await (const { connections } of agent.listConnections({})) all.push(...connections);
+  return all;
+}
+
+interface List<Row> {
+  readonly name: string;
+  readonly description: string;
+  readonly argument?: readonly [string, string];
+  readonly fetch: (agent: Agent, argument: string | undefined) => Promise<readonly Row[]>;
+  readonly text: (rows: readonly Row[]) => string;
+}
+
+/** Adds `NAME list`, which prints rows of one kind. */
+function addList<Row>(bpf: Command, { name, description, argument, fetch, text }: List<Row>): void {
+  const list = bpf.command(name).description(description).command('list').description(description);
+  if (argument !== undefined) list.argument(...argument);
+  list.addOption(outputOption()).action(async (...given: unknown[]) => {
+    const self = given.at(-1) as Command;
+    const { output } = given.at(-2) as { output: OutputFormat };
+    const reference = argument === undefined ? undefined : (given[0] as string | undefined);
+    const rows = await withAgent(self, (agent) => fetch(agent, reference));
+    print(output, rows, () => text(rows));
+  });
+}
+
+/** Adds the `bpf` commands: what is in the kernel's maps. */
+export function addBpfCommands(program: Command): void {
+  const bpf = program.command('bpf').description("what is in the kernel's maps");
+  addList<PolicyEntry>(bpf, {
+    name: 'policy',
+    description: 'who may reach the endpoints of this node, and whom they may reach',
+    argument: ['[endpoint]', 'number, namespace/pod, container id or address; default: all'],
+    fetch: async (agent, reference) =>
+      (await agent.listPolicyEntries(reference === undefined ? {} : { endpoint: { reference } })).entries,
+    text: policyText,
+  });
+  addList<Connection>(bpf, {
+    name: 'ct',
+    description: 'flows that are remembered',
+    fetch: allConnections,
+    text: connectionsText,
+  });
+  addList<weir.agent.v1.IIpcacheEntry>(bpf, {
+    name: 'ipcache',
+    description: 'which identity has which address',
+    fetch: async (agent) => (await agent.listIpcache({})).entries,
+    text: (entries) =>
+      table(
+        ['PREFIX', 'IDENTITY', 'LABELS'],
+        entries.map(({ prefix, identity, labels }) => [prefix ?? '', String(identity), (labels ?? []).join(',')]),
+      ),
+  });
+  addList<weir.agent.v1.IDatapathEndpoint>(bpf, {
+    name: 'endpoint',
+    description: 'interfaces of pods',
+    fetch: async (agent) => (await agent.listDatapathEndpoints({})).endpoints,
+    text: (endpoints) =>
+      table(
+        ['INTERFACE', 'ENDPOINT', 'IDENTITY', 'MAC', 'IPV4', 'IPV6'],
+        endpoints.map(({ ifindex, endpointId, identity, mac, ipv4, ipv6 }) =>
+          [ifindex, endpointId, identity, mac, ipv4, ipv6].map((cell) => String(cell ?? '')),
+        ),
+      ),
+  });
+  addList<weir.agent.v1.IDatapathMetric>(bpf, {
+    name: 'metrics',
+    description: 'packets forwarded, and dropped for which reason',
+    fetch: async (agent) => (await agent.listDatapathMetrics({})).metrics,
+    text: (metrics) =>
+      table(
+        ['REASON', 'DIRECTION', 'PACKETS', 'BYTES'],
+        metrics.map(({ reason, direction, packets, bytes }) => [
+          ...[reason ?? '', direction ?? '', String(packets), bytesText(bytes ?? 0)],
+        ]),
+      ),
+  });
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { weir } from '@weir/proto';
+import { onStdout, outputOption, type OutputFormat, print, table } from '@weir/terminal';
+import type { Command } from 'commander';
+import { withAgent } from '../agent.ts';
+
+type Endpoint = weir.agent.v1.IEndpoint;
+
+const enforcement = ({ ingressEnforced, egressEnforced }: Endpoint): string =>
+  ingressEnforced && egressEnforced ? 'both' : ingressEnforced ? 'ingress' : egressEnforced ? 'egress' : 'none';
+
+const stateText = ({ state }: Endpoint): string =>
+  state === 'ready' ? onStdout.green(state) : state === 'invalid' ? onStdout.red(state) : onStdout.yellow(state ?? '');
+
+/** One row an endpoint; further labels go on lines of their own. */
+function rowsOf(endpoint: Endpoint): string[][] {
+  const [first = '', ...rest] = endpoint.labels ?? [];
+  const { id, namespace, pod, identity, ipv4, ipv6 } = endpoint;
+  return [
+    [
+      ...[String(id), `${namespace}/${pod}`, stateText(endpoint), enforcement(endpoint), String(identity)],
+      ...[first, ipv4 ?? '', ipv6 ?? ''],
+    ],
+    ...rest.map((label) => ['', '', '', '', '', label]),
+  ];
+}
+
+const listText = (endpoints: readonly Endpoint[]): string =>
+  table(
+    ['ENDPOINT', 'POD', 'STATE', 'POLICY', 'IDENTITY', 'LABELS', 'IPV4', 'IPV6'],
+    endpoints.toSorted((a, b) => (a.id ?? 0) - (b.id ?? 0)).flatMap(rowsOf),
+  );
+
+function detailText(endpoint: Endpoint): string {
+  const lines: [string, string | number | null | undefined][] = [
+    ['Endpoint', endpoint.id],
+    ['Pod', `${endpoint.namespace}/${endpoint.pod}`],
+    ['Container', endpoint.containerId],
+    ['State', endpoint.reason ? `${stateText(endpoint)}: ${endpoint.reason}` : stateText(endpoint)],
+    ['Identity', endpoint.identity],
+    ['Labels', (endpoint.labels ?? []).join(', ')],
+    ['IPv4', endpoint.ipv4],
+    ['IPv6', endpoint.ipv6],
+    ['MAC', endpoint.mac],
+    ['Interface', `${endpoint.hostInterface} (index ${endpoint.hostIfindex})`],
+    ['Namespace', endpoint.netns],
+    ['Policy', `${enforcement(endpoint)} enforced, revision ${endpoint.policyRevision}`],
+    ['Policies', (endpoint.policies ?? []).join(', ') || 'none selects it'],
+    ['Created', new Date(endpoint.createdMs ?? 0).toISOString()],
+  ];
+  return lines.map(([name, value]) => `${onStdout.bold(`${name}:`.padEnd(12))} ${value}\n`).join('');
+}
+
+/** Adds `endpoint list` and `endpoint get`. */
+export function addEndpointCommands(program: Command): void {
+  const endpoint = program.command('endpoint').description('the pods of this node');
+  endpoint
+    .command('list')
+    .description('all of them')
+    .addOption(outputOption())
+    .action(async ({ output }: { output: OutputFormat }, self: Command) => {
+      const { endpoints } = await withAgent(self, (agent) => agent.listEndpoints({}));
+      print(output, endpoints, () => listText(endpoints));
+    });
+  endpoint
+    .command('get')
+    .description('one of them')
+    .argument('<endpoint>', 'number, namespace/pod, container id or address')
+    .addOption(outputOption())
+    .action(async (reference: string, { output }: { output: OutputFormat }, self: Command) => {
+      const response = await withAgent(self, (agent) => agent.getEndpoint({ endpoint: { reference } }));
+      print(output, response.endpoint, () => detailText(response.endpoint ?? {}));
+    });
+}

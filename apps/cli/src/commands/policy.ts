@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+import { readFile } from 'node:fs/promises';
+import { text as readAll } from 'node:stream/consumers';
+import { WeirError } from '@weir/errors';
+import { formatProblem, parsePolicyFiles, type PolicyProblem } from '@weir/policy';
+import type { weir } from '@weir/proto';
+import { onStdout, outputOption, type OutputFormat, print, progress, table } from '@weir/terminal';
+import type { Command } from 'commander';
+import { stringify } from 'yaml';
+import { withAgent } from '../agent.ts';
+
+interface TextFile {
+  readonly name: string;
+  readonly content: string;
+}
+
+interface OutputFlags {
+  readonly output: OutputFormat;
+}
+
+async function readFiles(names: readonly string[]): Promise<TextFile[]> {
+  return Promise.all(
+    names.map(async (name) => {
+      try {
+        return name === '-'
+          ? { name: '<stdin>', content: await readAll(process.stdin) }
+          : { name, content: await readFile(name, 'utf8') };
+      } catch (cause) {
+        throw new WeirError('NOT_FOUND', `Cannot read "${name}": ${WeirError.from(cause).message}`, { cause });
+      }
+    }),
+  );
+}
+
+const messagesOf = (files: readonly TextFile[]): weir.agent.v1.IPolicyFile[] =>
+  files.map(({ name, content }) => ({ name, content: new TextEncoder().encode(content) }));
+
+/** Prints what is wrong, one problem a line; returns whether anything was. */
+function hasProblems(problems: readonly weir.agent.v1.IPolicyProblem[]): boolean {
+  for (const problem of problems) process.stderr.write(`${formatProblem(problem as PolicyProblem)}\n`);
+  if (problems.length > 0) process.exitCode = 1;
+  return problems.length > 0;
+}
+
+function policiesText(policies: readonly weir.agent.v1.IPolicy[]): string {
+  if (policies.length === 0) return 'No policies: everything is allowed\n';
+  return policies
+    .map(({ kind, namespace, name, file, document, endpoints }) => {
+      const selects = endpoints?.length ? `selects endpoints ${endpoints.join(', ')}` : 'selects no endpoint here';
+      const title = `# ${kind} ${namespace ? `${namespace}/` : ''}${name} from ${file}, ${selects}`;
+      return `${onStdout.dim(title)}\n${stringify(JSON.parse(document ?? '{}'))}`;
+    })
+    .join('---\n');
+}
+
+/** Adds `policy import`, `get`, `delete` and `validate`. */
+export function addPolicyCommands(program: Command): void {
+  const policy = program.command('policy').description('who may talk to whom');
+  policy
+    .command('import')
+    .description('bring policies into force on this node, all or none; returns when they are')
+    .argument('<file...>', 'YAML or JSON; - is standard input')
+    .addOption(outputOption())
+    .action(async (names: string[], { output }: OutputFlags, self: Command) => {
+      const files = messagesOf(await readFiles(names));
+      const response = await withAgent(self, (agent) => agent.importPolicy({ files }));
+      if (output === 'json') print(output, response, String);
+      if (hasProblems(response.problems)) return progress('Nothing was changed');
+      if (output === 'table') for (const key of response.imported) progress(`Enforced: ${key}`);
+    });
+  policy
+    .command('get')
+    .description('the policies of this node')
+    .argument('[name]', 'name or namespace/name')
+    .addOption(outputOption())
+    .action(async (name: string | undefined, { output }: OutputFlags, self: Command) => {
+      const response = await withAgent(self, (agent) => agent.getPolicy({ name: name ?? '' }));
+      print(output, response, () => policiesText(response.policies));
+    });
+  addDelete(policy);
+  addValidate(policy);
+}
+
+function addDelete(policy: Command): void {
+  policy
+    .command('delete')
+    .description('take policies out of force; returns when they are')
+    .argument('[name...]', 'name or namespace/name')
+    .option('-f, --file <file...>', 'whatever these files name')
+    .option('--all', 'every policy', false)
+    .addOption(outputOption())
+    .action(
+      async (
+        names: string[],
+        flags: OutputFlags & { readonly file?: string[]; readonly all: boolean },
+        self: Command,
+      ) => {
+        if (names.length === 0 && flags.file === undefined && !flags.all) {
+          self.error('error: expected names, --file or --all');
+        }
+        const files = messagesOf(await readFiles(flags.file ?? []));
+        const response = await withAgent(self, (agent) => agent.deletePolicy({ names, files, all: flags.all }));
+        if (flags.output === 'json') print('json', response, String);
+        if (hasProblems(response.problems)) return progress('Nothing was changed');
+        if (flags.output === 'table') for (const key of response.deleted) progress(`No longer enforced: ${key}`);
+      },
+    );
+}
+
+function addValidate(policy: Command): void {
+  policy
+    .command('validate')
+    .description('say all that is wrong with policy files; needs no agent and no rights')
+    .argument('<file...>', 'YAML or JSON; - is standard input')
+    .addOption(outputOption())
+    .action(async (names: string[], { output }: OutputFlags) => {
+      const { policies, problems, warnings } = parsePolicyFiles(await readFiles(names));
+      for (const warning of warnings) process.stderr.write(`${formatProblem(warning)} (warning)\n`);
+      const valid = policies.map(({ key, source, rules }) => ({ key, file: source.file, rules: rules.length }));
+      if (output === 'json') print(output, { policies: valid, problems, warnings }, String);
+      if (hasProblems(problems) || output === 'json') return;
+      const rows = valid.map(({ key, file, rules }) => [key, file, String(rules)]);
+      process.stdout.write(table(['POLICY', 'FILE', 'RULES'], rows));
+    });
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+import { Command, Option } from 'commander';
+import packageJson from '../package.json' with { type: 'json' };
+import { defaultAddress } from './agent.ts';
+import { addBpfCommands } from './commands/bpf.ts';
+import { addEndpointCommands } from './commands/endpoint.ts';
+import { addIdentityCommands } from './commands/identity.ts';
+import { addMonitorCommand } from './commands/monitor.ts';
+import { addPolicyCommands } from './commands/policy.ts';
+import { addStatusCommand } from './commands/status.ts';
+
+const examples = `
+Examples:
+  weir status
+  weir endpoint list
+  weir policy import examples/star-wars/l7-policy.yaml
+  weir monitor --type drop --type l7
+  weir bpf ct list -o json
+  weir lab up                      nodes and pods on this machine, to try things out
+
+Exit status: 0 done, 1 failed, 2 wrong usage.`;
+
+/** The whole command line. Parsing throws commander's errors instead of leaving. */
+export function createProgram(): Command {
+  const program = new Command('weir')
+    .description('Asks and tells the Weir agent of this node')
+    .version(packageJson.version)
+    .addOption(
+      new Option('--address <address>', 'of the agent: unix:/path or host:port')
+        .env('WEIR_ADDRESS')
+        .default(defaultAddress),
+    )
+    .addHelpText('after', examples)
+    .showHelpAfterError('(weir --help shows how)')
+    .exitOverride();
+  addStatusCommand(program);
+  addEndpointCommands(program);
+  addIdentityCommands(program);
+  addPolicyCommands(program);
+  addBpfCommands(program);
+  addMonitorCommand(program);
+  // Carried out by the launcher: the lab is a tool of its own.
+  program.command('lab').description('nodes and pods on this machine, made of network namespaces').allowUnknownOption();
+  for (const command of everyCommand(program)) command.exitOverride();
+  return program;
+}
+
+const everyCommand = (command: Command): Command[] => [command, ...command.commands.flatMap(everyCommand)];
