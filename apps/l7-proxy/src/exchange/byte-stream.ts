@@ -113,7 +113,9 @@ export class ByteStream {
 
   /** Drops the stream in a way that tells the peer that something is missing. */
   reset(): void {
-    this.#socket.resetAndDestroy();
+    // A socket whose end is on its way cannot be reset (uv_tcp_close_reset), and Node.js would leak it.
+    if (this.#socket.writableEnded) this.#socket.destroy();
+    else this.#socket.resetAndDestroy();
   }
 
   #receive(length: number): boolean {
