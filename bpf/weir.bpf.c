@@ -44,6 +44,10 @@ static __always_inline int finish(struct __sk_buff *skb, struct work *w, enum ho
 
 static __always_inline int handle_ip(struct __sk_buff *skb, struct work *w, enum hook hook)
 {
+	/* Nobody but the pod itself, whose hook has checked it, says anything in a pod's name. */
+	if (unlikely(w->packet.fragment == FRAGMENT_FIRST) &&
+	    (hook == FROM_POD || !bpf_map_lookup_elem(&weir_endpoints_v1, &w->packet.source)))
+		fragment_learn(&w->packet);
 	if (unlikely(w->packet.is_icmp_error)) {
 		const int result = handle_related(skb, w);
 

@@ -158,6 +158,6 @@ static __always_inline int handle_neighbour_discovery(struct __sk_buff *skb, con
 
 static __always_inline bool is_neighbour_discovery(const struct packet *p)
 {
-	return !p->is_ipv4 && p->protocol == IPPROTO_ICMPV6 && !p->is_fragment &&
+	return !p->is_ipv4 && p->protocol == IPPROTO_ICMPV6 && p->fragment != FRAGMENT_LATER &&
 	       ((p->icmp_type >= 130 && p->icmp_type <= 137) || p->icmp_type == 143);
 }

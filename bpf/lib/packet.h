@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 
+enum fragment {
+	FRAGMENT_NONE,
+	FRAGMENT_FIRST,
+	FRAGMENT_LATER, /* no layer 4 header in it */
+};
+
 /* What the parser found in a packet. Everything behind it works on this and not on headers. */
 struct packet {
 	union ip_addr source;
@@ -8,14 +14,15 @@ struct packet {
 	__be16 source_port; /* ICMP: see parse_icmp() */
 	__be16 destination_port;
 	__u32 l4_offset;
+	__be32 identification; /* of a fragment's datagram */
 	__u8 protocol;
 	__u8 tcp_flags;
 	__u8 icmp_type;
 	__u8 ttl;
 	bool is_ipv4;
 	bool is_icmp_error;
-	bool is_fragment; /* a later fragment: no layer 4 header in it */
-	__u8 key_flags;	  /* enum ct_key_flag, before the ends are sorted: see ct_key_of() */
+	__u8 fragment;	/* enum fragment */
+	__u8 key_flags; /* enum ct_key_flag, before the ends are sorted: see ct_key_of() */
 };
 
 /* One end of a flow: who it is, and where, if it is a pod of this node. */

@@ -76,12 +76,13 @@ static __always_inline void parse_icmp(struct packet *p, const struct icmp_head 
 	}
 }
 
-static __always_inline int parse_l4(struct __sk_buff *skb, struct packet *p)
+/* `end` is where the datagram ends: what is behind it is the link's padding. */
+static __always_inline int parse_l4(struct __sk_buff *skb, struct packet *p, __u32 end)
 {
 	if (p->protocol == IPPROTO_TCP) {
 		struct tcp_head tcp;
 
-		if (bpf_skb_load_bytes(skb, p->l4_offset, &tcp, sizeof(tcp)))
+		if (p->l4_offset + sizeof(tcp) > end || bpf_skb_load_bytes(skb, p->l4_offset, &tcp, sizeof(tcp)))
 			return DROP_CT_TRUNCATED;
 		p->source_port = tcp.ports.source;
 		p->destination_port = tcp.ports.destination;
@@ -89,14 +90,14 @@ static __always_inline int parse_l4(struct __sk_buff *skb, struct packet *p)
 	} else if (p->protocol == IPPROTO_UDP || p->protocol == IPPROTO_SCTP) {
 		struct ports ports;
 
-		if (bpf_skb_load_bytes(skb, p->l4_offset, &ports, sizeof(ports)))
+		if (p->l4_offset + sizeof(ports) > end || bpf_skb_load_bytes(skb, p->l4_offset, &ports, sizeof(ports)))
 			return DROP_CT_TRUNCATED;
 		p->source_port = ports.source;
 		p->destination_port = ports.destination;
 	} else if (p->protocol == (p->is_ipv4 ? IPPROTO_ICMP : IPPROTO_ICMPV6)) {
 		struct icmp_head icmp;
 
-		if (bpf_skb_load_bytes(skb, p->l4_offset, &icmp, sizeof(icmp)))
+		if (p->l4_offset + sizeof(icmp) > end || bpf_skb_load_bytes(skb, p->l4_offset, &icmp, sizeof(icmp)))
 			return DROP_CT_TRUNCATED;
 		parse_icmp(p, &icmp);
 	}
@@ -104,17 +105,25 @@ static __always_inline int parse_l4(struct __sk_buff *skb, struct packet *p)
 	return FORWARDED;
 }
 
-/*
- * A datagram's first fragment tells its ports to the ones behind it. One that comes before its first cannot be judged.
- */
-static __noinline int fragment_learn(const struct packet *p, __be32 identification)
+static __always_inline void fragment_key_of(const struct packet *p, struct fragment_key *key)
 {
-	struct fragment_key key = {.identification = identification};
+	__builtin_memset(key, 0, sizeof(*key));
+	key->source = p->source;
+	key->destination = p->destination;
+	key->identification = p->identification;
+	key->protocol = p->protocol;
+}
+
+/*
+ * A datagram's first fragment tells its ports to the ones behind it, once its sender is known to be who it says. One
+ * that comes before its first cannot be judged.
+ */
+static __noinline int fragment_learn(const struct packet *p)
+{
+	struct fragment_key key;
 	struct fragment_ports ports = {};
 
-	key.source = p->source;
-	key.destination = p->destination;
-	key.protocol = p->protocol;
+	fragment_key_of(p, &key);
 	ports.source = p->source_port;
 	ports.destination = p->destination_port;
 	ports.icmp_type = p->icmp_type;
@@ -123,14 +132,12 @@ static __noinline int fragment_learn(const struct packet *p, __be32 identificati
 	return FORWARDED;
 }
 
-static __noinline int fragment_recall(struct packet *p, __be32 identification)
+static __noinline int fragment_recall(struct packet *p)
 {
-	struct fragment_key key = {.identification = identification};
+	struct fragment_key key;
 	const struct fragment_ports *ports;
 
-	key.source = p->source;
-	key.destination = p->destination;
-	key.protocol = p->protocol;
+	fragment_key_of(p, &key);
 	ports = bpf_map_lookup_elem(&weir_fragments_v1, &key);
 	if (!ports)
 		return DROP_FIRST_FRAGMENT_MISSING;
@@ -141,30 +148,20 @@ static __noinline int fragment_recall(struct packet *p, __be32 identification)
 	return FORWARDED;
 }
 
-enum fragment {
-	FRAGMENT_NONE,
-	FRAGMENT_FIRST,
-	FRAGMENT_LATER,
-};
-
-/* What stands behind the layer 3 headers, with the help of the first fragment where this is a later one. */
-static __always_inline int parse_payload(struct __sk_buff *skb, struct packet *p, enum fragment fragment,
-					 __be32 identification)
+/*
+ * What stands behind the layer 3 headers, with the help of the first fragment where this is a later one. A first
+ * fragment must have all in it that is judged (RFC 1858). Where a whole packet ends is the receiver's business: one
+ * that was put together of many is longer than its header can say.
+ */
+static __always_inline int parse_payload(struct __sk_buff *skb, struct packet *p, __u32 end)
 {
-	int reason;
-
-	p->is_fragment = fragment == FRAGMENT_LATER;
-	if (unlikely(p->is_fragment))
-		return fragment_recall(p, identification);
-	reason = parse_l4(skb, p);
-	if (unlikely(fragment == FRAGMENT_FIRST) && !reason)
-		return fragment_learn(p, identification);
-	return reason;
+	if (unlikely(p->fragment == FRAGMENT_LATER))
+		return fragment_recall(p);
+	return parse_l4(skb, p, unlikely(p->fragment == FRAGMENT_FIRST) ? end : (__u32)-1);
 }
 
 static __always_inline int parse_ipv4(struct __sk_buff *skb, struct packet *p)
 {
-	enum fragment fragment = FRAGMENT_NONE;
 	struct iphdr ip;
 
 	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)) || ip.version != 4 || ip.ihl < 5)
@@ -175,21 +172,27 @@ static __always_inline int parse_ipv4(struct __sk_buff *skb, struct packet *p)
 	p->protocol = ip.protocol;
 	p->ttl = ip.ttl;
 	p->l4_offset = ETH_HLEN + ip.ihl * 4;
+	p->identification = ip.id;
 	if (unlikely(ip.frag_off & bpf_htons(IPV4_FRAGMENT_OFFSET)))
-		fragment = FRAGMENT_LATER;
+		p->fragment = FRAGMENT_LATER;
 	else if (unlikely(ip.frag_off & bpf_htons(IPV4_MORE_FRAGMENTS)))
-		fragment = FRAGMENT_FIRST;
-	return parse_payload(skb, p, fragment, ip.id);
+		p->fragment = FRAGMENT_FIRST;
+	return parse_payload(skb, p, ETH_HLEN + bpf_ntohs(ip.tot_len));
+}
+
+static __always_inline bool is_extension(__u8 header)
+{
+	return header == IPPROTO_HOPOPTS || header == IPPROTO_ROUTING || header == IPPROTO_DSTOPTS ||
+	       header == IPPROTO_FRAGMENT || header == IPPROTO_AH;
 }
 
 /*
- * Walks the extension headers to the first that is not one. Behind a fragment header nothing is walked: what is hidden
- * there is judged by its own number, without ports.
+ * Walks the extension headers to the first that is not one. A fragment must not have any behind its fragment header:
+ * only the receiver could say what they hide.
  */
 static __always_inline int parse_ipv6(struct __sk_buff *skb, struct packet *p)
 {
-	enum fragment fragment = FRAGMENT_NONE;
-	struct ipv6_extension extension = {};
+	struct ipv6_extension extension;
 	__u32 offset = ETH_HLEN + sizeof(struct ipv6hdr);
 	struct ipv6hdr ip;
 	__u8 next;
@@ -204,29 +207,26 @@ static __always_inline int parse_ipv6(struct __sk_buff *skb, struct packet *p)
 		return DROP_INVALID_PACKET;
 	p->ttl = ip.hop_limit;
 	next = ip.nexthdr;
-	for (int i = 0; i < IPV6_EXTENSIONS_MAX; i++) {
-		if (likely(next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS &&
-			   next != IPPROTO_FRAGMENT && next != IPPROTO_AH))
-			break;
-		if (bpf_skb_load_bytes(skb, offset, &extension, sizeof(extension)))
+	for (int i = 0; unlikely(is_extension(next)); i++) {
+		const __u8 header = next;
+
+		if (i == IPV6_EXTENSIONS_MAX || p->fragment ||
+		    bpf_skb_load_bytes(skb, offset, &extension, sizeof(extension)))
 			return DROP_INVALID_EXTENSION_HEADER;
-		if (next == IPPROTO_AH)
+		next = extension.next;
+		if (header == IPPROTO_AH)
 			offset += (extension.length + 2) * 4;
 		else
-			offset += next == IPPROTO_FRAGMENT ? 8 : (extension.length + 1) * 8;
+			offset += header == IPPROTO_FRAGMENT ? 8 : (extension.length + 1) * 8;
 		/* RFC 6946: an atomic fragment, with offset 0 and none to follow, is whole. */
-		if (next == IPPROTO_FRAGMENT && extension.offset & bpf_htons(0xfff9)) {
-			fragment = extension.offset & bpf_htons(0xfff8) ? FRAGMENT_LATER : FRAGMENT_FIRST;
-			next = extension.next;
-			break;
+		if (header == IPPROTO_FRAGMENT && extension.offset & bpf_htons(0xfff9)) {
+			p->fragment = extension.offset & bpf_htons(0xfff8) ? FRAGMENT_LATER : FRAGMENT_FIRST;
+			p->identification = extension.identification;
 		}
-		next = extension.next;
-		if (i == IPV6_EXTENSIONS_MAX - 1)
-			return DROP_INVALID_EXTENSION_HEADER;
 	}
 	p->protocol = next;
 	p->l4_offset = offset;
-	return parse_payload(skb, p, fragment, extension.identification);
+	return parse_payload(skb, p, ETH_HLEN + sizeof(ip) + bpf_ntohs(ip.payload_len));
 }
 
 static __always_inline int parse_packet(struct __sk_buff *skb, struct packet *p)
