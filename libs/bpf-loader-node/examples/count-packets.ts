@@ -15,7 +15,8 @@ using reader = openRingReader(object.map('long_packets'), {
     console.log(`${count + lost} long packets`);
   },
 });
-using _link = attachTc(object.program('count_packets'), { ifindex, direction: 'ingress' });
+using link = attachTc(object.program('count_packets'), { ifindex, direction: 'ingress' });
+console.log(`Attached to ${interfaceName} by ${link.info().type}`);
 
 await sleep(Number(seconds) * 1000);
 
