@@ -169,7 +169,7 @@ describe('NetlinkSocket.request()', () => {
   });
 
   it('fails at once when more than 1024 requests wait', async () => {
-    using other = openNetlinkSocket({ netns });
+    using other = openNetlinkSocket({ netns: namespaces.path('nl') });
     const waiting = Array.from({ length: 1024 }, () => other.request(linkRequest({ type: GETLINK, index: 1 })));
     await expect(other.request(linkRequest({ type: GETLINK, index: 1 }))).rejects.toMatchObject({
       code: 'RESOURCE_EXHAUSTED',

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError } from '@weir/errors';
+import { createDeadline, type Deadline, type DeadlineOptions } from './deadline.ts';
 import { closedHandle, closeNow, closeWhenCollected } from './native.ts';
 import { answersFromReplies, type NetlinkAnswer } from './netlink-answer.ts';
-import type { NetworkNamespace } from './network-namespace.ts';
+import type { NetnsReference } from './netns-path.ts';
+import { useNamespace } from './network-namespace.ts';
 import { socketAddon, type NetlinkHandle, type SocketBinding } from './socket-binding.ts';
 
 /** Where to open a netlink socket. */
@@ -10,14 +12,7 @@ export interface NetlinkSocketOptions {
   /** A `NETLINK_*` number. Default: NETLINK_ROUTE (0). */
   readonly protocol?: number;
   /** Default: the namespace of this process. */
-  readonly netns?: NetworkNamespace;
-}
-
-/** How long to wait for the kernel. */
-export interface NetlinkRequestOptions {
-  /** Counted from the call, so it includes the requests before this one. Default: 10000. */
-  readonly timeoutMs?: number;
-  readonly signal?: AbortSignal;
+  readonly netns?: NetnsReference;
 }
 
 /** Why nobody waits for a request any more. */
@@ -25,8 +20,28 @@ interface Abandonment {
   reason?: WeirError;
 }
 
-const timeoutMsDefault = 10_000;
 const requestsMax = 1024;
+
+/**
+ * How many requests of this process are in the kernel at a time. They all want the same lock there, so more would only
+ * keep more threads of the pool waiting, which then are not there for files and names.
+ */
+const requestsInKernelMax = 2;
+let requestsInKernel = 0;
+const waitingForKernel: (() => void)[] = [];
+
+async function inKernel<Result>(act: () => Promise<Result>): Promise<Result> {
+  if (requestsInKernel >= requestsInKernelMax) await new Promise<void>((resolve) => waitingForKernel.push(resolve));
+  else requestsInKernel++;
+  try {
+    return await act();
+  } finally {
+    // Whoever waits takes this place over.
+    const next = waitingForKernel.shift();
+    if (next === undefined) requestsInKernel--;
+    else next();
+  }
+}
 
 /**
  * A netlink socket for requests. They run one after the other, off the main thread: rtnetlink may make the caller wait
@@ -51,19 +66,19 @@ export class NetlinkSocket implements Disposable {
    * numbers and the request for an acknowledgement are filled in here. The messages are independent: the kernel goes on
    * after one that it refuses. Rejects if nothing is known about what happened: TIMEOUT, CANCELLED, RESOURCE_EXHAUSTED.
    */
-  request(messages: Uint8Array, options: NetlinkRequestOptions = {}): Promise<NetlinkAnswer[]> {
+  async request(messages: Uint8Array, options: DeadlineOptions = {}): Promise<NetlinkAnswer[]> {
+    const deadline = createDeadline('Netlink request', options);
     if (this.#requests >= requestsMax) {
-      const message = `Cannot queue a netlink request: ${requestsMax} are waiting`;
-      return Promise.reject(new WeirError('RESOURCE_EXHAUSTED', message));
+      throw new WeirError('RESOURCE_EXHAUSTED', `Cannot queue a netlink request: ${requestsMax} are waiting`);
     }
     this.#requests++;
     const abandonment: Abandonment = {};
-    const answers = this.#lastRequest.then(() => this.#run(messages, abandonment));
+    const answers = this.#lastRequest.then(() => inKernel(() => this.#run(messages, abandonment)));
     this.#lastRequest = answers.then(
       () => this.#requests--,
       () => this.#requests--,
     );
-    return this.#limit(answers, { ...options, abandonment });
+    return await this.#limit(answers, { deadline, abandonment });
   }
 
   /** Closes the socket; a request under way fails. Closing twice is harmless. */
@@ -86,34 +101,23 @@ export class NetlinkSocket implements Disposable {
     }
   }
 
-  /** Passes the answers on, unless time or patience run out first. */
+  /** Passes the answers on, unless time or patience runs out first. */
   #limit(
     answers: Promise<NetlinkAnswer[]>,
-    { timeoutMs = timeoutMsDefault, signal, abandonment }: NetlinkRequestOptions & { abandonment: Abandonment },
+    { deadline, abandonment }: { deadline: Deadline; abandonment: Abandonment },
   ): Promise<NetlinkAnswer[]> {
     return new Promise((resolve, reject) => {
-      const abandon = (reason: WeirError): void => {
+      const stop = deadline.start((reason) => {
         abandonment.reason = reason;
         if (this.#running === abandonment && this.#handle !== closedHandle) this.#native.netlinkCancel(this.#handle);
         reject(reason);
-      };
-      const cancel = (): void => {
-        abandon(new WeirError('CANCELLED', 'Netlink request was cancelled', { cause: signal?.reason }));
-      };
-      const timer = setTimeout(() => {
-        abandon(new WeirError('TIMEOUT', `Netlink request did not finish within ${timeoutMs} ms`));
-      }, timeoutMs);
-      signal?.addEventListener('abort', cancel, { once: true });
-      if (signal?.aborted === true) cancel();
-      answers.then(resolve, reject).finally(() => {
-        clearTimeout(timer);
-        signal?.removeEventListener('abort', cancel);
       });
+      void answers.then(resolve, reject).finally(stop);
     });
   }
 }
 
 /** Opens a netlink socket; fails with PERMISSION_DENIED without the capabilities to enter the namespace. */
 export function openNetlinkSocket({ protocol = 0, netns }: NetlinkSocketOptions = {}): NetlinkSocket {
-  return new NetlinkSocket(socketAddon().netlinkOpen(netns?.handle, protocol));
+  return new NetlinkSocket(useNamespace(netns, (handle) => socketAddon().netlinkOpen(handle, protocol)));
 }

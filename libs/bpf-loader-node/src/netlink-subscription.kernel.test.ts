@@ -119,11 +119,20 @@ describe('subscribeNetlink()', () => {
     }
   });
 
-  it('ends with the worker thread in which it runs', async () => {
+  it('ends with the worker thread in which it runs, as do requests that are under way', async () => {
+    const library = (file: string): string => JSON.stringify(new URL(file, import.meta.url).href);
     const source = `
-      import { subscribeNetlink } from ${JSON.stringify(new URL('netlink-subscription.ts', import.meta.url).href)};
+      import { subscribeNetlink } from ${library('netlink-subscription.ts')};
+      import { openNetlinkSocket } from ${library('netlink-socket.ts')};
+      import { openNetworkNamespace, readFileInNetns } from ${library('network-namespace.ts')};
       import { parentPort } from 'node:worker_threads';
       subscribeNetlink({ groups: [1], onMessages: () => {}, onLost: () => {} });
+      const netns = openNetworkNamespace('/proc/self/ns/net');
+      const socket = openNetlinkSocket();
+      for (let i = 0; i < 20; i++) {
+        socket.request(new Uint8Array(20)).catch(() => {});
+        readFileInNetns(netns, '/proc/sys/net/core/somaxconn').catch(() => {});
+      }
       parentPort.postMessage('ready');`;
     for (let i = 0; i < 5; i++) {
       const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(source)}`));

@@ -2,7 +2,8 @@
 import { WeirError } from '@weir/errors';
 import { closedHandle } from './native.ts';
 import { splitMessages, type NetlinkMessage } from './netlink-answer.ts';
-import type { NetworkNamespace } from './network-namespace.ts';
+import type { NetnsReference } from './netns-path.ts';
+import { useNamespace } from './network-namespace.ts';
 import { socketAddon, type WatchHandle } from './socket-binding.ts';
 
 /** What to listen to and whom to tell. */
@@ -16,7 +17,7 @@ export interface NetlinkSubscriptionOptions {
   /** A `NETLINK_*` number. Default: NETLINK_ROUTE (0). */
   readonly protocol?: number;
   /** Default: the namespace of this process. */
-  readonly netns?: NetworkNamespace;
+  readonly netns?: NetnsReference;
   /** How much the kernel keeps for us, in bytes. Default: 4 MiB. */
   readonly receiveBytes?: number;
 }
@@ -46,12 +47,8 @@ export function subscribeNetlink(options: NetlinkSubscriptionOptions): NetlinkSu
     if (batch.length > 0) onMessages(splitMessages(batch));
     if (lost && handle !== closedHandle) onLost();
   };
-  let handle: WatchHandle = native.netlinkSubscribe(
-    netns?.handle,
-    protocol,
-    Uint8Array.from(groups),
-    receiveBytes,
-    onBatch,
+  let handle = useNamespace(netns, (place) =>
+    native.netlinkSubscribe(place, protocol, Uint8Array.from(groups), receiveBytes, onBatch),
   );
   const close = (): void => {
     native.close(handle);

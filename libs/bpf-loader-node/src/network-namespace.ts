@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError } from '@weir/errors';
 import { closedHandle, closeNow, closeWhenCollected } from './native.ts';
+import type { NetnsReference } from './netns-path.ts';
 import { socketAddon, type NativeNetns, type NetnsHandle } from './socket-binding.ts';
 
 /**
@@ -62,12 +63,23 @@ export function openNetworkNamespace(path: string): NetworkNamespace {
   return new NetworkNamespace(path, socketAddon().netnsOpen(path));
 }
 
+/** For the other parts of this library: calls `act` with the handle of a namespace, opened for the call if it is a path. */
+export function useNamespace<Netns extends NetnsReference | undefined, Result>(
+  netns: Netns,
+  act: (handle: NetnsHandle | (Netns & undefined)) => Result,
+): Result {
+  if (typeof netns !== 'string') return act(netns?.handle as NetnsHandle | (Netns & undefined));
+  using opened = openNetworkNamespace(netns);
+  return act(opened.handle);
+}
+
 /** Writes a whole file that means something else in each network namespace, below `/proc/sys/net`; off the main thread. */
-export async function writeFileInNetns(netns: NetworkNamespace, path: string, text: string): Promise<void> {
-  await socketAddon().netnsWriteFile(netns.handle, path, new TextEncoder().encode(text));
+export async function writeFileInNetns(netns: NetnsReference, path: string, text: string): Promise<void> {
+  const bytes = new TextEncoder().encode(text);
+  await useNamespace(netns, (handle) => socketAddon().netnsWriteFile(handle, path, bytes));
 }
 
 /** Reads such a file, at most 64 KiB of it; off the main thread. */
-export async function readFileInNetns(netns: NetworkNamespace, path: string): Promise<string> {
-  return await socketAddon().netnsReadFile(netns.handle, path);
+export async function readFileInNetns(netns: NetnsReference, path: string): Promise<string> {
+  return await useNamespace(netns, (handle) => socketAddon().netnsReadFile(handle, path));
 }

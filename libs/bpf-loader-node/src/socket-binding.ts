@@ -26,6 +26,8 @@ export interface NativeAddress {
   readonly family: 'ipv4' | 'ipv6';
 }
 
+export type ConnectCallback = (error: WeirError | undefined, fd: number | undefined) => void;
+
 export type ConnectArguments = readonly [
   netns: NetnsHandle | undefined,
   sourceAddress: string | undefined,
@@ -33,7 +35,7 @@ export type ConnectArguments = readonly [
   address: string,
   port: number,
   options: Int32Array,
-  callback: (error: WeirError | undefined, fd: number | undefined) => void,
+  callback: ConnectCallback,
 ];
 
 export type ListenArguments = readonly [

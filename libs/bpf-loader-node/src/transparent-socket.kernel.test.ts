@@ -85,7 +85,7 @@ describe.each(families)('$family', ({ family, any, client, server, absent, nobod
     it('gives a descriptor on which a server of Node takes connections, in the namespace', async () => {
       const listener = await serve('server', { address: server });
       expect(listener.address()).toEqual({ address: server, port, family: family === 'ipv4' ? 'IPv4' : 'IPv6' });
-      const fd = await connectTcp({ netns: netns.server!, address: server, port });
+      const fd = await connectTcp({ netns: namespaces.path('server'), address: server, port });
       expect(await readAll(fd)).toMatch(new RegExp(`^${server} \\d+ ${server} ${port}$`));
     });
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { isIPv6 } from 'node:net';
-import { WeirError } from '@weir/errors';
-import type { NetworkNamespace } from './network-namespace.ts';
-import { socketAddon, type SocketBinding, type WatchHandle } from './socket-binding.ts';
+import { createDeadline, type DeadlineOptions } from './deadline.ts';
+import type { NetnsReference } from './netns-path.ts';
+import { useNamespace } from './network-namespace.ts';
+import { socketAddon, type ConnectCallback } from './socket-binding.ts';
 import { encodeOptions, type SocketOption } from './tcp-options.ts';
 
 /** One end of a TCP connection. */
@@ -15,7 +16,7 @@ export interface TcpEndpoint {
 /** A listener to be made. */
 export interface TcpListenOptions extends TcpEndpoint {
   /** Default: the namespace of this process. */
-  readonly netns?: NetworkNamespace;
+  readonly netns?: NetnsReference;
   /** Takes connections to addresses that are not this machine's (IP_TRANSPARENT). Default: no. */
   readonly transparent?: boolean;
   /** SO_MARK of the listener and of the connections it takes. */
@@ -27,7 +28,7 @@ export interface TcpListenOptions extends TcpEndpoint {
 }
 
 /** A connection to be made. */
-export interface TcpConnectOptions extends TcpEndpoint {
+export interface TcpConnectOptions extends TcpEndpoint, DeadlineOptions {
   /** Where it comes from; any address, this machine's or not. Port 0, the default, lets the kernel choose one. */
   readonly source?: { readonly address: string; readonly port?: number };
   /** Allows a source that is not this machine's (IP_TRANSPARENT). Default: yes if there is a source. */
@@ -37,13 +38,9 @@ export interface TcpConnectOptions extends TcpEndpoint {
   /** Sends small writes at once (TCP_NODELAY). Default: yes. */
   readonly noDelay?: boolean;
   /** Default: the namespace of this process. */
-  readonly netns?: NetworkNamespace;
-  /** Default: 10000. */
-  readonly timeoutMs?: number;
-  readonly signal?: AbortSignal;
+  readonly netns?: NetnsReference;
 }
 
-const timeoutMsDefault = 10_000;
 const backlogDefault = 511;
 
 const endpointText = ({ address, port }: TcpEndpoint): string =>
@@ -61,7 +58,8 @@ export function listenTcp(options: TcpListenOptions): number {
   if (isIPv6(address)) socketOptions.push(['IPV6_V6ONLY', dualStack ? 0 : 1]);
   if (transparent) socketOptions.push(transparentOption(address));
   if (mark !== undefined) socketOptions.push(['SO_MARK', mark]);
-  return socketAddon().tcpListen(netns?.handle, address, port, encodeOptions(socketOptions), backlog);
+  const encoded = encodeOptions(socketOptions);
+  return useNamespace(netns, (place) => socketAddon().tcpListen(place, address, port, encoded, backlog));
 }
 
 function connectOptions({ address, source, transparent, mark, noDelay = true }: TcpConnectOptions): Int32Array {
@@ -83,55 +81,21 @@ function connectOptions({ address, source, transparent, mark, noDelay = true }: 
  * nothing is left open then.
  */
 export async function connectTcp(options: TcpConnectOptions): Promise<number> {
-  const { address, port, source, netns, signal } = options;
-  if (signal?.aborted === true) throw cancelled(options);
+  const { address, port, source, netns } = options;
+  const deadline = createDeadline(`Connecting to ${endpointText(options)}`, options);
   const native = socketAddon();
-  const socketOptions = connectOptions(options);
-  const outcome = Promise.withResolvers<number>();
-  const started = native.tcpConnect(
-    netns?.handle,
-    source?.address,
-    source?.port ?? 0,
-    address,
-    port,
-    socketOptions,
-    (error, fd) => {
-      if (fd === undefined) outcome.reject(error);
-      else outcome.resolve(fd);
-    },
-  );
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  const callback: ConnectCallback = (error, fd) => {
+    if (fd === undefined) reject(error);
+    else resolve(fd);
+  };
+  const from = [source?.address, source?.port ?? 0] as const;
+  const encoded = connectOptions(options);
+  const started = useNamespace(netns, (place) => native.tcpConnect(place, ...from, address, port, encoded, callback));
   if ('fd' in started) return started.fd;
-  return await limit(native, { ...outcome, options, handle: started.handle });
-}
-
-function cancelled(options: TcpConnectOptions): WeirError {
-  const message = `Connecting to ${endpointText(options)} was cancelled`;
-  return new WeirError('CANCELLED', message, { cause: options.signal?.reason });
-}
-
-interface PendingConnection extends PromiseWithResolvers<number> {
-  readonly options: TcpConnectOptions;
-  readonly handle: WatchHandle;
-}
-
-/** Waits for a connection within its time; giving up closes it, after which the addon does not call back. */
-async function limit(native: SocketBinding, pending: PendingConnection): Promise<number> {
-  const { promise, reject, options, handle } = pending;
-  const { signal, timeoutMs = timeoutMsDefault } = options;
-  const giveUp = (reason: WeirError): void => {
-    if (native.close(handle)) reject(reason);
-  };
-  const cancel = (): void => {
-    giveUp(cancelled(options));
-  };
-  const timer = setTimeout(() => {
-    giveUp(new WeirError('TIMEOUT', `Connecting to ${endpointText(options)} did not finish within ${timeoutMs} ms`));
-  }, timeoutMs);
-  signal?.addEventListener('abort', cancel, { once: true });
-  try {
-    return await promise;
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener('abort', cancel);
-  }
+  // A handle that is closed is never called back for, and one that has been called back for is closed.
+  const stop = deadline.start((reason) => {
+    if (native.close(started.handle)) reject(reason);
+  });
+  return await promise.finally(stop);
 }

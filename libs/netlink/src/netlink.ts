@@ -2,9 +2,9 @@
 import {
   openNetlinkSocket,
   type NetlinkAnswer,
-  type NetlinkRequestOptions,
+  type DeadlineOptions,
   type NetlinkSocket,
-  type NetworkNamespace,
+  type NetnsReference,
 } from '@weir/bpf-loader-node';
 import { WeirError } from '@weir/errors';
 import { netlinkError } from './netlink-error.ts';
@@ -13,7 +13,7 @@ import type { Operation } from './operation.ts';
 /** Whose links, addresses, routes, rules and neighbours to work on. */
 export interface NetlinkOptions {
   /** Default: the namespace of this process. */
-  readonly netns?: NetworkNamespace;
+  readonly netns?: NetnsReference;
 }
 
 /** The results of operations, in their order. */
@@ -31,7 +31,7 @@ export type SettledResults<Operations extends readonly Operation<unknown>[]> = {
 /** rtnetlink in one network namespace. Operations run one after the other, in the order of the calls. */
 export interface Netlink extends Disposable {
   /** Runs one operation. Rejects with a KernelError that carries the operation's description and the kernel's words. */
-  run<Result>(operation: Operation<Result>, options?: NetlinkRequestOptions): Promise<Result>;
+  run<Result>(operation: Operation<Result>, options?: DeadlineOptions): Promise<Result>;
   /**
    * Runs operations in one go, with one message to the kernel as far as possible. It is no transaction: the kernel goes on
    * after one that fails. Rejects with the error of the first that failed, once all have been tried; its `details` then
@@ -39,12 +39,12 @@ export interface Netlink extends Disposable {
    */
   batch<const Operations extends readonly Operation<unknown>[]>(
     operations: Operations,
-    options?: NetlinkRequestOptions,
+    options?: DeadlineOptions,
   ): Promise<Results<Operations>>;
   /** The same, and resolves with the fate of each operation. Rejects only if nothing is known about what happened. */
   batchSettled<const Operations extends readonly Operation<unknown>[]>(
     operations: Operations,
-    options?: NetlinkRequestOptions,
+    options?: DeadlineOptions,
   ): Promise<SettledResults<Operations>>;
   /** Closes the socket. Closing twice is harmless. */
   close(): void;
@@ -106,7 +106,7 @@ function settle<Result>(operation: Operation<Result>, answer: NetlinkAnswer | un
 /** Sends, and asks again for a dump that a change has interrupted: it may lack entries or have them twice. */
 async function exchange(
   socket: NetlinkSocket,
-  { operations, options }: { operations: readonly Operation<unknown>[]; options: NetlinkRequestOptions },
+  { operations, options }: { operations: readonly Operation<unknown>[]; options: DeadlineOptions },
 ): Promise<NetlinkAnswer[]> {
   const messages = joinMessages(operations);
   for (let attempt = 1; attempt <= dumpAttemptsMax; attempt++) {
@@ -124,13 +124,13 @@ function valueOf(outcome: PromiseSettledResult<unknown>, failedIndex: number): u
   throw error;
 }
 
-/** Opens rtnetlink in a namespace. `netns` must stay open only for this call. */
+/** Opens rtnetlink in a namespace; `netns` need not stay open. */
 export function createNetlink({ netns }: NetlinkOptions = {}): Netlink {
   const socket = openNetlinkSocket(netns === undefined ? {} : { netns });
 
   async function settleAll(
     operations: readonly Operation<unknown>[],
-    options: NetlinkRequestOptions = {},
+    options: DeadlineOptions = {},
   ): Promise<PromiseSettledResult<unknown>[]> {
     const outcomes: PromiseSettledResult<unknown>[] = [];
     for (const send of planSends(operations)) {

@@ -21,7 +21,7 @@ describe('writeSysctl() and readSysctl()', () => {
     const key = { netns: namespace.netns, name: 'net/ipv4/conf/a.7/rp_filter' };
     await writeSysctl(key, 2);
     expect(await readSysctl(key)).toBe('2');
-    await writeSysctl(key, '0');
+    await writeSysctl({ ...key, netns: `/run/netns/${namespace.name}` }, '0');
     expect(await readSysctl(key)).toBe('0');
   });
 

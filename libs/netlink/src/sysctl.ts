@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFile, writeFile } from 'node:fs/promises';
-import { readFileInNetns, writeFileInNetns, type NetworkNamespace } from '@weir/bpf-loader-node';
+import { readFileInNetns, writeFileInNetns, type NetnsReference } from '@weir/bpf-loader-node';
 import { WeirError } from '@weir/errors';
 import { invalidField } from './field.ts';
 
@@ -9,7 +9,7 @@ export interface SysctlKey {
   /** Its path below /proc/sys, like `net/ipv4/conf/eth0/rp_filter`; with slashes, since a link's name may have dots. */
   readonly name: string;
   /** Default: the namespace of this process. */
-  readonly netns?: NetworkNamespace;
+  readonly netns?: NetnsReference;
 }
 
 function sysctlPath({ name }: SysctlKey): string {

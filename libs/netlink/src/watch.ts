@@ -3,7 +3,7 @@ import {
   subscribeNetlink,
   type NetlinkMessage,
   type NetlinkSubscription,
-  type NetworkNamespace,
+  type NetnsReference,
 } from '@weir/bpf-loader-node';
 import { decodeAddress, type AddressState } from './address.ts';
 import { decodeLink, type Link } from './link.ts';
@@ -32,7 +32,7 @@ export interface WatchOptions {
   /** Changes were lost: whatever is known must be listed anew. */
   readonly onLost: () => void;
   /** Default: the namespace of this process. */
-  readonly netns?: NetworkNamespace;
+  readonly netns?: NetnsReference;
 }
 
 const groupsOfKind: Readonly<Record<NetlinkEventKind, readonly number[]>> = {

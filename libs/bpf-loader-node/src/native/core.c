@@ -10,9 +10,10 @@ struct weir_core *weir_core(napi_env env)
 
 static void destroy_core(napi_env env, void *data, void *hint)
 {
-	(void)env;
 	(void)hint;
 	struct weir_core *core = data;
+	if (core->error_factory)
+		napi_delete_reference(env, core->error_factory);
 	weir_handle_close_all(core);
 	free(core->slots);
 	free(core);

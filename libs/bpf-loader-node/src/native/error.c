@@ -56,13 +56,21 @@ static const char *code_name(enum weir_error_code code)
 	return NULL;
 }
 
+/* Unlike weir_set it does not throw: in an environment that goes away the throwing would come back here, for ever. */
+static void set_field(napi_env env, napi_value fields, const char *name, napi_value value)
+{
+	napi_value key = weir_string(env, name);
+	if (key && value)
+		napi_set_property(env, fields, key, value);
+}
+
 static void set_errno(napi_env env, napi_value fields, const struct weir_error *error)
 {
 	const char *name = error->err == ERRNO_ENOTSUPP ? "ENOTSUPP" : strerrorname_np(error->err);
 	const char *text = error->err == ERRNO_ENOTSUPP ? "Operation not supported" : strerrordesc_np(error->err);
-	weir_set(env, fields, "errno", weir_number(env, error->err));
-	weir_set(env, fields, "errnoName", weir_string(env, name ? name : "unknown"));
-	weir_set(env, fields, "errnoText", weir_string(env, text ? text : "Unknown error"));
+	set_field(env, fields, "errno", weir_number(env, error->err));
+	set_field(env, fields, "errnoName", weir_string(env, name ? name : "unknown"));
+	set_field(env, fields, "errnoText", weir_string(env, text ? text : "Unknown error"));
 }
 
 napi_value weir_error_value(napi_env env, struct weir_error *error)
@@ -71,17 +79,17 @@ napi_value weir_error_value(napi_env env, struct weir_error *error)
 	const char *code = code_name(error->code);
 	if (napi_create_object(env, &fields) != napi_ok)
 		return NULL;
-	weir_set(env, fields, "message", weir_string(env, error->message));
+	set_field(env, fields, "message", weir_string(env, error->message));
 	if (code)
-		weir_set(env, fields, "code", weir_string(env, code));
+		set_field(env, fields, "code", weir_string(env, code));
 	if (error->err)
 		set_errno(env, fields, error);
 	if (error->operation)
-		weir_set(env, fields, "operation", weir_string(env, error->operation));
+		set_field(env, fields, "operation", weir_string(env, error->operation));
 	if (error->log)
-		weir_set(env, fields, "log", weir_string(env, error->log));
+		set_field(env, fields, "log", weir_string(env, error->log));
 	if (error->is_batch)
-		weir_set(env, fields, "processed", weir_number(env, error->processed));
+		set_field(env, fields, "processed", weir_number(env, error->processed));
 	weir_error_clear(error);
 
 	struct weir_core *core = weir_core(env);
