@@ -87,7 +87,7 @@ static __always_inline __u16 checksum_fold(__s64 sum)
 	return ~sum;
 }
 
-static __noinline int answer_solicitation(struct __sk_buff *skb, const struct endpoint *self)
+static __noinline int answer_solicitation(struct __sk_buff *skb, const struct packet *p, const struct endpoint *self)
 {
 	const __u8 gateway[ETH_ALEN] = GATEWAY_MAC;
 	const __u32 l4_offset = ETH_HLEN + sizeof(struct ipv6hdr);
@@ -96,7 +96,9 @@ static __noinline int answer_solicitation(struct __sk_buff *skb, const struct en
 	union ip_addr source, target;
 	__s64 sum;
 
-	if (bpf_skb_load_bytes(skb, ETH_HLEN + offsetof(struct ipv6hdr, saddr), &source, sizeof(source)) ||
+	/* No system puts anything in front of a solicitation, and none may cut one up (RFC 6980). */
+	if (p->l4_offset != l4_offset ||
+	    bpf_skb_load_bytes(skb, ETH_HLEN + offsetof(struct ipv6hdr, saddr), &source, sizeof(source)) ||
 	    bpf_skb_load_bytes(skb, l4_offset + offsetof(struct neighbour_message, target), &target, sizeof(target)))
 		return -DROP_INVALID_PACKET;
 	/* The probe for the own address (RFC 4862 5.4) comes from :: and wants silence. */
@@ -143,7 +145,7 @@ static __always_inline int handle_neighbour_discovery(struct __sk_buff *skb, con
 {
 	switch (p->icmp_type) {
 	case ICMPV6_SOLICIT:
-		return answer_solicitation(skb, self);
+		return answer_solicitation(skb, p, self);
 	case 130: /* multicast listener query, report, done, report v2; router solicitation; advertisement */
 	case 131:
 	case 132:
