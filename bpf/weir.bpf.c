@@ -49,7 +49,7 @@ static __always_inline int handle_ip(struct __sk_buff *skb, struct work *w, enum
 	    (hook == FROM_POD || !bpf_map_lookup_elem(&weir_endpoints_v1, &w->packet.source)))
 		fragment_learn(&w->packet);
 	if (unlikely(w->packet.is_icmp_error)) {
-		const int result = handle_related(skb, w);
+		const int result = handle_related(skb, w, hook);
 
 		if (result != TC_ACT_UNSPEC)
 			return result;

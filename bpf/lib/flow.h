@@ -41,10 +41,18 @@ static __always_inline int send_on(struct __sk_buff *skb, const struct packet *p
 	return to_stack(skb);
 }
 
+/* A pod's address is only believed from the pod itself, whose hook has checked it, and the host's never from outside.
+ */
+static __always_inline int check_source(__u32 ifindex, __u32 identity, enum hook hook)
+{
+	if (hook != FROM_POD && (ifindex || (hook == FROM_NETWORK && identity == IDENTITY_HOST)))
+		return DROP_INVALID_SOURCE_IP;
+	return FORWARDED;
+}
+
 /*
  * Who may send a packet of this flow in this direction? The client's leg is answered by the proxy alone and the
- * server's leg asked by it alone, so that no pod speaks in the proxy's name by choosing its ports. A pod's address is
- * only believed from the pod itself (which the hook has checked), and the host's never from the network.
+ * server's leg asked by it alone, so that no pod speaks in the proxy's name by choosing its ports.
  */
 static __always_inline int check_sender(const struct ct_entry *entry, const struct ct_key *key, bool reply,
 					enum hook hook, __u32 mark)
@@ -60,11 +68,7 @@ static __always_inline int check_sender(const struct ct_entry *entry, const stru
 	}
 	if (mark)
 		return DROP_CT_UNKNOWN_STATE;
-	if (hook == FROM_POD)
-		return FORWARDED;
-	if (ifindex || (hook == FROM_NETWORK && identity == IDENTITY_HOST))
-		return DROP_INVALID_SOURCE_IP;
-	return FORWARDED;
+	return check_source(ifindex, identity, hook);
 }
 
 static __always_inline int known_flow(struct __sk_buff *skb, struct work *w, enum hook hook, bool high,
@@ -96,12 +100,12 @@ static __always_inline int known_flow(struct __sk_buff *skb, struct work *w, enu
 /* Reasons why a flow cannot begin here, before any policy is asked. */
 static __always_inline int check_beginning(const struct work *w, enum hook hook)
 {
+	const int reason = check_source(w->source.ifindex, w->source.identity, hook);
+
 	if (w->mark == MARK_CLIENT_LEG)
 		return DROP_CT_UNKNOWN_STATE;
-	if (hook != FROM_POD && w->source.ifindex)
-		return DROP_INVALID_SOURCE_IP;
-	if (hook == FROM_NETWORK && w->source.identity == IDENTITY_HOST)
-		return DROP_INVALID_SOURCE_IP;
+	if (reason)
+		return reason;
 	/* The host routes the whole range of its pods here; an address of it that nobody has goes nowhere. */
 	if (hook == FROM_HOST && !w->destination.ifindex)
 		return DROP_UNROUTABLE_IP;

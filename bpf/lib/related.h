@@ -50,8 +50,30 @@ static __always_inline int parse_quoted(struct __sk_buff *skb, const struct pack
 	return address_equal(&quoted->source, &p->destination) ? FORWARDED : DROP_INVALID_PACKET;
 }
 
-/* Returns what a program does, or TC_ACT_UNSPEC when the quoted packet belongs to no flow. */
-static __noinline int handle_related(struct __sk_buff *skb, struct work *w)
+/*
+ * The flow of the quoted packet, or NULL. What a client of the proxy sends ends there: beyond it, the same packet is
+ * one of the proxy's own leg.
+ */
+static __always_inline struct ct_entry *find_quoted_flow(struct ct_key *key, bool high)
+{
+	const __u32 now = now_ticks();
+	struct ct_entry *entry = live_entry(key, now), *leg;
+
+	if (entry && !(entry->flags & CT_REDIRECTED && !ct_is_reply(entry, high)))
+		return entry;
+	key->flags |= CT_KEY_PROXY_LEG;
+	leg = live_entry(key, now);
+	if (leg)
+		return leg;
+	key->flags &= ~CT_KEY_PROXY_LEG;
+	return entry;
+}
+
+/*
+ * Returns what a program does, or TC_ACT_UNSPEC when the error is to be judged by itself: the quoted packet belongs to
+ * no flow, or a pod, which is nobody's router, speaks of others' packets.
+ */
+static __noinline int handle_related(struct __sk_buff *skb, struct work *w, enum hook hook)
 {
 	struct packet *quoted = &w->quoted;
 	struct ct_key *key = &w->key;
@@ -64,15 +86,19 @@ static __noinline int handle_related(struct __sk_buff *skb, struct work *w)
 	reason = parse_quoted(skb, &w->packet, quoted);
 	if (reason)
 		return -reason;
+	if (hook == FROM_POD && !address_equal(&quoted->destination, &w->packet.source))
+		return TC_ACT_UNSPEC;
 	high = source_is_high(quoted);
 	ct_key_of(quoted, high, key);
-	entry = live_entry(key, now_ticks());
-	if (!entry) {
-		key->flags |= CT_KEY_PROXY_LEG;
-		entry = live_entry(key, now_ticks());
-	}
+	entry = find_quoted_flow(key, high);
 	if (!entry)
 		return TC_ACT_UNSPEC;
+	if (hook != FROM_POD) {
+		resolve_end(&w->packet.source, &w->source);
+		reason = check_source(w->source.ifindex, w->source.identity, hook);
+		if (reason)
+			return -reason;
+	}
 	/* The error travels against the direction of what it quotes. */
 	reply = !ct_is_reply(entry, high);
 	if (entry->revision != w->revision && !(key->flags & CT_KEY_PROXY_LEG))
@@ -84,5 +110,5 @@ static __noinline int handle_related(struct __sk_buff *skb, struct work *w)
 		skb->mark = MARK_TO_PROXY;
 		return TC_ACT_OK;
 	}
-	return send_on(skb, &w->packet, entry, point, reply, FROM_NETWORK);
+	return send_on(skb, &w->packet, entry, point, reply, hook);
 }
