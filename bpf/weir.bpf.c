@@ -85,6 +85,9 @@ static __always_inline int from_pod(struct __sk_buff *skb, struct work *w, const
 		return -DROP_INVALID_SOURCE_IP;
 	if (address_is_multicast(&p->destination))
 		return -DROP_MULTICAST;
+	/* A host with route_localnet would take it for its own (CVE-2020-8558). */
+	if (unlikely(address_is_loopback(&p->destination)))
+		return -DROP_UNROUTABLE_IP;
 	return handle_ip(skb, w, FROM_POD);
 }
 

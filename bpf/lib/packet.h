@@ -128,6 +128,13 @@ static __always_inline bool address_is_ipv4(const union ip_addr *address)
 	return address->halves[0] == 0 && address->words[2] == bpf_htonl(0xffff);
 }
 
+static __always_inline bool address_is_loopback(const union ip_addr *address)
+{
+	if (address_is_ipv4(address))
+		return address->bytes[12] == 127;
+	return address->halves[0] == 0 && address->halves[1] == bpf_cpu_to_be64(1);
+}
+
 static __always_inline bool address_is_multicast(const union ip_addr *address)
 {
 	if (address_is_ipv4(address))
