@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { formatDurationMs } from '@weir/clock';
 import type { LogLevel } from '@weir/telemetry';
+import { onStdout, outputOption, print, progress, table } from '@weir/terminal';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { LabStatus, NodeStatus } from '../lab/lab-status.ts';
 import { nodesMax } from '../network/plan.ts';
 import type { ServiceStatus } from '../supervisor/api.ts';
-import { onStdout } from './colour.ts';
-import { labOf, outputOption, print, progress } from './command-context.ts';
-import { table } from './table.ts';
+import { labOf } from './command-context.ts';
 
 // The logger itself is not needed here, and takes its time to load.
 const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const satisfies readonly LogLevel[];

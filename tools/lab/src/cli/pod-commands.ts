@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+import { onStdout, outputOption, print, progress, table } from '@weir/terminal';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { LabelChanges, Pod } from '../lab/lab-pods.ts';
 import type { Argv } from '../machine/run-command.ts';
 import { defaultNamespace } from '../pods/pod-name.ts';
-import { onStdout } from './colour.ts';
-import { labOf, outputOption, print, progress } from './command-context.ts';
+import { labOf } from './command-context.ts';
 import { parseLabelChange, parseLabels } from './labels.ts';
-import { table } from './table.ts';
 
 interface AddFlags {
   readonly node: string;

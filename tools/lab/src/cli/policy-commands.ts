@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
+import { outputOption, print, progress } from '@weir/terminal';
 import type { Command } from 'commander';
 import type { PolicyOutcome } from '../lab/policy.ts';
 import { readPolicyFiles } from '../lab/read-policy-files.ts';
-import { labOf, outputOption, print, progress } from './command-context.ts';
+import { labOf } from './command-context.ts';
 
 interface OutputFlags {
   readonly output: 'table' | 'json';

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError } from '@weir/errors';
+import { onStderr } from '@weir/terminal';
 import { PolicyRefusedError } from '../lab/policy-refused-error.ts';
-import { onStderr } from './colour.ts';
 
 /** Writes to standard error what a command failed on, and sets the exit status. */
 export function reportError(error: unknown): void {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+import { progress } from '@weir/terminal';
 import { constants } from 'node:os';
 import { type Command, InvalidArgumentError } from 'commander';
-import { labOf, progress } from './command-context.ts';
+import { labOf } from './command-context.ts';
 
 /** Adds `service stop` and `service start`. */
 export function addServiceCommands(program: Command): void {
