@@ -43,8 +43,11 @@ static __noinline int policy_find(struct work *w, struct judgement *j, __u32 kin
 	}
 	if (!j->verdict)
 		return DROP_POLICY_DENIED;
-	if (j->rule_set && protocol != IPPROTO_TCP)
+	if (j->verdict == POLICY_REDIRECT && protocol != IPPROTO_TCP)
 		return DROP_PROXY_UNSUPPORTED_PROTOCOL;
+	/* Without rules to apply, the proxy would have to guess. */
+	if (j->verdict == POLICY_REDIRECT && !j->rule_set)
+		return DROP_NO_CONFIGURATION;
 	return FORWARDED;
 }
 
