@@ -26,6 +26,16 @@ export interface ProblemList {
   list(): PolicyProblem[];
 }
 
+const shownCharactersMax = 400;
+
+/** What users wrote may be long and may hold control characters; on a terminal it must be neither. */
+function showable(text: string): string {
+  const short = text.length > shownCharactersMax ? `${text.slice(0, shownCharactersMax - 1)}…` : text;
+  return short.replaceAll(/\p{Cc}/gu, (character) =>
+    character === '\n' ? '\\n' : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
 /** Makes an empty list. */
 export function createProblemList(): ProblemList {
   const problems: PolicyProblem[] = [];
@@ -37,7 +47,9 @@ export function createProblemList(): ProblemList {
     add(problem) {
       count++;
       if (!fileOrder.has(problem.file)) fileOrder.set(problem.file, fileOrder.size);
-      if (problems.length < policyLimits.problemsPerImportMax) problems.push(problem);
+      if (problems.length >= policyLimits.problemsPerImportMax) return;
+      const { path, value, message } = problem;
+      problems.push({ ...problem, path: showable(path), value: showable(value), message: showable(message) });
     },
     get count() {
       return count;

@@ -1,5 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseAllDocuments } from 'yaml';
+import {
+  type Alias,
+  type Document,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  parseAllDocuments,
+} from 'yaml';
 import { policyLimits } from '../limits.ts';
 import type { ProblemList } from '../problem.ts';
 import type { DocumentNode, MapField, Span } from './document-node.ts';
@@ -32,10 +42,36 @@ class LimitReached {
 
 interface Conversion {
   readonly source: string;
-  readonly document: Document;
+  /** Finds what an alias stands for. */
+  readonly anchors: AnchorTable;
   readonly report: (span: Span, message: string) => void;
   /** Shared by all documents of a file. */
   readonly budget: { nodes: number };
+}
+
+/** Remembers anchors as a walk comes past them: the parser's own look-up walks the whole document for each alias. */
+interface AnchorTable {
+  /** Call for every node, in document order. */
+  pass(node: Node): void;
+  /** What an alias stood for where it was first met. */
+  targetOf(alias: Alias): Node | undefined;
+}
+
+function createAnchorTable(): AnchorTable {
+  const byName = new Map<string, Node>();
+  const passed = new Set<Node>();
+  const targets = new Map<Alias, Node | undefined>();
+  return {
+    pass(node) {
+      if (isAlias(node) || node.anchor === undefined || passed.has(node)) return;
+      passed.add(node);
+      byName.set(node.anchor, node);
+    },
+    targetOf(alias) {
+      if (!targets.has(alias)) targets.set(alias, byName.get(alias.source));
+      return targets.get(alias);
+    },
+  };
 }
 
 const spanOf = (node: Node | null | undefined, fallback: Span): Span =>
@@ -78,8 +114,9 @@ function convert(node: Node | null, parent: { span: Span; depth: number }, conve
   if (parent.depth > policyLimits.nestingMax) {
     throw new LimitReached(span, `Values are nested more than ${policyLimits.nestingMax} deep`);
   }
+  if (node !== null) conversion.anchors.pass(node);
   if (isAlias(node)) {
-    const target = node.resolve(conversion.document);
+    const target = conversion.anchors.targetOf(node);
     if (target !== undefined) return convert(target, { span, depth: parent.depth + 1 }, conversion);
     conversion.report(span, `Alias "*${node.source}" has no anchor`);
   } else if (isMap(node)) {
@@ -161,7 +198,11 @@ export function readDocuments(file: PolicyFile, problems: ProblemList): ReadFile
     }
     const before = problems.count;
     try {
-      const root = convert(document.contents, { span: whole, depth: 0 }, { source, document, report, budget });
+      const root = convert(
+        document.contents,
+        { span: whole, depth: 0 },
+        { source, anchors: createAnchorTable(), report, budget },
+      );
       const isEmpty = root.kind === 'scalar' && root.value === null;
       if (problems.count === before && !isEmpty) documents.push(root);
     } catch (thrown) {
