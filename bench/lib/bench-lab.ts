@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+import { createLab, type Lab } from '@weir/lab';
+
+/** Brings up a lab of its own for a part, and takes it down whatever happens. */
+export async function withLab<Result>(name: string, task: (lab: Lab) => Promise<Result>): Promise<Result> {
+  const lab = createLab({ name });
+  try {
+    await lab.up();
+    return await task(lab);
+  } finally {
+    await lab.down();
+  }
+}
