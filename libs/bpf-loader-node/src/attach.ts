@@ -2,7 +2,7 @@
 import { WeirError } from '@weir/errors';
 import { bpfAddon } from './bpf-binding.ts';
 import type { BpfProgram } from './bpf-program.ts';
-import { hasFeature } from './features.ts';
+import { hasFeature, requireFeature } from './features.ts';
 import { attachType, type AttachType } from './kernel-enums.ts';
 import { KernelLink } from './kernel-link.ts';
 import type { Link } from './link.ts';
@@ -45,7 +45,7 @@ export interface CgroupOptions {
   readonly attachType: AttachType;
 }
 
-/** Attaches to the traffic of an interface, by tcx or by its fallback. */
+/** Attaches to the traffic of an interface, by tcx or by its fallback; NOT_SUPPORTED if tcx is asked for and missing. */
 export function attachTc(program: BpfProgram, options: TcOptions): Link {
   const { ifindex, direction, netns, mechanism = 'auto', first = false, priority = 1, handle = 1 } = options;
   if (mechanism === 'filter' || (mechanism === 'auto' && !hasFeature('tcx'))) {
@@ -53,6 +53,7 @@ export function attachTc(program: BpfProgram, options: TcOptions): Link {
     const path = typeof netns === 'string' ? netns : netns?.path;
     return attachTcFilter(program, path === undefined ? place : { ...place, netns: path });
   }
+  requireFeature('tcx');
   const hook = attachType.numberOf(`tcx_${direction}`);
   const flags = first ? beforeOthers : 0;
   return new KernelLink(bpfAddon().linkCreateDevice(program.handle, ifindex, hook, flags, enterablePath(netns)));

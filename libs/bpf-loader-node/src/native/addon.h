@@ -88,7 +88,7 @@ bool weir_arg_bool(napi_env env, napi_value value, const char *name, bool *out);
 /* Copies a string with its final zero; one that is too long or contains a zero byte is refused. */
 bool weir_arg_string(napi_env env, napi_value value, const char *name, char *out, size_t size);
 bool weir_arg_bytes(napi_env env, napi_value value, const char *name, struct weir_bytes *out);
-/* Like weir_arg_bytes, but undefined gives {NULL, 0}. */
+/* Like weir_arg_bytes, but undefined and an empty array give {NULL, 0}. */
 bool weir_arg_optional_bytes(napi_env env, napi_value value, const char *name, struct weir_bytes *out);
 bool weir_is_undefined(napi_env env, napi_value value);
 

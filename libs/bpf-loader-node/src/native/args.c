@@ -85,11 +85,12 @@ bool weir_arg_string(napi_env env, napi_value value, const char *name, char *out
 
 bool weir_arg_bytes(napi_env env, napi_value value, const char *name, struct weir_bytes *out)
 {
+	static uint8_t nothing; /* an empty array may have no memory, but memcpy wants an address */
 	napi_typedarray_type type;
 	void *data;
 	if (napi_get_typedarray_info(env, value, &type, &out->length, &data, NULL, NULL) == napi_ok &&
 	    type == napi_uint8_array) {
-		out->data = data;
+		out->data = data ? data : &nothing;
 		return true;
 	}
 	weir_throw_argument(env, "%s: expected a Uint8Array", name);
@@ -99,7 +100,13 @@ bool weir_arg_bytes(napi_env env, napi_value value, const char *name, struct wei
 bool weir_arg_optional_bytes(napi_env env, napi_value value, const char *name, struct weir_bytes *out)
 {
 	*out = (struct weir_bytes){NULL, 0};
-	return weir_is_undefined(env, value) || weir_arg_bytes(env, value, name, out);
+	if (weir_is_undefined(env, value))
+		return true;
+	if (!weir_arg_bytes(env, value, name, out))
+		return false;
+	if (out->length == 0)
+		out->data = NULL; /* the kernel refuses an address without a length */
+	return true;
 }
 
 bool weir_is_undefined(napi_env env, napi_value value)
