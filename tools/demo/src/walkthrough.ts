@@ -24,6 +24,7 @@ const ships = [
 
 type Ship = Exclude<(typeof ships)[number]['name'], 'deathstar'>;
 
+/** The names of the pods that the walkthrough makes. */
 export const shipNames: readonly string[] = ships.map(({ name }) => name);
 
 const l4Policy = 'examples/star-wars/l3-l4-policy.yaml';
