@@ -82,16 +82,19 @@ static __noinline int send_event(struct __sk_buff *skb, struct work *w)
 	return 0;
 }
 
-/* Fills the report from a flow's entry, with the ends the way the packet has them. */
-static __always_inline void report_entry(struct report *r, const struct ct_entry *entry, bool reply)
+/* Fills the report from the flow of `w->key`, with the ends the way the packet has them. */
+static __always_inline void report_entry(struct work *w, const struct ct_entry *entry, bool reply)
 {
+	struct report *r = &w->report;
+
 	r->source_identity = reply ? entry->destination_identity : entry->source_identity;
 	r->destination_identity = reply ? entry->source_identity : entry->destination_identity;
 	r->source_endpoint = reply ? entry->destination_endpoint : entry->source_endpoint;
 	r->destination_endpoint = reply ? entry->source_endpoint : entry->destination_endpoint;
 	r->egress_cookie = entry->egress_cookie;
 	r->ingress_cookie = entry->ingress_cookie;
-	r->flags = (reply ? EVENT_REPLY : 0) | (entry->flags & CT_REDIRECTED ? EVENT_REDIRECTED : 0);
+	r->flags = (reply ? EVENT_REPLY : 0) | (entry->flags & CT_REDIRECTED ? EVENT_REDIRECTED : 0) |
+		   (w->key.flags & CT_KEY_PROXY_LEG ? EVENT_PROXY_LEG : 0);
 }
 
 /* Counts a drop and, but for the daily noise of a link, reports it. The report's ends have been filled in. */
@@ -111,14 +114,14 @@ static __noinline int drop(struct __sk_buff *skb, struct work *w, __u32 reason, 
 static __always_inline int drop_flow(struct __sk_buff *skb, struct work *w, const struct ct_entry *entry, bool reply,
 				     __u32 reason, __u32 direction)
 {
-	report_entry(&w->report, entry, reply);
+	report_entry(w, entry, reply);
 	return drop(skb, w, reason, direction);
 }
 
 static __always_inline void report_flow(struct __sk_buff *skb, struct work *w, const struct ct_entry *entry, bool reply,
 					enum event_type type, enum trace_point point, enum direction direction)
 {
-	report_entry(&w->report, entry, reply);
+	report_entry(w, entry, reply);
 	w->report.type = type;
 	w->report.reason = FORWARDED;
 	w->report.direction = direction;
