@@ -49,7 +49,7 @@ export function startControlSession(options: ControlSessionOptions): ControlSess
     const updates = createUpdateReader(options, outbox);
     try {
       for await (const message of client.session(outbox, { signal: stopping.signal })) {
-        if (!connected) log.info({ address }, 'The agent is in control again');
+        if (!connected) log.info({ address }, 'The agent is in control');
         connected = true;
         backoff.reset();
         updates.read(message);
