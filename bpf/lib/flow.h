@@ -50,6 +50,15 @@ static __always_inline int check_source(__u32 ifindex, __u32 identity, enum hook
 	return FORWARDED;
 }
 
+/* The host routes the whole range of its pods here; an address of it that nobody has goes nowhere. */
+static __always_inline int check_ends(__u32 source_ifindex, __u32 source_identity, __u32 destination_ifindex,
+				      enum hook hook)
+{
+	if (hook == FROM_HOST && !destination_ifindex)
+		return DROP_UNROUTABLE_IP;
+	return check_source(source_ifindex, source_identity, hook);
+}
+
 /*
  * Who may send a packet of this flow in this direction? The client's leg is answered by the proxy alone and the
  * server's leg asked by it alone, so that no pod speaks in the proxy's name by choosing its ports.
@@ -68,7 +77,9 @@ static __always_inline int check_sender(const struct ct_entry *entry, const stru
 	}
 	if (mark)
 		return DROP_CT_UNKNOWN_STATE;
-	return check_source(ifindex, identity, hook);
+	if (key->flags & CT_KEY_PROXY_LEG)
+		return check_source(ifindex, identity, hook);
+	return check_ends(ifindex, identity, reply ? entry->source_ifindex : entry->destination_ifindex, hook);
 }
 
 static __always_inline int known_flow(struct __sk_buff *skb, struct work *w, enum hook hook, bool high,
@@ -100,16 +111,9 @@ static __always_inline int known_flow(struct __sk_buff *skb, struct work *w, enu
 /* Reasons why a flow cannot begin here, before any policy is asked. */
 static __always_inline int check_beginning(const struct work *w, enum hook hook)
 {
-	const int reason = check_source(w->source.ifindex, w->source.identity, hook);
-
 	if (w->mark == MARK_CLIENT_LEG)
 		return DROP_CT_UNKNOWN_STATE;
-	if (reason)
-		return reason;
-	/* The host routes the whole range of its pods here; an address of it that nobody has goes nowhere. */
-	if (hook == FROM_HOST && !w->destination.ifindex)
-		return DROP_UNROUTABLE_IP;
-	return FORWARDED;
+	return check_ends(w->source.ifindex, w->source.identity, w->destination.ifindex, hook);
 }
 
 /* The verdict on a flow that begins; `w->source` and `w->destination` are known. */
