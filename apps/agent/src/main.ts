@@ -108,7 +108,7 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   const labelFilter = createIdentityLabelFilter(options.labels);
   const podNetwork = createPodNetwork(netlink);
   const store = createEndpointStore(`${stateDir}/endpoints`);
-  const placement = createEndpointPlacement({ table, datapath, controller, slots, ipcache });
+  const placement = createEndpointPlacement({ table, controller, slots, ipcache });
   const forEndpoints = { table, placement, datapath, identities, pools, podNetwork, store, labelFilter, logger };
   const manager = createEndpointManager({ ...forEndpoints, mtu: network.mtu, clock });
   const policyStore = createPolicyStore(`${stateDir}/policies.json`);

@@ -32,7 +32,7 @@ export interface LabelPatch {
 export interface EndpointManagerOptions {
   readonly table: EndpointTable;
   readonly placement: EndpointPlacement;
-  readonly datapath: Pick<Datapath, 'attachEndpoint'>;
+  readonly datapath: Pick<Datapath, 'attachEndpoint' | 'detachEndpoint'>;
   readonly identities: IdentitySource;
   readonly pools: { readonly ipv4: AddressPool; readonly ipv6: AddressPool };
   readonly podNetwork: PodNetwork;
@@ -179,6 +179,8 @@ async function connect(
   const { table, placement, datapath, identities, pools, podNetwork, store, logger } = options;
   const { draft, undo } = making;
   const { labels } = draft;
+  // Taken off a device that is gone, a program costs the kernel no grace period.
+  undo.push(() => datapath.detachEndpoint(draft.record));
   undo.push(() => podNetwork.remove(draft.record.hostInterface));
   const addresses = [
     { address: draft.ipv4, gateway: pools.ipv4.router },
@@ -204,11 +206,12 @@ async function connect(
 }
 
 async function destroyEndpoint(options: EndpointManagerOptions, endpoint: Endpoint): Promise<void> {
-  const { table, placement, identities, pools, podNetwork, store, logger } = options;
+  const { table, placement, datapath, identities, pools, podNetwork, store, logger } = options;
   const { record, identity } = endpoint;
   table.put(endpoint.state === 'disconnecting' ? endpoint : moved(endpoint, 'disconnecting'));
   await placement.leave(endpoint);
   await podNetwork.remove(record.hostInterface);
+  datapath.detachEndpoint(record);
   await store.remove(record.id);
   const [ipv4, ipv6] = addressesOf(record);
   pools.ipv4.release(ipv4);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Datapath, DatapathChange } from '@weir/datapath-maps';
+import type { DatapathChange } from '@weir/datapath-maps';
 import type { LabelSet } from '@weir/model';
 import type { PolicyUpdate } from '@weir/policy';
 import { type DesiredIpcache, rangesOf } from '../ipcache/desired-ipcache.ts';
@@ -10,7 +10,6 @@ import type { EndpointTable } from './endpoint-table.ts';
 
 export interface EndpointPlacementOptions {
   readonly table: EndpointTable;
-  readonly datapath: Datapath;
   readonly controller: PolicyController;
   readonly slots: PolicySlots;
   readonly ipcache: DesiredIpcache;
@@ -27,13 +26,13 @@ export interface Arrival {
 export interface EndpointPlacement {
   /** Resolves, with all of them ready, when the policies of their identities are in force for them. */
   enter(arrivals: readonly Arrival[], more?: PolicyUpdate): Promise<readonly Endpoint[]>;
-  /** Resolves when nothing can reach the endpoint any more and it can reach nothing. */
+  /** Resolves when nothing can reach the endpoint any more and it can reach nothing: its packets are dropped. */
   leave(endpoint: Endpoint): Promise<void>;
 }
 
 /** See {@link EndpointPlacement}. */
 export function createEndpointPlacement(options: EndpointPlacementOptions): EndpointPlacement {
-  const { table, datapath, controller, slots, ipcache } = options;
+  const { table, controller, slots, ipcache } = options;
 
   /*
    * Users of an identity are counted before the commit: of two endpoints that come to one at the same time, the first
@@ -83,7 +82,6 @@ export function createEndpointPlacement(options: EndpointPlacementOptions): Endp
       );
     },
     async leave({ record, identity }) {
-      datapath.detachEndpoint(record);
       if (identity === undefined) return;
       const isLast = table.leave(identity, record.id);
       await controller.commit({

@@ -4,7 +4,7 @@ import type { EventBatch } from '@weir/datapath-maps';
 
 // Programs do not wake the reader for every event (config_ring_wakeup_bytes): it looks by itself, fast enough for a person
 // who watches and seldom enough to cost nothing.
-const pollMs = 25;
+const pollMs = 50;
 
 /** Calls back with the events of the ring; see `Datapath.readEvents`. */
 export function readEvents(map: BpfMap, onBatch: (batch: EventBatch) => void): () => void {
