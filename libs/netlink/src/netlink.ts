@@ -50,10 +50,13 @@ export interface Netlink extends Disposable {
   close(): void;
 }
 
+/** What is needed of a netlink socket. */
+export type RequestSocket = Pick<NetlinkSocket, 'request' | 'close'>;
+
 /** Messages of one send: what they are answered with must fit into the socket's buffer. */
 const messagesPerSendMax = 128;
 const bytesPerSendMax = 64 << 10;
-const dumpAttemptsMax = 8;
+const dumpAttemptsMax = 32;
 
 /** Cuts a list of operations into sends; a dump goes alone, since the kernel runs one per socket at a time. */
 function planSends(operations: readonly Operation<unknown>[]): Operation<unknown>[][] {
@@ -105,7 +108,7 @@ function settle<Result>(operation: Operation<Result>, answer: NetlinkAnswer | un
 
 /** Sends, and asks again for a dump that a change has interrupted: it may lack entries or have them twice. */
 async function exchange(
-  socket: NetlinkSocket,
+  socket: RequestSocket,
   { operations, options }: { operations: readonly Operation<unknown>[]; options: DeadlineOptions },
 ): Promise<NetlinkAnswer[]> {
   const messages = joinMessages(operations);
@@ -126,8 +129,11 @@ function valueOf(outcome: PromiseSettledResult<unknown>, failedIndex: number): u
 
 /** Opens rtnetlink in a namespace; `netns` need not stay open. */
 export function createNetlink({ netns }: NetlinkOptions = {}): Netlink {
-  const socket = openNetlinkSocket(netns === undefined ? {} : { netns });
+  return createNetlinkOn(openNetlinkSocket(netns === undefined ? {} : { netns }));
+}
 
+/** The same on a socket that is open, which it takes over. */
+export function createNetlinkOn(socket: RequestSocket): Netlink {
   async function settleAll(
     operations: readonly Operation<unknown>[],
     options: DeadlineOptions = {},
