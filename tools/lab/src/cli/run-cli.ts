@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { WeirError } from '@weir/errors';
 import { Command, CommanderError, Option } from 'commander';
 import { defaultLabName } from '../lab/lab-paths.ts';
 import { labNameOf } from './command-context.ts';
@@ -40,7 +41,7 @@ function createProgram(): Command {
     .addOption(new Option('--name <lab>', 'which lab, of several').env('WEIR_LAB').default(defaultLabName))
     .addHelpText('after', examples)
     .showHelpAfterError('(weir lab --help shows how)')
-    .exitOverride();
+    .hook('preAction', requireRoot);
   addLifecycleCommands(program);
   addPodCommands(program);
   addExecCommand(program);
@@ -53,6 +54,11 @@ function createProgram(): Command {
   // Commands inherit only what is set before they are added, but are added before this is known.
   for (const command of everyCommand(program)) command.exitOverride();
   return program;
+}
+
+function requireRoot(): void {
+  if (process.getuid?.() === 0) return;
+  throw new WeirError('PERMISSION_DENIED', 'The lab makes network namespaces and mounts: expected root');
 }
 
 const everyCommand = (command: Command): Command[] => [command, ...command.commands.flatMap(everyCommand)];

@@ -6,13 +6,16 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WeirError } from '@weir/errors';
 import { createCgroup, findCgroup2 } from '../machine/cgroup.ts';
+import { enterCgroup } from '../machine/enter.ts';
 import { listMounts, mountFileSystem } from '../machine/mounts.ts';
 import { createNamespaceRegistry } from '../machine/network-namespace.ts';
+import type { Argv } from '../machine/run-command.ts';
 import { tailOfFile } from '../machine/tail-of-file.ts';
 import { buildNetwork } from '../network/build-network.ts';
 import { planNetwork } from '../network/plan.ts';
 import type { SupervisorApi } from '../supervisor/api.ts';
-import { findInstallation, type Installation } from './installation.ts';
+import { findInstallation } from './installation.ts';
+import type { LabContext } from './lab-context.ts';
 import type { LabPaths } from './lab-paths.ts';
 import { writeLabSpec, type LabSpec } from './lab-spec.ts';
 import { hostPlaces } from './target.ts';
@@ -80,13 +83,13 @@ async function cgroupRoot(paths: LabPaths): Promise<string> {
 }
 
 /** Starts the supervisor, which outlives the caller, and returns when it answers. */
-export async function startSupervisor(
-  paths: LabPaths,
-  installation: Pick<Installation, 'lab'>,
-  supervisor: SupervisorApi,
-): Promise<void> {
+export async function startSupervisor({ paths, supervisor }: LabContext, spec: LabSpec): Promise<void> {
   const logFile = join(paths.logDirectory, 'supervisor.log');
-  const child = spawnDetached([...installation.lab, 'supervise', '--name', paths.name], logFile);
+  const cgroup = join(spec.cgroup, 'supervisor');
+  await createCgroup(cgroup);
+  const { lab } = findInstallation(spec.distDirectory);
+  // In its cgroup from the first moment: whatever happens now, `down` will find it.
+  const child = spawnDetached(enterCgroup(cgroup, [...lab, 'supervise', '--name', paths.name]), logFile);
   const startedMs = performance.now();
   for (;;) {
     if (await isAlive(supervisor)) return;
@@ -108,11 +111,12 @@ export async function isAlive(supervisor: SupervisorApi): Promise<boolean> {
   }
 }
 
-function spawnDetached(command: readonly string[], logFile: string): ChildProcess {
-  const [file = '', ...args] = command;
+function spawnDetached([file, ...args]: Argv, logFile: string): ChildProcess {
   const log = openSync(logFile, 'a', 0o640);
   try {
-    const child = spawn(file, args, { stdio: ['ignore', log, log], detached: true, cwd: '/' });
+    // What somebody tells their own Node.js, such as to open a debugger, is not meant for every service.
+    const env = { ...process.env, NODE_OPTIONS: undefined };
+    const child = spawn(file, args, { stdio: ['ignore', log, log], detached: true, cwd: '/', env });
     child.unref();
     return child;
   } finally {

@@ -2,7 +2,6 @@
 import { WeirError } from '@weir/errors';
 import { createPodStore } from '../pods/pod-store.ts';
 import { bringUp, isAlive, startSupervisor, type LabOptions } from './bring-up.ts';
-import { findInstallation } from './installation.ts';
 import { openLab, type LabContext, type OpenLab } from './lab-context.ts';
 import { withLabLock } from './lab-lock.ts';
 import { waitForNode } from './readiness.ts';
@@ -53,11 +52,11 @@ export function upLab(context: LabContext, options: UpOptions): Promise<UpOutcom
 }
 
 async function makeLab(context: LabContext, options: UpOptions, onProgress: (text: string) => void): Promise<void> {
-  const { paths, supervisor } = context;
+  const { paths } = context;
   try {
     const spec = await bringUp(paths, options, onProgress);
     onProgress('Starting identity-allocator, agent and l7-proxy');
-    await startSupervisor(paths, findInstallation(spec.distDirectory), supervisor);
+    await startSupervisor(context, spec);
   } catch (error) {
     await teardown(paths);
     throw error;

@@ -23,6 +23,12 @@ export function enter(place: Place, command: Argv): Argv {
   return ['/bin/sh', '-c', script, 'weir-lab', place.cgroup, netnsPath(place.netns), ...command];
 }
 
+/** The command that becomes `command` as a member of a cgroup; if there is no such cgroup it is not run. */
+export function enterCgroup(cgroup: string, command: Argv): Argv {
+  const join = 'echo 0 > "$1/cgroup.procs" || exit 126; shift; exec "$@"';
+  return ['/bin/sh', '-c', join, 'weir-lab', cgroup, ...command];
+}
+
 /** Whether a process with this command line is still on its way through `enter`. */
 export function isEntering(place: Place, commandLine: readonly string[]): boolean {
   const [, option, text] = commandLine;

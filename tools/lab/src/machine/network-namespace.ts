@@ -30,10 +30,11 @@ export interface NamespaceRegistry {
 /** Makes a registry that keeps its files in a directory. */
 export function createNamespaceRegistry(directory: string): NamespaceRegistry {
   const file = (name: string): string => join(directory, name);
+  let prepared: Promise<void> | undefined;
   return {
     async create(name) {
       await mkdir(directory, { recursive: true });
-      await ensureNetnsDirectory();
+      await (prepared ??= prepareNetnsDirectory());
       if (await isNamespace(netnsPath(name))) {
         throw new WeirError('ALREADY_EXISTS', `Network namespace "${name}" exists, and was not made by this lab`);
       }
@@ -67,8 +68,9 @@ async function isNamespace(path: string): Promise<boolean> {
   return existsSync(path) && (await statfs(path)).type === nsfsMagic;
 }
 
-// The first namespace is made by `ip`, which prepares the directory so that mounts in it reach other mount namespaces.
-async function ensureNetnsDirectory(): Promise<void> {
+// The very first namespace of a machine is made by `ip`, which prepares the directory so that mounts in it reach other
+// mount namespaces.
+async function prepareNetnsDirectory(): Promise<void> {
   if (existsSync(netnsDirectory)) return;
   const name = `weir-lab-${process.pid}`;
   await requireCommand(['ip', 'netns', 'add', name]);

@@ -24,6 +24,9 @@ export interface CniResult {
   readonly raw: unknown;
 }
 
+// The plugin has a limit of its own, 60 s; it is to answer for itself.
+const pluginTimeoutMs = 70_000;
+
 interface RawResult {
   readonly ips?: readonly { readonly address?: string }[];
 }
@@ -76,7 +79,7 @@ async function runCni(call: CniCall): Promise<string> {
     CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=${call.namespace};K8S_POD_NAME=${call.pod}`,
     CNI_PATH: call.plugin.slice(0, call.plugin.lastIndexOf('/')),
   };
-  const result = await runCommand([call.plugin], { env, input: JSON.stringify(config) });
+  const result = await runCommand([call.plugin], { env, input: JSON.stringify(config), timeoutMs: pluginTimeoutMs });
   if (result.status === 0) return result.stdout;
   throw cniError(call, result.stdout || result.stderr);
 }

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { systemClock } from '@weir/clock';
 import { WeirError } from '@weir/errors';
 import { createAgentClient } from '../lab/agent-client.ts';
@@ -22,7 +20,10 @@ const logCheckPeriodMs = 10_000;
 /** An agent that has just answered ADD may be restarting when it is asked for the endpoint. */
 const endpointDeadlineMs = 10_000;
 
-/** Is the supervisor of a lab: keeps its processes running, owns its pods, and serves its API until it is killed. */
+/**
+ * Is the supervisor of a lab: keeps its processes running, owns its pods, and serves its API until it is killed. It was
+ * started in a cgroup of the lab, so that `down` finds it; what it starts moves on into cgroups beside it.
+ */
 export async function supervise(lab: string): Promise<void> {
   const paths = labPaths(lab);
   const spec = await readLabSpec(paths);
@@ -30,7 +31,6 @@ export async function supervise(lab: string): Promise<void> {
   const network = planNetwork({ lab, nodeCount: spec.nodeCount });
   const plan: PlanServices = { paths, spec, network, installation: findInstallation(spec.distDirectory) };
 
-  await joinCgroup(labCgroup(spec, 'supervisor'));
   const planned = planServices(plan);
   await Promise.all(planned.map(({ name }) => createCgroup(labCgroup(spec, name))));
   const services = planned.map((one) => createService(one, systemClock));
@@ -50,12 +50,6 @@ export async function supervise(lab: string): Promise<void> {
   });
   for (const service of services) service.start();
   setInterval(() => void limitLogs(paths.logDirectory).catch(() => undefined), logCheckPeriodMs);
-}
-
-// With this it is found, and ended, by `down`; and so is all that it starts, which moves on from here by itself.
-async function joinCgroup(path: string): Promise<void> {
-  await createCgroup(path);
-  await writeFile(join(path, 'cgroup.procs'), String(process.pid));
 }
 
 function podHosts({ paths, spec, network }: PlanServices): ReadonlyMap<string, PodHost> {
