@@ -5,7 +5,16 @@ export { createNetlink, type Netlink, type NetlinkOptions, type Results, type Se
 export { tolerating, type Operation } from './operation.ts';
 export type { AddressFamily } from './ip-bytes.ts';
 export type { Scope } from './scope.ts';
-export { deleteLink, getLink, listLinks, setLink, type Link, type LinkChanges, type LinkFilter } from './link.ts';
+export {
+  deleteLink,
+  deleteLinks,
+  getLink,
+  listLinks,
+  setLink,
+  type Link,
+  type LinkChanges,
+  type LinkFilter,
+} from './link.ts';
 export type { LinkSettings, LinkTarget, OpenNetworkNamespace } from './link-message.ts';
 export {
   addBridge,

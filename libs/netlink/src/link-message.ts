@@ -23,6 +23,8 @@ export interface LinkSettings {
   readonly noArp?: boolean;
   /** Index of the bridge (or other master) the link is a port of; 0 takes it out. */
   readonly masterIndex?: number;
+  /** A number that links have in common, to delete them together. Default: 0. */
+  readonly group?: number;
   /** Where the link lives. */
   readonly netns?: OpenNetworkNamespace;
 }
@@ -67,11 +69,12 @@ export function writeLinkTarget(writer: MessageWriter, target: LinkTarget & Link
 
 /** Appends the attributes of the settings; `up` and `noArp` are in the header. */
 export function writeLinkSettings(writer: MessageWriter, settings: LinkSettings): void {
-  const { mtu, macAddress, masterIndex, netns } = settings;
+  const { mtu, macAddress, masterIndex, group, netns } = settings;
   if (mtu !== undefined) writer.uint32(IFLA.MTU, wholeNumber('link mtu', mtu, { min: 1, max: mtuMax }));
   if (macAddress !== undefined) writer.bytes(IFLA.ADDRESS, macBytes('link macAddress', macAddress));
   if (masterIndex !== undefined) {
     writer.uint32(IFLA.MASTER, wholeNumber('link masterIndex', masterIndex, { max: indexMax }));
   }
+  if (group !== undefined) writer.uint32(IFLA.GROUP, wholeNumber('link group', group, { max: indexMax }));
   if (netns !== undefined) writer.uint32(IFLA.NET_NS_FD, netns.fd);
 }

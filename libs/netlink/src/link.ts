@@ -15,7 +15,7 @@ import {
   type LinkTarget,
 } from './link-message.ts';
 import { createMessageWriter } from './message-writer.ts';
-import { nothing, type Operation } from './operation.ts';
+import { nothing, tolerating, type Operation } from './operation.ts';
 import { IFF, IFLA, IFLA_INFO, IFLA_VXLAN, NLM_F, RTEXT_FILTER_SKIP_STATS, RTM } from './rtnetlink-constants.ts';
 import { withoutUndefined } from './without-undefined.ts';
 
@@ -34,6 +34,7 @@ export interface Link {
   readonly mtu: number;
   readonly macAddress?: string;
   readonly masterIndex?: number;
+  readonly group: number;
   /** Index of the link this one is bound to: for a veth its peer, counted in the peer's own namespace. */
   readonly peerIndex?: number;
   readonly vxlan?: { readonly vni: number; readonly port: number; readonly external: boolean };
@@ -74,6 +75,7 @@ export function decodeLink(body: Uint8Array): Link {
     loopback: (flags & IFF.LOOPBACK) !== 0,
     noArp: (flags & IFF.NOARP) !== 0,
     mtu: attributes.uint32(IFLA.MTU) ?? 0,
+    group: attributes.uint32(IFLA.GROUP) ?? 0,
     ...withoutUndefined({
       kind,
       macAddress: macAddress === undefined ? undefined : macText(macAddress),
@@ -151,4 +153,22 @@ export function deleteLink(target: LinkTarget): Operation<void> {
     isDump: false,
     decode: nothing,
   };
+}
+
+/** The group in which {@link deleteLinks} puts its links. */
+const doomedGroup = 0x77_65_69_72;
+
+/**
+ * Deletes many links, for one batch. The kernel waits for all processors once for all of them and not once for each, which
+ * is milliseconds a link. Those that are not there are passed over; virtual links only, like veth, bridge and vxlan.
+ */
+export function deleteLinks(targets: readonly LinkTarget[]): Operation<void>[] {
+  if (targets.length === 0) return [];
+  const missing = { code: 'NOT_FOUND', result: undefined } as const;
+  const doom = targets.map((target) => tolerating(setLink(target, { group: doomedGroup }), missing));
+  const writer = createMessageWriter({ type: RTM.DELLINK });
+  writeLinkHeader(writer, {});
+  writer.uint32(IFLA.GROUP, doomedGroup);
+  const description = `Deleting ${targets.length} links from ${linkTitle(targets[0] ?? { index: 0 })} on`;
+  return [...doom, tolerating({ description, message: writer.finish(), isDump: false, decode: nothing }, missing)];
 }

@@ -2,7 +2,7 @@
 // Every operation on the real kernel; what it did is read back with `ip`, which shares no code with us.
 import { createTestNamespace, type TestNamespace } from '../testing/namespaces.ts';
 import { addAddress, deleteAddress, ensureAddress, listAddresses } from './address.ts';
-import { deleteLink, getLink, listLinks, setLink } from './link.ts';
+import { deleteLink, deleteLinks, getLink, listLinks, setLink } from './link.ts';
 import { addBridge, addVeth, addVxlan } from './link-kinds.ts';
 import { addNeighbour, deleteNeighbour, listNeighbours, replaceNeighbour } from './neighbour.ts';
 import { createNetlink } from './netlink.ts';
@@ -146,6 +146,21 @@ describe('setLink()', () => {
       code: 'INVALID_ARGUMENT',
       message: 'Changing link "eth0" failed ("mtu greater than device maximum"): invalid argument (EINVAL)',
     });
+  });
+});
+
+describe('deleteLinks()', () => {
+  it('deletes many links at once, both ends of a pair too, and passes over those that are not there', async () => {
+    const pairs = Array.from({ length: 20 }, (_, i) => ({ name: `many${i}`, peer: { name: `peer${i}` } }));
+    await host.netlink.batch(pairs.map(addVeth));
+    const [kept] = await host.netlink.batch([getLink({ name: 'many19' }), setLink({ name: 'many19' }, { group: 7 })]);
+    expect(host.ip('-d link show many19')[0]).toMatchObject({ group: '7' });
+    const targets = [{ index: 9999 }, ...pairs.slice(0, 19), { name: 'peer0' }];
+    await host.netlink.batch(deleteLinks(targets));
+    await host.netlink.batch(deleteLinks(targets));
+    expect(host.ip('link').map((link) => link.ifname)).toEqual(['lo', 'weir7', 'peer19', 'many19']);
+    expect(kept).toMatchObject({ name: 'many19', group: 0 });
+    await host.netlink.batch([...deleteLinks([{ name: 'many19' }]), ...deleteLinks([])]);
   });
 });
 

@@ -46,6 +46,7 @@ export const IFLA = {
   LINK: 5,
   MASTER: 10,
   LINKINFO: 18,
+  GROUP: 27,
   NET_NS_FD: 28,
   EXT_MASK: 29,
 } as const;
