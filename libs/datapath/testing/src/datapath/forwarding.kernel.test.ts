@@ -109,6 +109,12 @@ describePackets('forwarding', () => {
       expect(send(family, client, server).verdict).toBe('dropped: noConfiguration egress');
     });
 
+    it('drops what a pod sends to an address that no pod has, when it comes back from the stack', () => {
+      expect(send(family, client, nobody).verdict).toBe('to stack');
+      const looped = conversation({ family, from: client, to: nobody, over: udp(40000, 53) }).ask();
+      expect(node.send(host, looped).verdict).toBe('dropped: unroutableIp ingress');
+    });
+
     it('takes a pod that is gone for an address that nobody has', () => {
       node.removePod(server);
       expect(send(family, host, server).verdict).toBe('dropped: unroutableIp ingress');
@@ -132,7 +138,11 @@ describePackets('forwarding', () => {
     const header = { source: client.ipv4, destination: server.ipv4, ttl: 64 };
     const link = { source: client.mac, destination: 'ee:ee:ee:ee:ee:ee' };
     const build = (identification: number) =>
-      packet().ethernet(link).ipv4({ ...header, identification }).udp({ sourcePort: 1, destinationPort: 2 }).bytes();
+      packet()
+        .ethernet(link)
+        .ipv4({ ...header, identification })
+        .udp({ sourcePort: 1, destinationPort: 2 })
+        .bytes();
     const checksumOf = (frame: Uint8Array) => new DataView(frame.buffer).getUint16(24);
     // The checksum falls by one when the identification rises by one, so every value can be had.
     const wanted = [0x0000, 0x0001, 0xfdff, 0xfe00, 0xfeff, 0xff00, 0xff01, 0xfffe];

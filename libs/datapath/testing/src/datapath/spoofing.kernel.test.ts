@@ -95,7 +95,9 @@ describePackets('spoofing', () => {
       for (const mark of Object.values(marks)) {
         expect(node.send(world, talk.ask('SYN'), { mark }).verdict).toBe('dropped: invalidSourceIp ingress');
       }
-      expect(node.send(host, talk.ask('SYN'), { mark: marks.clientLeg }).verdict).toBe('dropped: ctUnknownState ingress');
+      expect(node.send(host, talk.ask('SYN'), { mark: marks.clientLeg }).verdict).toBe(
+        'dropped: ctUnknownState ingress',
+      );
       node.send(client, talk.ask('SYN'));
       expect(node.send(host, talk.answer('SYN ACK'), { mark: marks.clientLeg }).verdict).toBe(
         'dropped: ctUnknownState ingress',

@@ -151,7 +151,9 @@ describePackets('TCP flows', () => {
         closed();
         handshake();
         expect(node.send(server, http.answer('SYN')).verdict).toBe('dropped: policyDenied ingress');
-        expect(node.flows()).toMatchObject([{ from: 'client', asked: { packets: 2 }, flags: ['replySeen', 'established'] }]);
+        expect(node.flows()).toMatchObject([
+          { from: 'client', asked: { packets: 2 }, flags: ['replySeen', 'established'] },
+        ]);
         expect(node.send(server, http.answer()).verdict).toBe('to client');
       });
 
@@ -172,7 +174,9 @@ describePackets('TCP flows', () => {
       expect(node.send(client, http.ask('SYN')).verdict).toBe('dropped: policyDenied ingress');
       node.setPolicy(server, {});
       expect(node.send(client, http.ask('SYN')).verdict).toBe('to server');
-      expect(node.flows()).toMatchObject([{ from: 'client', flags: [], asked: { packets: 1 }, answered: { packets: 0 } }]);
+      expect(node.flows()).toMatchObject([
+        { from: 'client', flags: [], asked: { packets: 1 }, answered: { packets: 0 } },
+      ]);
     });
 
     it('change their direction when the other end opens the same ports and may', () => {

@@ -2,6 +2,7 @@
 import { directionNames, dropReasonNames } from '@weir/datapath-layout';
 import { assert } from '@weir/errors';
 import { parsePacket, type ParsedPacket } from '../packet/parse-packet.ts';
+import type { Count } from './metrics.ts';
 import { gatewayMac, pods } from './scene.ts';
 
 const tcActOk = 0;
@@ -18,14 +19,6 @@ export interface Outcome {
   readonly verdict: string;
   readonly packet: ParsedPacket;
   readonly bytes: Uint8Array;
-}
-
-/** One cell of the metrics: packets and bytes by reason and direction. */
-export interface Count {
-  readonly reason: number;
-  readonly direction: number;
-  readonly packets: number;
-  readonly bytes: number;
 }
 
 /** What went in and came out of one run. */

@@ -20,7 +20,6 @@ import {
   mapSpecs,
   runtimeState,
   toBytes,
-  trafficCounter,
   type CtEntry,
   type CtKey,
   type DatapathConfig,
@@ -30,9 +29,10 @@ import { macBytes } from '../packet/layers.ts';
 import type { PacketBuilder } from '../packet/packet-builder.ts';
 import { createEventLog, type LoggedEvent } from './event-log.ts';
 import { flowStateOf, type FlowState } from './flow-state.ts';
-import { outcomeOf, type Count, type Outcome } from './outcome.ts';
+import { createMetrics, type Count } from './metrics.ts';
+import { outcomeOf, type Outcome } from './outcome.ts';
 import { createPolicyWriter, type PolicyRules } from './policy-writer.ts';
-import { host, hostIfindex, officeRanges, office, parties, pods, remotePod, uplinkIfindex } from './scene.ts';
+import { host, hostIfindex, office, officeRanges, pods, remotePod, uplinkIfindex } from './scene.ts';
 import type { Party, Pod } from './scene.ts';
 
 /** Marks that the proxy sets on its sockets, see bpf/lib/packet.h. */
@@ -40,8 +40,10 @@ export const marks = { clientLeg: 0xa00, serverLeg: 0xb00 } as const;
 
 export interface PacketNodeOptions {
   readonly config?: Partial<DatapathConfig>;
-  /** Entries, by map. */
+  /** Entries, by map; bytes for the ring. */
   readonly sizes?: Partial<Record<keyof typeof mapSpecs, number>>;
+  /** Nobody reads the ring: events stay in it. */
+  readonly keepEvents?: boolean;
 }
 
 /** How a packet gets to the programs. */
@@ -67,8 +69,10 @@ export interface PacketNode {
   removePod(pod: Pod): void;
   /** Says that something has changed, as the last step of every change does. */
   bump(): void;
+  setRevision(revision: number): void;
   setProxyPort(port: number): void;
   flows(): readonly FlowState[];
+  forgetFlows(): void;
   fragmentCount(): number;
   /** Lets time pass for all flows: they are that much nearer to their end. */
   pass(milliseconds: number): void;
@@ -124,33 +128,6 @@ function clear(map: BpfMap): void {
   if (count > 0) map.deleteMany(keys.subarray(0, count * map.info.keySize));
 }
 
-function readMetrics(map: BpfMap): Count[] {
-  const entries = map.entries();
-  const [keys, values] = [viewOf(entries.keys), viewOf(entries.values)];
-  const stride = map.info.valueStride;
-  const counts: Count[] = [];
-  for (let index = 0; index < entries.count; index++) {
-    const cell = keys.getUint32(index * 4, true);
-    let packets = 0;
-    let bytes = 0;
-    for (let offset = index * stride; offset < (index + 1) * stride; offset += trafficCounter.size) {
-      packets += trafficCounter.readPacketsNumber(values, offset);
-      bytes += trafficCounter.readBytesNumber(values, offset);
-    }
-    if (packets > 0) counts.push({ reason: cell >> 2, direction: cell & 3, packets, bytes });
-  }
-  return counts;
-}
-
-/** What the metrics rose by from one reading to the next. */
-function difference(before: readonly Count[], after: readonly Count[]): Count[] {
-  return after.flatMap((count) => {
-    const old = before.find(({ reason, direction }) => reason === count.reason && direction === count.direction);
-    const packets = count.packets - (old?.packets ?? 0);
-    return packets === 0 ? [] : [{ ...count, packets, bytes: count.bytes - (old?.bytes ?? 0) }];
-  });
-}
-
 const programs = { pod: 'weir_from_pod', host: 'weir_from_host', network: 'weir_from_network' } as const;
 
 /** Loads the programs; the caller closes the node. Needs root and a kernel. */
@@ -159,7 +136,8 @@ export function createPacketNode(options: PacketNodeOptions = {}): PacketNode {
   const namespace = createNamespace();
   const map = (subject: keyof typeof mapSpecs): BpfMap => object.map(mapSpecs[subject].name);
   const policies = createPolicyWriter({ slots: map('policySlots'), entries: map('policy') });
-  const log = createEventLog(map('events'));
+  const metrics = createMetrics(map('metrics'));
+  const log = options.keepEvents ? undefined : createEventLog(map('events'));
   let runtime = { revision: 1, proxyPort: 0 };
 
   const setRuntime = (change: Partial<typeof runtime>): void => {
@@ -206,14 +184,13 @@ export function createPacketNode(options: PacketNodeOptions = {}): PacketNode {
   const send: PacketNode['send'] = (from, frame, { mark = 0 } = {}) => {
     const sent = frame instanceof Uint8Array ? frame : frame.bytes();
     const ifindex = from.place === 'pod' ? (from as Pod).ifindex : from.place === 'host' ? hostIfindex : uplinkIfindex;
-    const before = readMetrics(map('metrics'));
     const result = object.program(programs[from.place]).testRun({
       data: sent,
       context: encodeSkbContext({ ifindex, mark }),
       netns: namespace.path,
     });
-    const counted = difference(before, readMetrics(map('metrics')));
-    return outcomeOf({ sent, result, marks: [mark, decodeSkbContext(result.context).mark], counted });
+    const after = decodeSkbContext(result.context).mark;
+    return outcomeOf({ sent, result, marks: [mark, after], counted: metrics.added() });
   };
 
   const node: PacketNode = {
@@ -231,8 +208,10 @@ export function createPacketNode(options: PacketNodeOptions = {}): PacketNode {
       map('interfaces').delete(u32(pod.ifindex));
     },
     bump,
+    setRevision: (revision) => setRuntime({ revision }),
     setProxyPort: (proxyPort) => setRuntime({ proxyPort }),
     flows: () => connections().map((each) => flowStateOf(each, nowTicks())),
+    forgetFlows: () => clear(map('ct')),
     fragmentCount: () => map('fragments').entries().count,
     pass(milliseconds) {
       const ticks = Math.round((milliseconds * 1e6) / 2 ** 20);
@@ -241,8 +220,8 @@ export function createPacketNode(options: PacketNodeOptions = {}): PacketNode {
         map('ct').update(toBytes(mapSpecs.ct.key, key), toBytes(ctEntry, { ...entry, expires, reported }));
       }
     },
-    metrics: () => readMetrics(map('metrics')),
-    events: () => log.read(),
+    metrics: metrics.all,
+    events: async () => (await log?.read()) ?? [],
     eventLoss() {
       const perCpu = viewOf(map('eventBudget').lookup(u32(0)) ?? new Uint8Array());
       const loss = { rateLimited: 0, ringFull: 0 };
@@ -257,17 +236,14 @@ export function createPacketNode(options: PacketNodeOptions = {}): PacketNode {
         clear(map(subject));
       }
       for (const pod of pods) map('policySlots').update(u32(pod.policySlot), new Uint8Array(8));
-      const metrics = map('metrics');
-      for (const { reason, direction } of readMetrics(metrics)) {
-        metrics.update(u32(reason * 4 + direction), new Uint8Array(metrics.info.valueStride));
-      }
+      metrics.clear();
       map('eventBudget').update(u32(0), new Uint8Array(map('eventBudget').info.valueStride));
       setRuntime({ revision: 1, proxyPort: 0 });
       setScene();
-      log.clear();
+      log?.clear();
     },
     close() {
-      log.close();
+      log?.close();
       object.close();
       namespace.remove();
     },
@@ -275,6 +251,3 @@ export function createPacketNode(options: PacketNodeOptions = {}): PacketNode {
   node.reset();
   return node;
 }
-
-/** All parties by name, for messages. */
-export const partyNames: readonly string[] = parties.map(({ name }) => name);
