@@ -70,7 +70,7 @@ async function demonstrate(): Promise<number> {
   const tookS = ((performance.now() - startedMs) / 1000).toFixed(1);
   narrator.note('');
   narrator.check(`${checks - failures} of ${checks} as they should be, in ${tookS} s`, failures === 0);
-  if (keep) narrator.note(`\nThe lab is left up. What to try next:\n${whatNext(weir)}`);
+  if (keep) narrator.note(`\nThe lab is left up. What to try next:\n${whatNext(weir, lab)}`);
   return failures === 0 ? 0 : 1;
 }
 

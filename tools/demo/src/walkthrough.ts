@@ -211,10 +211,12 @@ async function whatTheMonitorSaw({ narrator, watch }: Stage): Promise<void> {
 }
 
 /** What somebody can do next with the lab that is left up. */
-export function whatNext(weir: WeirCommand): string {
+export function whatNext(weir: WeirCommand, lab: Lab): string {
+  const { agentSocket } = lab.paths.node('node1');
   const lines = [
     ['see pods, addresses and identities', ['lab', 'pod', 'list']],
     ['make an xwing a ship of the Empire', ['lab', 'pod', 'label', 'xwing', 'org=empire']],
+    ['watch it live', ['--address', `unix:${agentSocket}`, 'monitor']],
     ['look into the Death Star', ['lab', 'exec', 'deathstar', '--', 'sh']],
     ['open it to everybody again', ['lab', 'policy', 'delete', l7Policy]],
     ['how it all is', ['lab', 'status']],
