@@ -68,17 +68,9 @@ async function isNamespace(path: string): Promise<boolean> {
   return existsSync(path) && (await statfs(path)).type === nsfsMagic;
 }
 
-let prepared: Promise<void> | undefined;
-
-// The namespaces of a lab are made side by side, and only one of them can be the first of the machine.
-function prepareNetnsDirectory(): Promise<void> {
-  prepared ??= makeFirstNamespace().finally(() => (prepared = undefined));
-  return prepared;
-}
-
 // The very first namespace of a machine is made by `ip`, which prepares the directory so that mounts in it reach other
 // mount namespaces.
-async function makeFirstNamespace(): Promise<void> {
+async function prepareNetnsDirectory(): Promise<void> {
   if (existsSync(netnsDirectory)) return;
   const name = `weir-lab-${process.pid}`;
   await requireCommand(['ip', 'netns', 'add', name]);
