@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Three namespaces in a row: client - node - server. The node opens sockets with the client's address towards the server,
 // as a proxy does, and takes connections to the server's address from the client.
+import { spawn } from 'node:child_process';
 import { closeSync, readdirSync } from 'node:fs';
 import { createServer, Socket, type AddressInfo, type Server } from 'node:net';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { createTestNamespaces, type TestNamespaces } from '../testing/namespaces.ts';
 import { openNetworkNamespace, type NetworkNamespace } from './network-namespace.ts';
 import { localAddress, peerAddress, setTcpOptions } from './tcp-options.ts';
@@ -210,6 +212,24 @@ describe.each(families)('$family', ({ family, any, client, server, absent, nobod
       }).toThrow(expect.objectContaining({ code: 'INVALID_ARGUMENT', message: expect.stringContaining('SO_MARK') }));
       closeSync(fd);
     });
+  });
+});
+
+describe('the example transparent-relay', () => {
+  it('passes a connection on from the address of the client, both ways', async () => {
+    const [{ server, client }] = families;
+    await serve('server', { address: server });
+    const example = join(import.meta.dirname, '../examples/transparent-relay.ts');
+    const relay = spawn(process.execPath, [example, String(port), namespaces.path('node')]);
+    try {
+      await once(relay.stdout, 'data');
+      const fd = await connectTcp({ netns: netns.client!, address: server, port });
+      // The relay's own port is not the client's, but its address is, and the client sees the server's answer.
+      expect(await readAll(fd)).toMatch(new RegExp(`^${client} \\d+ ${server} ${port}$`));
+    } finally {
+      relay.kill();
+      await once(relay, 'close');
+    }
   });
 });
 
