@@ -35,8 +35,12 @@ const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${l
 
 const flagText = (flags: number): string => tcpFlagNames.filter((_, bit) => (flags & (1 << bit)) !== 0).join(', ');
 
-const directionText = (value: number): string =>
-  value === direction.ingress ? 'ingress' : value === direction.egress ? 'egress' : '';
+/** Of the endpoint whose policy decided; where none did, the way in which the packet passed its hook. */
+function directionText(event: Event): string {
+  const isIngressVerdict = event.type !== eventType.drop && event.egressCookie === 0 && event.ingressCookie !== 0;
+  if (isIngressVerdict || event.direction === direction.ingress) return 'ingress';
+  return event.direction === direction.egress ? 'egress' : '';
+}
 
 /** The policies that decided on the flow of an event: those that allowed it, denied it, or put it into default deny. */
 function decidingPolicies(event: Event, { engine, cookies }: KernelEventOptions): string[] {
@@ -72,7 +76,7 @@ export function describeKernelEvent(
     verdict: verdictOf(event),
     reason: isDrop ? (dropReasonTexts[event.reason] ?? `reason ${event.reason}`) : '',
     reasonCode: isDrop ? event.reason : 0,
-    direction: directionText(event.direction),
+    direction: directionText(event),
     protocol: formatProtocol(event.protocol),
     tcpFlags: event.protocol === protocolTcp ? flagText(event.tcpFlags) : '',
     isReply: (event.flags & eventFlag.reply) !== 0,
