@@ -2,9 +2,11 @@
 import { createAbortGate } from './abort-gate.ts';
 
 interface MessageWriter {
-  write(message: unknown): boolean;
-  once(event: 'drain', listener: () => void): unknown;
+  write(message: unknown, onFlushed: () => void): unknown;
 }
+
+// A stream of grpc-js counts messages, not bytes, and would take 16. Four keep the wire busy.
+const messagesInFlightMax = 4;
 
 /**
  * Writes every message, taking the next one only when the last ones have gone to a reader that reads: memory does not
@@ -17,11 +19,19 @@ export async function writeAll(
 ): Promise<void> {
   const gate = createAbortGate(signal);
   const iterator = messages[Symbol.asyncIterator]();
+  let inFlight = 0;
+  let onRoom: (() => void) | undefined;
+  const flushed = (): void => {
+    inFlight -= 1;
+    onRoom?.();
+  };
   try {
     for (;;) {
       const next = await gate.wait(iterator.next());
       if (next.done === true) return;
-      if (!writer.write(next.value)) await gate.wait(new Promise<void>((resolve) => writer.once('drain', resolve)));
+      inFlight += 1;
+      writer.write(next.value, flushed);
+      while (inFlight >= messagesInFlightMax) await gate.wait(new Promise<void>((resolve) => (onRoom = resolve)));
     }
   } catch (error) {
     // Not awaited: a generator that is stuck in a wait of its own answers only when that ends.

@@ -20,14 +20,8 @@ import { openEmbeddedStore } from './embedded-store.ts';
 const createUnderTest = (): StoreUnderTest => {
   const directory = mkdtempSync(join(tmpdir(), 'weir-store-'));
   return {
-    open: async ({ times, clock }) =>
-      openEmbeddedStore({
-        path: join(directory, 'state/identity.db'),
-        times,
-        clock,
-        random: Math.random,
-        onFatal: fail,
-      }),
+    open: async (options) =>
+      openEmbeddedStore({ path: join(directory, 'state/identity.db'), random: Math.random, onFatal: fail, ...options }),
     destroy: async () => rmSync(directory, { recursive: true, force: true }),
   };
 };
@@ -40,7 +34,7 @@ describeIdentityStore('embedded', async () => createUnderTest());
 describe('IdentityStore (embedded), random histories', () => {
   it('keep one number per label set, one label set per number, and take nothing that is held', async () => {
     await checkStoreProperties(async () => createUnderTest(), 60);
-  });
+  }, 60_000);
 });
 
 describe('openEmbeddedStore()', () => {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Clock } from '@weir/clock';
 import { WeirError } from '@weir/errors';
+import { identityRange } from '@weir/model';
 import { createIdentityState, type IdentityState } from '../store/identity-state.ts';
 import { storeLimits, type IdentityStore, type StoreTimes } from '../store/identity-store.ts';
+import type { NumberRange } from '../store/number-pool.ts';
 import { createOperationQueue } from '../store/operation-queue.ts';
 import { openIdentityDatabase, type IdentityDatabase } from './database.ts';
 
@@ -11,6 +13,8 @@ export interface EmbeddedStoreOptions {
   readonly path: string;
   readonly times: StoreTimes;
   readonly clock: Clock;
+  /** Where numbers come from; the cluster's range by default. */
+  readonly range?: NumberRange;
   /** Numbers in [0, 1); decides which free number a label set gets. */
   readonly random: () => number;
   /** Called when the file can be neither written nor read again: what is in memory can no longer be trusted. */
@@ -106,9 +110,9 @@ function createEmbeddedStore(database: IdentityDatabase, options: EmbeddedStoreO
 }
 
 function loadState(database: IdentityDatabase, options: EmbeddedStoreOptions): IdentityState {
-  const { path, times, clock, random } = options;
+  const { path, times, clock, random, range = identityRange.cluster } = options;
   try {
-    return createIdentityState({ stored: database.load(), journal: database.journal, times, clock, random });
+    return createIdentityState({ stored: database.load(), journal: database.journal, times, clock, random, range });
   } catch (error) {
     if (!(error instanceof WeirError) || error.code !== 'CORRUPT_STATE' || error.details.path === path) throw error;
     const message = `Identity store "${path}" contradicts itself: ${error.message}; it was left as it is`;

@@ -21,7 +21,7 @@ export interface ChangeHubOptions {
 }
 
 // The size of one message of a stream: small enough that a few of them waiting for a slow reader are nothing.
-const messageBytesMax = 128 * 1024;
+const messageBytesMax = 32 * 1024;
 // How many different positions of watchers are remembered between two changes.
 const sharedChangesMax = 64;
 // Every change costs a message to every watcher. From many watchers on, changes wait a little for company: a thousand

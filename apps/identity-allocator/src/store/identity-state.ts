@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Clock } from '@weir/clock';
 import { assert, WeirError } from '@weir/errors';
-import { identityRange, type LabelSet } from '@weir/model';
+import type { LabelSet } from '@weir/model';
 import { storeLimits, type HeldIdentity, type StoredIdentity, type StoreTimes } from './identity-store.ts';
 import { createIdentityTable, type IdentityTable } from './identity-table.ts';
-import { createNumberPool, type NumberPool } from './number-pool.ts';
+import { createNumberPool, type NumberPool, type NumberRange } from './number-pool.ts';
 import { createReferenceTable, type ReferenceTable } from './reference-table.ts';
 
 /** Writes down what changes, in the order in which it changes. */
@@ -39,6 +39,8 @@ export interface IdentityStateOptions {
   readonly journal: IdentityJournal;
   readonly times: StoreTimes;
   readonly clock: Clock;
+  /** Where numbers come from. */
+  readonly range: NumberRange;
   /** Numbers in [0, 1). */
   readonly random: () => number;
 }
@@ -72,14 +74,14 @@ export function createIdentityState(options: IdentityStateOptions): IdentityStat
   const tables: Tables = {
     identities: createIdentityTable(),
     references: createReferenceTable(times),
-    pool: createNumberPool(options.random),
+    pool: createNumberPool(options),
   };
   const { identities, references, pool } = tables;
   const now = (): number => clock.monotonicMs();
   load({ stored: options.stored, tables, times, nowMs: now() });
   const { put, addReference, removeReference } = createEditor(tables, options);
 
-  const { numberFor, restore } = createNumbering(tables, { put, now });
+  const { numberFor, restore } = createNumbering(tables, { put, now, range: options.range });
 
   return {
     identities,
@@ -153,10 +155,11 @@ function createEditor({ identities, references }: Tables, { journal, clock }: Id
 interface NumberingDeps {
   readonly put: (identity: Omit<StoredIdentity, 'revision'>) => void;
   readonly now: () => number;
+  readonly range: NumberRange;
 }
 
 /** Which number a label set may have. */
-function createNumbering({ identities, pool }: Tables, { put, now }: NumberingDeps) {
+function createNumbering({ identities, pool }: Tables, { put, now, range }: NumberingDeps) {
   return {
     /** The number for a label set that has none in use: its own from before, the one a node knows, or a free one. */
     numberFor(labels: LabelSet, knownId = 0): number {
@@ -165,7 +168,7 @@ function createNumbering({ identities, pool }: Tables, { put, now }: NumberingDe
       if (pool.isNeverUsed(knownId) && pool.claim(knownId)) return knownId;
       const id = pool.take(now());
       if (id !== undefined) return id;
-      throw exhausted(`All numbers from ${identityRange.cluster.min} to ${identityRange.cluster.max} are in use`);
+      throw exhausted(`All numbers from ${range.min} to ${range.max} are in use`);
     },
     /** Whether an identity is, or can become again, what a node says it is. */
     restore({ id, labels }: HeldIdentity): boolean {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import { assert } from '@weir/errors';
-import { identityRange } from '@weir/model';
 
 /** The numbers that belong to no label set in use. */
 export interface NumberPool {
@@ -13,17 +12,27 @@ export interface NumberPool {
   isNeverUsed(id: number): boolean;
 }
 
-const { min, max } = identityRange.cluster;
-const count = max - min + 1;
+/** Numbers from `min` to `max`, both included; at most 65,535. */
+export interface NumberRange {
+  readonly min: number;
+  readonly max: number;
+}
+
+export interface NumberPoolOptions {
+  readonly range: NumberRange;
+  /** Numbers in [0, 1). */
+  readonly random: () => number;
+}
 
 /**
- * Makes a pool in which every number of the cluster's range was never used.
+ * Makes a pool in which every number of the range was never used.
  *
  * At random, because of the day when a store is lost and begun anew: running nodes still use the old numbers until they
  * have reported them, and the lowest free number would be one of those nearly always. Longest retired last, because every
  * day that a number rests is a day in which a forgotten use of it can end.
  */
-export function createNumberPool(random: () => number): NumberPool {
+export function createNumberPool({ range: { min, max }, random }: NumberPoolOptions): NumberPool {
+  const count = max - min + 1;
   // The first `neverUsed` places hold the numbers never used, in any order; `placeOf` finds a number among them.
   const places = Uint16Array.from({ length: count }, (_, index) => min + index);
   const placeOf = Uint16Array.from({ length: count }, (_, index) => index);

@@ -5,10 +5,18 @@ import { createManualClock, type Clock, type ManualClock } from '@weir/clock';
 import { WeirError, type ErrorCode } from '@weir/errors';
 import { identityRange, parseLabelSet, type LabelSet } from '@weir/model';
 import { storeLimits, type IdentityStore, type StoreTimes } from '../store/identity-store.ts';
+import type { NumberRange } from '../store/number-pool.ts';
+
+export interface StoreSettings {
+  readonly times: StoreTimes;
+  readonly clock: Clock;
+  /** The cluster's range by default. */
+  readonly range?: NumberRange;
+}
 
 /** One store, empty at first, that can be opened, closed and opened again. */
 export interface StoreUnderTest {
-  open(options: { readonly times: StoreTimes; readonly clock: Clock }): Promise<IdentityStore>;
+  open(options: StoreSettings): Promise<IdentityStore>;
   /** Removes what the store left behind. */
   destroy(): Promise<void>;
 }
@@ -197,6 +205,22 @@ export function describeIdentityStore(name: string, create: () => Promise<StoreU
         }
       });
 
+      it.each([
+        ['was released and taken again', async (): Promise<void> => undefined],
+        ['comes out of a restart', restart],
+      ])('never takes an identity in use that %s', async (_what, before) => {
+        const id = await allocate('a', app('x'));
+        await store.release({ node: 'a', id });
+        await allocate('b', app('x'));
+        await before();
+        for (const waitMs of [suiteTimes.leaseMs - 1, suiteTimes.graceMs - suiteTimes.leaseMs + 1]) {
+          await clock.advance(waitMs);
+          await store.renewLease({ node: 'b', held: [{ id, labels: app('x') }] });
+        }
+        expect((await store.collectGarbage()).deleted).toEqual([]);
+        expect(store.referencesTo(id)).toBe(1);
+      });
+
       it('frees the references of a node whose lease ran out, and of no other', async () => {
         const id = await allocate('dead', app('x'));
         await allocate('alive', app('x'));
@@ -214,6 +238,27 @@ export function describeIdentityStore(name: string, create: () => Promise<StoreU
         const y = await allocate('a', app('y'));
         expect((await store.collectGarbage()).expiredNodes).toEqual([]);
         expect([store.referencesTo(x), store.referencesTo(y)]).toEqual([1, 1]);
+      });
+
+      it('keeps a retired number from other label sets for the reuse delay, which a restart begins anew', async () => {
+        const reopen = async (): Promise<void> => {
+          await store.close();
+          store = await underTest.open({ times: suiteTimes, clock, range: { min: 300, max: 300 } });
+        };
+        await reopen();
+        const id = await allocate('a', app('x'));
+        await store.release({ node: 'a', id });
+        await clock.advance(suiteTimes.graceMs);
+        await store.collectGarbage();
+        for (const before of [async () => undefined, reopen]) {
+          await clock.advance(suiteTimes.reuseDelayMs - 1);
+          await before();
+          expect(await failureCode(allocate('a', app('y')))).toBe('RESOURCE_EXHAUSTED');
+        }
+        await clock.advance(suiteTimes.reuseDelayMs);
+        expect(await allocate('a', app('y'))).toBe(id);
+        expect(await failureCode(allocate('a', app('x')))).toBe('RESOURCE_EXHAUSTED');
+        expect(changes(0).upserted.map(({ labels }) => labels.key)).toEqual(['k8s:app=y;']);
       });
 
       it('gives a label set its former number back while no other set has it', async () => {

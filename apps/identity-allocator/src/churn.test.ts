@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+// Nodes that allocate and release at random while the allocator is killed again and again, some of them dying, too.
+// Goal: over the whole run no label set has two numbers, no number two label sets, nothing is taken that a living node
+// holds, and in the end nothing is left. What each node was told is compared with everything that an observer saw.
+// `WEIR_SEED` chooses the run; it is printed.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { createIdentityClient, type IdentityClient } from '@weir/identity-client';
+import { parseLabelSet } from '@weir/model';
+import { IdentityAllocatorDefinition } from '@weir/proto';
+import { createRpcClient } from '@weir/rpc';
+import { createLogger } from '@weir/telemetry';
+import { createAllocatorProcess, type AllocatorProcess } from './testing/allocator-process.ts';
+import { createSeededRandom } from './testing/seeded-random.ts';
+
+const seed = Number(process.env.WEIR_SEED ?? Math.floor(Math.random() * 2 ** 32));
+const runMs = 6_000;
+const leaseMs = 2_000;
+const nodesMax = 5;
+const labelSets = Array.from({ length: 30 }, (_, index) => parseLabelSet([`k8s:app=${index}`, 'k8s:tier=x']));
+
+let directory: string;
+let allocator: AllocatorProcess;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'weir-churn-'));
+  const times = ['--lease', '2s', '--gc-grace', '2s', '--reuse-delay', '1h', '--gc-interval', '100ms'];
+  allocator = createAllocatorProcess(directory, times);
+});
+afterEach(async () => {
+  await allocator.kill('SIGKILL');
+  rmSync(directory, { recursive: true, force: true });
+});
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Every meaning that anybody ever saw a number have. */
+function createLedger() {
+  const labelsOf = new Map<number, string>();
+  const numberOf = new Map<string, number>();
+  return {
+    note(id: number, key: string): void {
+      expect({ id, key: labelsOf.get(id) ?? key }).toEqual({ id, key });
+      expect({ key, id: numberOf.get(key) ?? id }).toEqual({ key, id });
+      labelsOf.set(id, key);
+      numberOf.set(key, id);
+    },
+    size: () => labelsOf.size,
+  };
+}
+
+interface TestNode {
+  readonly client: IdentityClient;
+  /** Numbers that its users have been told, with the number of uses. */
+  readonly uses: Map<number, number>;
+  readonly work: Promise<void>;
+}
+
+describe('identities under churn and kill -9', () => {
+  it(`keep their meaning, and are taken only when nobody has them (WEIR_SEED=${seed})`, async () => {
+    const random = createSeededRandom(seed);
+    const ledger = createLedger();
+    const nodes = new Map<string, TestNode>();
+    let running = true;
+    let born = 0;
+    let allocations = 0;
+
+    const useFor = async (node: TestNode, end: () => boolean): Promise<void> => {
+      while (!end()) {
+        const labels = labelSets[Math.floor(random() * labelSets.length)]!;
+        const id = await node.client.allocate(labels).catch(() => undefined);
+        if (id === undefined) return;
+        allocations += 1;
+        ledger.note(id, labels.key);
+        node.uses.set(id, (node.uses.get(id) ?? 0) + 1);
+        await sleep(random() * 60);
+        node.uses.set(id, (node.uses.get(id) ?? 1) - 1);
+        node.client.release(id);
+        await sleep(random() * 30);
+      }
+    };
+    const addNode = async (): Promise<void> => {
+      const name = `node-${(born += 1)}`;
+      const client = createIdentityClient({
+        address: allocator.address,
+        node: name,
+        cachePath: join(directory, `${name}.json`),
+        log: createLogger({ service: name, level: 'silent' }),
+        deadlineMs: 2_000,
+        events: {
+          onUpsert: ({ id, labels }) => ledger.note(id, labels.key),
+          onMoved: (moved) => expect(moved).toBe('never'),
+        },
+      });
+      await client.start();
+      const node: TestNode = { client, uses: new Map(), work: Promise.resolve() };
+      const workers = [1, 2, 3].map(() => useFor(node, () => !running));
+      nodes.set(name, { ...node, work: Promise.all(workers).then(() => undefined) });
+    };
+    /** A node that dies gives nothing back: its lease must do it. */
+    const killNode = async (name: string): Promise<void> => {
+      const { client } = nodes.get(name)!;
+      nodes.delete(name);
+      await client.stop();
+    };
+    const observe = async (): Promise<void> => {
+      const observer = createRpcClient(IdentityAllocatorDefinition, { address: allocator.address, waitForReady: true });
+      let [epoch, afterRevision] = ['', 0];
+      while (running) {
+        try {
+          for await (const response of observer.watch({ node: 'observer', epoch, afterRevision })) {
+            if (!running) break;
+            expect(response.snapshot).toBe(epoch === '');
+            ({ epoch, revision: afterRevision } = response);
+            for (const { id, labels } of response.upserted) ledger.note(id!, parseLabelSet(labels!).key);
+            for (const id of response.deleted) {
+              for (const { uses } of nodes.values()) expect({ id, uses: uses.get(id) ?? 0 }).toEqual({ id, uses: 0 });
+            }
+          }
+        } catch (error) {
+          if ((error as { code?: string }).code === undefined) throw error;
+        }
+      }
+      observer.close();
+    };
+
+    await allocator.start();
+    for (let count = 0; count < nodesMax; count += 1) await addNode();
+    const observer = observe();
+    const endMs = performance.now() + runMs;
+    let kills = 0;
+    while (performance.now() < endMs) {
+      await sleep(200 + random() * 600);
+      const dice = random();
+      if (dice < 0.5) {
+        await allocator.kill('SIGKILL');
+        kills += 1;
+        await sleep(random() * 400);
+        await allocator.start();
+      } else if (dice < 0.7) {
+        await killNode([...nodes.keys()][Math.floor(random() * nodes.size)]!);
+        await addNode();
+      }
+    }
+    running = false;
+    await Promise.all([...nodes.values()].map(({ work }) => work));
+    await observerDone(observer, allocator);
+
+    // Everybody has released everything, and the dead ones' leases run out.
+    const control = createRpcClient(IdentityAllocatorDefinition, { address: allocator.address, waitForReady: true });
+    let left = Infinity;
+    for (let waitedMs = 0; left > 0 && waitedMs < 6 * leaseMs; waitedMs += 200) {
+      await sleep(200);
+      left = (await control.listIdentities({})).identities.length;
+    }
+    control.close();
+    await Promise.all([...nodes.values()].map(({ client }) => client.stop()));
+    expect({ left, kills: kills > 0, allocations: allocations > 100, sets: ledger.size() >= labelSets.length }).toEqual(
+      {
+        left: 0,
+        kills: true,
+        allocations: true,
+        sets: true,
+      },
+    );
+  }, 90_000);
+});
+
+/** The observer sits in a stream: a change wakes it to see that it is over. */
+async function observerDone(observer: Promise<void>, { address }: AllocatorProcess): Promise<void> {
+  const control = createRpcClient(IdentityAllocatorDefinition, { address, waitForReady: true });
+  await control.allocate({ node: 'last', labels: ['k8s:last'] });
+  control.close();
+  await observer;
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, it } from '@jest/globals';
+import { parseCommandLine, version } from './options.ts';
+
+describe('parseCommandLine()', () => {
+  it('has defaults for everything', () => {
+    expect(parseCommandLine([])).toEqual({
+      kind: 'run',
+      options: {
+        listen: ['unix:/run/weir/identity.sock'],
+        plaintext: 'loopback',
+        storePath: '/var/lib/weir/identity.db',
+        times: { leaseMs: 900_000, graceMs: 900_000, reuseDelayMs: 3_600_000 },
+        gcIntervalMs: 60_000,
+        logLevel: 'info',
+        nodeName: undefined,
+      },
+    });
+  });
+
+  it('puts socket and store into the directories that are named', () => {
+    const options = { listen: ['unix:/r/identity.sock'], storePath: '/s/identity.db' };
+    expect(parseCommandLine(['--run-dir', '/r', '--state-dir', '/s'])).toMatchObject({ kind: 'run', options });
+  });
+
+  it('takes several addresses and durations with units', () => {
+    const args = ['--listen', 'unix:/a.sock', '--listen', '[::1]:0', '--lease', '1m30s', '--gc-interval', '500ms'];
+    expect(parseCommandLine(args)).toMatchObject({
+      options: { listen: ['unix:/a.sock', '[::1]:0'], times: { leaseMs: 90_000 }, gcIntervalMs: 500 },
+    });
+  });
+
+  it.each([
+    [['--lease', '15'], '"15" is not a duration'],
+    [['--lease', '1ms'], '"1ms" is out of range, expected 1s–1d'],
+    [['--lease', '5m', '--gc-grace', '1m'], '--gc-grace is 1m, expected at least the --lease of 5m'],
+    [['--lease', '5m', '--reuse-delay', '1m'], '--reuse-delay is 1m, expected at least the --lease of 5m'],
+    [['--listen', 'nowhere'], '"nowhere" is neither'],
+    [['--listen', '0.0.0.0:4000'], 'expected a unix socket, a loopback address or --allow-plaintext'],
+    [['--store', 'paper'], 'Allowed choices are embedded'],
+    [['--log-level', 'loud'], 'Allowed choices are debug, info'],
+    [['--nonsense'], "unknown option '--nonsense'"],
+    [['extra'], 'too many arguments'],
+  ])('refuses %j with status 2 and a reason', (args, reason) => {
+    expect(parseCommandLine(args)).toEqual({ kind: 'exit', status: 2, output: expect.stringContaining(reason) });
+  });
+
+  it('lets plaintext be asked for by name', () => {
+    const args = ['--listen', '0.0.0.0:4000', '--allow-plaintext'];
+    expect(parseCommandLine(args)).toMatchObject({ kind: 'run', options: { plaintext: 'anywhere' } });
+  });
+
+  it('gives help and version with status 0', () => {
+    expect(parseCommandLine(['--version'])).toEqual({ kind: 'exit', status: 0, output: `${version}\n` });
+    expect(parseCommandLine(['--help'])).toMatchObject({ status: 0, output: expect.stringContaining('--reuse-delay') });
+  });
+});
