@@ -30,7 +30,7 @@ for (const kind of kinds.filter((candidate) => values.only.includes(candidate)))
     tallies.push(await runJest({ root, kind, args: positionals, timeoutMs: timeoutsMs[kind], say }));
   } else {
     const exclude = (name: string): boolean => ['node_modules', 'dist'].includes(name);
-    const files = globSync(`{apps,libs,tools,bench}/**/*.${kind}.test.ts`, { cwd: root, exclude });
+    const files = globSync(`{apps,libs,tools,test,bench}/**/*.${kind}.test.ts`, { cwd: root, exclude });
     process.stdout.write(`Skipped, all ${files.length} files: ${reason}\n`);
     tallies.push({ ...nothing, skipped: files.length, skippedTitles: files.map((file) => `${file}: ${reason}`) });
   }

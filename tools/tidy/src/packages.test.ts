@@ -10,7 +10,7 @@ interface Package {
   readonly nx?: { readonly tags?: readonly string[] };
 }
 
-const packages = filesMatching(/^(apps|libs|tools|bench)\/(.*\/)?package\.json$/).map(({ path, text }) => ({
+const packages = filesMatching(/^(apps|libs|tools|test|bench)\/(.*\/)?package\.json$/).map(({ path, text }) => ({
   folder: path.replace(/\/package\.json$/, ''),
   manifest: JSON.parse(text) as Package,
 }));
@@ -19,7 +19,11 @@ const known = new Set(boundaries.depConstraints.map(({ sourceTag }) => sourceTag
 
 describe.each(packages)('$folder', ({ folder, manifest }) => {
   it('is named after its folder', () => {
-    expect(manifest.name).toBe(`@weir/${folder.replace(/^(apps|libs|tools)\//, '').replaceAll('/', '-')}`);
+    const name = folder
+      .replace(/^(apps|libs|tools)\//, '')
+      .replace(/^test\/(.*)/, '$1-tests')
+      .replaceAll('/', '-');
+    expect(manifest.name).toBe(`@weir/${name}`);
   });
 
   it('carries one tag of each dimension, all of them known to the boundaries', () => {
