@@ -135,6 +135,18 @@ describe('NetlinkSocket.request()', () => {
     expect((await socket.request(addressDump))[0]?.messages).toHaveLength(1025);
   });
 
+  it('is of use again after a dump was given up half-way', async () => {
+    for (let i = 0; i < 100; i++) {
+      const controller = new AbortController();
+      const request = socket.request(addressDump, { signal: controller.signal });
+      const started = performance.now();
+      while (performance.now() - started < (i % 10) / 20) await Promise.resolve();
+      controller.abort();
+      await request.catch(() => undefined);
+      expect((await socket.request(addressDump))[0]).toMatchObject({ errno: 0, messages: { length: 1025 } });
+    }
+  });
+
   it('gives up when it is cancelled, before its turn, in it, or before the call', async () => {
     const controller = new AbortController();
     const first = socket.request(addressDump, { signal: controller.signal });

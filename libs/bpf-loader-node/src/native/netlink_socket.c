@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/netlink.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -20,7 +21,8 @@
 struct netlink_socket {
 	struct weir_object object;
 	int fd;
-	int cancel; /* eventfd: readable when the request in progress is to stop waiting */
+	int cancel; /* eventfd: wakes a request that waits */
+	atomic_bool cancelled;
 	uint32_t next_sequence;
 	bool busy;
 };
@@ -41,10 +43,16 @@ struct netlink_request {
 
 /* ---- opening and closing ---- */
 
+/* The request in progress, if any, stops reading and waiting; what it asked for may still happen. */
+static void cancel_request(struct netlink_socket *self)
+{
+	atomic_store(&self->cancelled, true);
+	eventfd_write(self->cancel, 1);
+}
+
 static void close_socket(struct weir_object *object)
 {
-	struct netlink_socket *self = (struct netlink_socket *)object;
-	eventfd_write(self->cancel, 1);
+	cancel_request((struct netlink_socket *)object);
 }
 
 static void destroy_socket(struct weir_object *object)
@@ -175,8 +183,6 @@ static bool wait_for_answer(struct netlink_request *self, struct weir_error *err
 	};
 	if (poll(descriptors, 2, -1) < 0 && errno != EINTR)
 		return weir_fail(error, errno, "poll", "Cannot wait for the answers to netlink messages");
-	if (descriptors[1].revents)
-		return weir_fail(error, ECANCELED, "poll", "Stopped waiting for the answers to netlink messages");
 	return true;
 }
 
@@ -224,6 +230,9 @@ static bool execute_request(struct weir_work *work, struct weir_error *error)
 	if (!send_messages(self, error))
 		return false;
 	while (self->answered_count < self->count) {
+		if (atomic_load(&self->socket->cancelled))
+			return weir_fail(error, ECANCELED, "recvfrom",
+					 "Stopped reading the answers to netlink messages");
 		if (empty && !wait_for_answer(self, error))
 			return false;
 		if (!read_datagram(self, &empty, error))
@@ -249,6 +258,7 @@ static void release_request(struct weir_work *work)
 	struct netlink_request *self = (struct netlink_request *)work;
 	eventfd_t ignored;
 	if (self->socket) {
+		atomic_store(&self->socket->cancelled, false);
 		eventfd_read(self->socket->cancel, &ignored);
 		self->socket->busy = false;
 		weir_object_unref(&self->socket->object);
@@ -322,7 +332,7 @@ static napi_value netlink_request(napi_env env, napi_callback_info info)
 	return weir_work_start(env, &self->work, "bpf-loader:netlink-request");
 }
 
-/* netlinkCancel(socket): the request in progress stops waiting and fails; what it asked for may still happen. */
+/* netlinkCancel(socket): the request in progress fails. */
 static napi_value netlink_cancel(napi_env env, napi_callback_info info)
 {
 	napi_value argument;
@@ -330,7 +340,7 @@ static napi_value netlink_cancel(napi_env env, napi_callback_info info)
 		return NULL;
 	struct netlink_socket *self = (struct netlink_socket *)weir_handle_get(env, argument, WEIR_KIND_SOCKET);
 	if (self && self->busy)
-		eventfd_write(self->cancel, 1);
+		cancel_request(self);
 	return NULL;
 }
 
