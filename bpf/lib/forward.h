@@ -91,13 +91,13 @@ static __noinline int to_proxy(struct __sk_buff *skb, const struct packet *p)
 	long error;
 
 	socket = find_socket(skb, p, false);
-	if (socket) {
-		/* A listener of the host on the same port is not meant, and the rest of a past connection takes no SYN.
-		 */
-		if (socket->state == BPF_TCP_LISTEN || (socket->state == BPF_TCP_TIME_WAIT && opens_connection(p))) {
-			bpf_sk_release(socket);
-			socket = NULL;
-		}
+	/*
+	 * A listener of the host on the same port is not meant. What waits in TIME_WAIT is: it answers a SYN so that
+	 * the client resets it and tries again at once, while a listener would find it in the way and drop the SYN.
+	 */
+	if (socket && socket->state == BPF_TCP_LISTEN) {
+		bpf_sk_release(socket);
+		socket = NULL;
 	}
 	if (!socket && opens_connection(p)) {
 		socket = find_socket(skb, p, true);
