@@ -2,7 +2,7 @@
 // The two legs of a connection that the proxy polices: which packets belong to which, and who may send them. Here no
 // socket can get a packet (a test run is not at the ingress of a device); proxy-path.kernel.test.ts shows that it does.
 import { describe, expect, it } from '@jest/globals';
-import { listenTcp, openNetworkNamespace } from '@weir/bpf-loader-node';
+import { listenTcp } from '@weir/bpf-loader-node';
 import { closeSync } from 'node:fs';
 import { conversation, ipPacket, tcp, udp } from '../node/conversation.ts';
 import { marks } from '../node/packet-node.ts';
@@ -22,8 +22,7 @@ describePackets('the proxy', () => {
 
   /** Listens in the node's namespace while `use` runs. */
   const whileListening = (address: string, port: number, use: () => void) => {
-    using netns = openNetworkNamespace(node.netns);
-    const descriptor = listenTcp({ address, port, netns });
+    const descriptor = listenTcp({ address, port, netns: node.netns });
     try {
       use();
     } finally {
