@@ -2,7 +2,8 @@
 import type { BpfMap } from '@weir/bpf-loader-node';
 import { type Endpoint, mapSpecs } from '@weir/datapath-layout';
 import type { DatapathEndpoint } from '@weir/datapath-maps';
-import { createMapRows } from './map-rows.ts';
+import { createMapRows, replaceRows } from './map-rows.ts';
+import { type Undo, undoAlso } from './undo.ts';
 
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
@@ -17,8 +18,8 @@ const isSame = (a: Endpoint, b: Endpoint): boolean =>
 
 /** The pods of the node in the kernel, found by interface and by address. */
 export interface EndpointTables {
-  /** Returns whether anything changed. */
-  upsert(endpoints: readonly DatapathEndpoint[]): boolean;
+  /** Returns what puts it back, undefined when nothing changed. Throws RESOURCE_EXHAUSTED, and then nothing has. */
+  upsert(endpoints: readonly DatapathEndpoint[]): Undo | undefined;
   /** Takes away what is still theirs: an address that has passed on to another endpoint stays. */
   remove(endpoints: readonly DatapathEndpoint[]): boolean;
   list(): readonly DatapathEndpoint[];
@@ -46,9 +47,15 @@ export function createEndpointTables(maps: {
         const rows = [interfaces.get(endpoint.ifindex), addresses.get(endpoint.ipv4), addresses.get(endpoint.ipv6)];
         return rows.some((row) => row === undefined || !isSame(row, endpoint));
       });
-      addresses.setAll(changed.flatMap((each) => [[each.ipv4, each] as const, [each.ipv6, each] as const]));
-      interfaces.setAll(changed.map((each) => [each.ifindex, each] as const));
-      return changed.length > 0;
+      if (changed.length === 0) return undefined;
+      const byAddress = changed.flatMap((each) => [[each.ipv4, each] as const, [each.ipv6, each] as const]);
+      const undoAddresses = replaceRows(addresses, byAddress);
+      return undoAlso(undoAddresses, () =>
+        replaceRows(
+          interfaces,
+          changed.map((each) => [each.ifindex, each] as const),
+        ),
+      );
     },
     remove: (endpoints) => endpoints.map(removeOne).includes(true),
     list: () => interfaces.all().map(([, endpoint]) => endpoint),

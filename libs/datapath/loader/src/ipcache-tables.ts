@@ -2,7 +2,8 @@
 import type { BpfMap } from '@weir/bpf-loader-node';
 import { type IpPrefix, type IpcacheEntry, mapSpecs } from '@weir/datapath-layout';
 import type { IpcacheMapEntry } from '@weir/datapath-maps';
-import { createMapRows } from './map-rows.ts';
+import { createMapRows, replaceRows } from './map-rows.ts';
+import { type Undo, undoAlso } from './undo.ts';
 
 const addressBits = 128;
 
@@ -10,8 +11,8 @@ type Range = Omit<IpcacheMapEntry, 'identity'>;
 
 /** Which identity has which address: exact addresses in a hash, longer ranges in a trie behind it. */
 export interface IpcacheTables {
-  /** Returns whether anything changed. */
-  upsert(entries: readonly IpcacheMapEntry[]): boolean;
+  /** Returns what puts it back, undefined when nothing changed. Throws RESOURCE_EXHAUSTED, and then nothing has. */
+  upsert(entries: readonly IpcacheMapEntry[]): Undo | undefined;
   remove(ranges: readonly Range[]): boolean;
   list(): Promise<readonly IpcacheMapEntry[]>;
 }
@@ -33,22 +34,37 @@ export function createIpcacheTables(maps: { readonly addresses: BpfMap; readonly
 
   const valueOf = ({ identity }: IpcacheMapEntry): IpcacheEntry => ({ identity });
 
+  const setPrefixes = (entries: readonly IpcacheMapEntry[]): Undo => {
+    const before = entries.map((entry) => [entry, known.get(nameOf(prefixOf(entry)))] as const);
+    const putBack = (): void => {
+      for (const [entry, identity] of before) {
+        if (identity === undefined) removePrefix(entry);
+        else setPrefix({ ...entry, identity });
+      }
+    };
+    return undoAlso(putBack, () => {
+      entries.forEach(setPrefix);
+      return () => undefined;
+    });
+  };
+  const setPrefix = (entry: IpcacheMapEntry): void => {
+    prefixes.setAll([[prefixOf(entry), valueOf(entry)]]);
+    known.set(nameOf(prefixOf(entry)), entry.identity);
+  };
+  const removePrefix = (range: Range): boolean => {
+    known.delete(nameOf(prefixOf(range)));
+    return prefixes.delete(prefixOf(range));
+  };
+
   return {
     upsert(entries) {
       const changed = entries.filter((entry) => !isSame(entry));
-      addresses.setAll(changed.filter(isExact).map((entry) => [entry.address, valueOf(entry)] as const));
-      for (const entry of changed.filter((each) => !isExact(each))) {
-        prefixes.set(prefixOf(entry), valueOf(entry));
-        known.set(nameOf(prefixOf(entry)), entry.identity);
-      }
-      return changed.length > 0;
+      if (changed.length === 0) return undefined;
+      const exact = changed.filter(isExact).map((entry) => [entry.address, valueOf(entry)] as const);
+      return undoAlso(replaceRows(addresses, exact), () => setPrefixes(changed.filter((each) => !isExact(each))));
     },
-    remove: (ranges) => {
-      for (const range of ranges) if (!isExact(range)) known.delete(nameOf(prefixOf(range)));
-      return ranges
-        .map((range) => (isExact(range) ? addresses.delete(range.address) : prefixes.delete(prefixOf(range))))
-        .includes(true);
-    },
+    remove: (ranges) =>
+      ranges.map((range) => (isExact(range) ? addresses.delete(range.address) : removePrefix(range))).includes(true),
     async list() {
       const found: IpcacheMapEntry[] = prefixes
         .all()

@@ -10,6 +10,7 @@ import { createIpcacheTables } from './ipcache-tables.ts';
 import { createPins } from './pins.ts';
 import { createPolicyTables, type PolicyCleanup } from './policy/policy-tables.ts';
 import { type LoadedDatapath, loadDatapath, type MapLimits } from './programs.ts';
+import { type Undo, undoAlso } from './undo.ts';
 
 /** How the datapath of a node is opened. */
 export interface KernelDatapathOptions {
@@ -67,7 +68,7 @@ function createCleaner(clean: (cleanup: PolicyCleanup) => void): {
   };
   return {
     later(cleanup) {
-      if (cleanup === undefined) return;
+      if (cleanup === undefined || cleanup.keys.length + cleanup.emptied.length === 0) return;
       pending.push(cleanup);
       timer ??= setTimeout(finish, cleanupDelayMs);
     },
@@ -99,22 +100,34 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
 
   /*
    * What grants comes after what it refers to, and what refers goes before what it referred to: policies that know an
-   * identity before addresses that have it, policies before endpoints that use them. The revision comes last.
+   * identity before addresses that have it, policies before endpoints that use them. Whatever needs room comes before
+   * whatever takes away, so that all of it can be put back. The revision comes last.
    */
   const applyNow = (change: DatapathChange): void => {
-    const replaced = policies.replace(change.policies ?? new Map());
-    const patched = policies.patch(change.policyPatches ?? new Map());
-    const changes = [
-      replaced !== undefined,
-      patched,
-      endpoints.upsert(change.endpoints ?? []),
-      ipcache.upsert(change.ipcache ?? []),
-      endpoints.remove(change.endpointsRemoved ?? []),
-      ipcache.remove(change.ipcacheRemoved ?? []),
-    ];
+    const staged = policies.stage({
+      policies: change.policies ?? new Map(),
+      patches: change.policyPatches ?? new Map(),
+    });
+    staged.activate();
+    let hasChanged = !staged.isEmpty;
+    const noted = (undo: Undo | undefined): Undo => {
+      hasChanged ||= undo !== undefined;
+      return undo ?? (() => undefined);
+    };
+    try {
+      const undo = undoAlso(staged.revert, () => noted(endpoints.upsert(change.endpoints ?? [])));
+      undoAlso(undo, () => noted(ipcache.upsert(change.ipcache ?? [])));
+    } catch (error) {
+      // Flows that were judged in between are judged again.
+      revision.bump();
+      throw error;
+    }
+    const cleanup = staged.finish();
+    hasChanged = endpoints.remove(change.endpointsRemoved ?? []) || hasChanged;
+    hasChanged = ipcache.remove(change.ipcacheRemoved ?? []) || hasChanged;
     const removed = policies.remove(change.policiesRemoved ?? []);
-    if (changes.includes(true) || removed !== undefined) revision.bump();
-    cleaner.later(replaced);
+    if (hasChanged || removed !== undefined) revision.bump();
+    cleaner.later(cleanup);
     cleaner.later(removed);
   };
 
@@ -127,8 +140,9 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
     attachments.retain('node-', new Set(wanted.map(({ name }) => name)));
   };
 
+  const { adopted, build, keptSizes } = loaded;
   return {
-    loaded,
+    loaded: { adopted, build, keptSizes },
     apply: (change) => enqueue(() => applyNow(change)),
     attachNode,
     attachEndpoint: ({ id, ifindex }) => attachments.attach({ name: endpointLink(id), hook: 'pod', ifindex }),
@@ -149,6 +163,7 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
     async close() {
       await enqueue(cleaner.finish);
       revision.close();
+      policies.close();
       for (const each of [...Object.values(maps), ...Object.values(programs)]) each.close();
     },
   };

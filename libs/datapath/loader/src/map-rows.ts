@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { BpfMap } from '@weir/bpf-loader-node';
 import type { Codec, MapSpec } from '@weir/datapath-layout';
+import { WeirError } from '@weir/errors';
 
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
@@ -16,12 +17,43 @@ export function encodeAll<T>(codec: Codec<T>, values: readonly T[]): Uint8Array<
 export interface MapRows<K, V> {
   readonly map: BpfMap;
   get(key: K): V | undefined;
-  set(key: K, value: V): void;
-  /** One system call where the kernel can. */
+  /**
+   * One system call where the kernel can. Throws RESOURCE_EXHAUSTED, which names the map and its size, when it is full; some
+   * rows may have been written then.
+   */
   setAll(rows: readonly (readonly [K, V])[]): void;
   delete(key: K): boolean;
   deleteAll(keys: readonly K[]): void;
   all(): (readonly [K, V])[];
+}
+
+function fullMap(map: BpfMap, rowCount: number, cause: unknown): unknown {
+  if (!(cause instanceof WeirError) || cause.code !== 'RESOURCE_EXHAUSTED') return cause;
+  const { name, maxEntries } = map.info;
+  return new WeirError(
+    'RESOURCE_EXHAUSTED',
+    `The map "${name}" has no room for ${rowCount} more entries (it holds at most ${maxEntries})`,
+    { cause, details: { map: name, entriesMax: maxEntries } },
+  );
+}
+
+/**
+ * Writes rows, all or none: what is written when the map turns out to be full is put back. The returned function puts back
+ * the rows later.
+ */
+export function replaceRows<K, V>(table: MapRows<K, V>, rows: readonly (readonly [K, V])[]): () => void {
+  const before = rows.map(([key]) => [key, table.get(key)] as const);
+  const putBack = (): void => {
+    table.deleteAll(before.flatMap(([key, value]) => (value === undefined ? [key] : [])));
+    table.setAll(before.flatMap(([key, value]) => (value === undefined ? [] : [[key, value] as const])));
+  };
+  try {
+    table.setAll(rows);
+  } catch (error) {
+    putBack();
+    throw error;
+  }
+  return putBack;
 }
 
 /** Ties an open map to the codecs of its specification. */
@@ -37,22 +69,14 @@ export function createMapRows<K, V>(map: BpfMap, spec: MapSpec<K, V>): MapRows<K
   return {
     map,
     get: (wanted) => (map.lookup(encodeKey(wanted), value) === undefined ? undefined : spec.value.decode(valueView, 0)),
-    set(wanted, written) {
-      spec.value.encode(valueView, 0, written);
-      map.update(encodeKey(wanted), value);
-    },
     setAll(rows) {
       if (rows.length === 0) return;
-      map.updateMany({
-        keys: encodeAll(
-          spec.key,
-          rows.map(([each]) => each),
-        ),
-        values: encodeAll(
-          spec.value,
-          rows.map(([, each]) => each),
-        ),
-      });
+      const [keys, values] = [rows.map(([each]) => each), rows.map(([, each]) => each)];
+      try {
+        map.updateMany({ keys: encodeAll(spec.key, keys), values: encodeAll(spec.value, values) });
+      } catch (error) {
+        throw fullMap(map, rows.length, error);
+      }
     },
     delete: (wanted) => map.delete(encodeKey(wanted)),
     deleteAll(keys) {

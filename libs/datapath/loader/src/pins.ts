@@ -38,7 +38,9 @@ function ensureBpffs(root: string): void {
     mkdirSync(place, { recursive: true });
     mountBpffs(place);
   } catch (cause) {
-    throw new WeirError('FAILED_PRECONDITION', `No BPF file system is mounted at "${place}", nor can one be`, { cause });
+    throw new WeirError('FAILED_PRECONDITION', `No BPF file system is mounted at "${place}", nor can one be`, {
+      cause,
+    });
   }
 }
 

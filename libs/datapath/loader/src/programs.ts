@@ -72,8 +72,19 @@ const tryOpen = <T>(open: () => T): T | undefined => {
   }
 };
 
+type KeptSize = LoadedDatapath['keptSizes'][number];
+
+const wantedSize = (limits: MapLimits, subject: keyof typeof mapSpecs): number =>
+  limits[subject] ?? mapSpecs[subject].maxEntries;
+
+/** What a pinned map means for its size: it stays as it is. */
+function keptSize(map: BpfMap, wanted: number): KeptSize[] {
+  const { name, maxEntries } = map.info;
+  return maxEntries === wanted ? [] : [{ map: name, entries: maxEntries, wanted }];
+}
+
 /** What an agent of the same build and configuration left behind, if it is complete. */
-function adopt({ pins }: LoadDatapathOptions, build: string): LoadedDatapath | undefined {
+function adopt({ pins, limits }: LoadDatapathOptions, build: string): LoadedDatapath | undefined {
   if (!pins.builds().includes(build)) return undefined;
   const maps = fromMaps((subject) => tryOpen(() => openPinnedMap(pins.map(mapSpecs[subject].name))));
   const programs = fromHooks((hook) => tryOpen(() => openPinnedProgram(pins.program(build, programNames[hook]))));
@@ -82,12 +93,13 @@ function adopt({ pins }: LoadDatapathOptions, build: string): LoadedDatapath | u
     for (const each of opened) each?.close();
     return undefined;
   }
+  const adopted = maps as LoadedDatapath['maps'];
   return {
-    maps: maps as LoadedDatapath['maps'],
+    maps: adopted,
     programs: programs as LoadedDatapath['programs'],
     build,
     adopted: true,
-    keptSizes: [],
+    keptSizes: subjects.flatMap((subject) => keptSize(adopted[subject], wantedSize(limits, subject))),
   };
 }
 
@@ -104,14 +116,14 @@ export async function loadDatapath(options: LoadDatapathOptions): Promise<Loaded
   const adopted = adopt(options, build);
   if (adopted !== undefined) return adopted;
 
-  const keptSizes: { map: string; entries: number; wanted: number }[] = [];
+  const keptSizes: KeptSize[] = [];
   const mapOptions = subjects.map((subject) => {
-    const { name, maxEntries } = mapSpecs[subject];
-    const wanted = limits[subject] ?? maxEntries;
+    const { name } = mapSpecs[subject];
+    const wanted = wantedSize(limits, subject);
     const pinned = tryOpen(() => openPinnedMap(pins.map(name)));
     const entries = pinned?.info.maxEntries ?? wanted;
+    if (pinned !== undefined) keptSizes.push(...keptSize(pinned, wanted));
     pinned?.close();
-    if (entries !== wanted) keptSizes.push({ map: name, entries, wanted });
     return [name, { maxEntries: entries, pin: { path: pins.map(name), existing: 'adopt' } }] as const;
   });
   const object = await loadObjectAsync(spec, {

@@ -41,8 +41,8 @@ export interface Datapath {
    * Applies a change in an order that never lets through what neither the old state nor the new one would, and bumps the
    * revision as the last step, so that running flows are judged anew. Idempotent: what is there already is not written.
    *
-   * Changes are applied one after the other. Rejects with RESOURCE_EXHAUSTED when a map is full; then no policy has
-   * changed.
+   * Changes are applied one after the other. Rejects with RESOURCE_EXHAUSTED, which names the map, when one is full; then
+   * everything is as it was.
    */
   apply(change: DatapathChange): Promise<void>;
   /** Attaches the programs of the node itself: to `weir_net` and to the uplinks, and to no other device any more. */

@@ -15,26 +15,42 @@ import {
 } from './policy-rows.ts';
 import { createSlotMemory, noPolicy, type SlotMemory } from './slot-memory.ts';
 
-/** Work that remains after a change is in force: entries of versions that no slot names any more. */
+/** Work that remains after a change is in force, once no program can be looking at what was there before. */
 export interface PolicyCleanup {
+  /** Entries of versions that no slot names any more. */
   readonly keys: readonly PolicyKey[];
+  /** Slots that were given up, and the version that they held. */
+  readonly emptied: readonly { readonly slot: number; readonly version: number }[];
+}
+
+/** A change of policies whose entries are in the kernel, and which programs do not follow yet. */
+export interface StagedPolicies {
+  readonly isEmpty: boolean;
+  /** Puts all of it in force, each policy at one stroke. Cannot fail. */
+  activate(): void;
+  /** The last step: takes away what patches no longer want, and returns what is to be deleted later. */
+  finish(): PolicyCleanup;
+  /** Puts everything back as it was, whether it is in force by now or not. */
+  revert(): void;
 }
 
 /** The policies in the kernel. Nothing here bumps the revision. */
 export interface PolicyTables {
   /**
-   * Replaces policies, each at one stroke. Returns undefined when all are as they should be already; else what is to be
-   * deleted once no program can be looking at it. Throws RESOURCE_EXHAUSTED, with nothing changed, when the map is full.
+   * Writes what the change adds; what is as it should be already is not written. Throws RESOURCE_EXHAUSTED, with nothing
+   * changed, when the map is full. Slots are in `policies` or in `patches`, not in both.
    */
-  replace(policies: ReadonlyMap<number, PolicyContent>): PolicyCleanup | undefined;
-  /** Adds to and takes from policies in place. Returns whether anything changed. */
-  patch(patches: ReadonlyMap<number, PolicyPatch>): boolean;
-  /** Empties slots. Returns as {@link PolicyTables.replace} does. */
+  stage(change: {
+    readonly policies: ReadonlyMap<number, PolicyContent>;
+    readonly patches: ReadonlyMap<number, PolicyPatch>;
+  }): StagedPolicies;
+  /** Gives slots up: nobody refers to them any more. Undefined when they hold nothing. */
   remove(slots: readonly number[]): PolicyCleanup | undefined;
   clean(cleanup: PolicyCleanup): void;
   /** Slots that hold a policy. */
   slots(): readonly number[];
   list(slot: number): readonly PolicyMapEntry[];
+  close(): void;
 }
 
 interface Slot {
@@ -61,22 +77,35 @@ export function createPolicyTables(maps: { readonly slots: BpfMap; readonly entr
     version: 0,
   };
   adopt(state);
-  const { slots, values, entries } = state;
+  const { slots, values, entries, memory } = state;
   return {
-    replace: (policies) => replace(state, policies),
-    patch: (patches) => [...patches].map((patch) => patchSlot(state, ...patch)).includes(true),
+    stage: ({ policies, patches }) =>
+      stage(state, [
+        ...[...policies].flatMap(([slot, content]) => replacement(state, slot, content) ?? []),
+        ...[...patches].flatMap(([slot, patch]) => amendment(state, slot, patch) ?? []),
+      ]),
     remove(numbers) {
-      const gone = numbers.filter((slot) => slots.has(slot));
-      const keys = gone.flatMap((slot) => keysOf(slots.get(slot)));
-      for (const slot of gone) {
-        state.memory.write(slot, noPolicy);
-        slots.delete(slot);
-      }
-      return gone.length === 0 ? undefined : { keys };
+      const given = numbers.flatMap((number) => {
+        const slot = slots.get(number);
+        return slot === undefined ? [] : [{ number, slot }];
+      });
+      for (const { number } of given) slots.delete(number);
+      if (given.length === 0) return undefined;
+      return {
+        keys: given.flatMap(({ slot }) => keysOf(slot)),
+        // A program that has just read the slot's number shall find the policy that it looks for, not none at all.
+        emptied: given.map(({ number, slot }) => ({ slot: number, version: slot.word.version })),
+      };
     },
-    clean: ({ keys }) => entries.deleteAll(keys),
+    clean({ keys, emptied }) {
+      for (const { slot, version } of emptied) {
+        if (!slots.has(slot) && memory.read(slot)?.version === version) memory.write(slot, noPolicy);
+      }
+      entries.deleteAll(keys);
+    },
     slots: () => [...slots.keys()],
     list: (slot) => [...(slots.get(slot)?.rows ?? [])].map(([row, value]) => rowEntry(row, values.valueOf(value))),
+    close: () => memory.close(),
   };
 }
 
@@ -125,74 +154,115 @@ function wordOf(rows: PolicyRows, base: Pick<PolicyWord, 'version' | 'enforced'>
   return { version: base.version, enforced: base.enforced, ingressKinds, egressKinds };
 }
 
-/** Writes entries that no program looks at yet; on failure takes them away again. */
-function writeAside(state: State, rows: readonly { readonly version: number; readonly rows: PolicyRows }[]): void {
-  const { entries, values } = state;
-  const all = rows.flatMap((each) =>
-    [...each.rows].map(([packed, value]) => [{ ...unpackKey(packed), version: each.version }, value] as const),
-  );
-  try {
-    entries.setAll(all.map(([key, value]) => [key, values.valueOf(value)]));
-  } catch (cause) {
-    entries.deleteAll(all.map(([key]) => key));
-    const { name } = mapSpecs.policy;
-    const { maxEntries } = entries.map.info;
-    throw new WeirError(
-      'RESOURCE_EXHAUSTED',
-      `The policy map "${name}" has no room for ${all.length} more entries (it holds at most ${maxEntries}); ` +
-        'the policies before stay in force',
-      { cause, details: { map: name, entriesMax: maxEntries } },
-    );
-  }
+/** What is to become of one slot. */
+interface Step {
+  readonly number: number;
+  readonly before: Slot | undefined;
+  readonly word: PolicyWord;
+  /** Rows to write under the version of `word`. */
+  readonly fresh: PolicyRows;
+  /** Rows of the policy before that are not to be there any more. */
+  readonly gone: readonly number[];
+  /** Whether `fresh` is all of the policy, under a version of its own, or is added to what is there. */
+  readonly isWhole: boolean;
 }
 
-function replace(state: State, policies: ReadonlyMap<number, PolicyContent>): PolicyCleanup | undefined {
+const keyOf = (row: number, { version }: PolicyWord): PolicyKey => ({ ...unpackKey(row), version });
+
+function checkSlot({ memory }: State, slot: number): void {
+  if (slot >= 1 && slot < memory.count) return;
+  throw new WeirError('RESOURCE_EXHAUSTED', `Policy slot ${slot} does not exist; there are 1–${memory.count - 1}`);
+}
+
+function replacement(state: State, number: number, content: PolicyContent): Step | undefined {
+  checkSlot(state, number);
   const { slots, values, memory } = state;
-  const changed = [...policies].flatMap(([slot, content]) => {
-    if (slot < 1 || slot >= memory.count) {
-      throw new WeirError('RESOURCE_EXHAUSTED', `Policy slot ${slot} does not exist; there are 1–${memory.count - 1}`);
-    }
-    const rows: PolicyRows = new Map(content.entries.map((entry) => [packKey(entry), values.numberOf(valueOf(entry))]));
-    const next = { slot, rows, enforced: enforcedBits(content) };
-    return isSame(slots.get(slot), next) ? [] : [{ ...next, version: ++state.version }];
-  });
-  if (changed.length === 0) return undefined;
-  writeAside(state, changed);
-  const keys = changed.flatMap(({ slot }) => keysOf(slots.get(slot)));
-  for (const { slot, rows, ...base } of changed) {
-    const word = wordOf(rows, base);
-    slots.set(slot, { word, rows });
-    memory.write(slot, word);
-  }
-  return { keys };
+  const before = slots.get(number);
+  const fresh: PolicyRows = new Map(content.entries.map((entry) => [packKey(entry), values.numberOf(valueOf(entry))]));
+  const enforced = enforcedBits(content);
+  // A slot that was given up a moment ago holds its old policy until it is cleaned.
+  const isLeftOver = before === undefined && memory.read(number) !== undefined;
+  if (!isLeftOver && isSame(before, { rows: fresh, enforced })) return undefined;
+  const word = wordOf(fresh, { version: ++state.version, enforced });
+  return { number, before, word, fresh, gone: [...(before?.rows.keys() ?? [])], isWhole: true };
 }
 
-function patchSlot(state: State, number: number, { added, removed }: PolicyPatch): boolean {
-  const { slots, values, memory, entries } = state;
-  const slot = slots.get(number);
-  if (slot === undefined) throw new WeirError('FAILED_PRECONDITION', `Policy slot ${number} holds no policy to patch`);
-  const kept = new Set(added.map(packKey));
-  const fresh: PolicyRows = new Map();
-  for (const entry of added) {
-    const value = values.numberOf(valueOf(entry));
-    if (slot.rows.get(packKey(entry)) !== value) fresh.set(packKey(entry), value);
-  }
-  const gone = removed.filter((entry) => slot.rows.has(packKey(entry)) && !kept.has(packKey(entry)));
-  if (fresh.size === 0 && gone.length === 0) return false;
+function amendment(state: State, number: number, { added, removed }: PolicyPatch): Step | undefined {
+  checkSlot(state, number);
+  const { slots, values } = state;
+  const before = slots.get(number);
+  const wanted: PolicyRows = new Map(added.map((entry) => [packKey(entry), values.numberOf(valueOf(entry))]));
+  const fresh: PolicyRows = new Map([...wanted].filter(([row, value]) => before?.rows.get(row) !== value));
+  const gone = removed.map(packKey).filter((row) => before?.rows.has(row) === true && !wanted.has(row));
+  if (fresh.size === 0 && gone.length === 0) return undefined;
 
   // Kinds only grow here: looking for what is not there costs time, not looking for what is there costs a verdict.
-  const base = { version: slot.word.version || ++state.version, enforced: slot.word.enforced };
-  const grown = wordOf(fresh, base);
+  const { version = ++state.version, enforced = 0, ingressKinds = 0, egressKinds = 0 } = before?.word ?? {};
+  const grown = wordOf(fresh, { version, enforced });
   const word: PolicyWord = {
-    ...base,
-    ingressKinds: slot.word.ingressKinds | grown.ingressKinds,
-    egressKinds: slot.word.egressKinds | grown.egressKinds,
+    version,
+    enforced,
+    ingressKinds: ingressKinds | grown.ingressKinds,
+    egressKinds: egressKinds | grown.egressKinds,
   };
-  writeAside(state, [{ version: word.version, rows: fresh }]);
-  memory.write(number, word);
-  entries.deleteAll(gone.map((entry) => ({ ...entry, version: word.version })));
-  for (const entry of gone) slot.rows.delete(packKey(entry));
-  for (const [key, value] of fresh) slot.rows.set(key, value);
-  slots.set(number, { word, rows: slot.rows });
-  return true;
+  return { number, before, word, fresh, gone, isWhole: before === undefined };
+}
+
+/** Takes back what was written for a step. */
+function eraseFresh({ entries, values }: State, { before, word, fresh, isWhole }: Step): void {
+  const rows = [...fresh.keys()];
+  const former = (row: number): number | undefined => (isWhole ? undefined : before?.rows.get(row));
+  entries.deleteAll(rows.filter((row) => former(row) === undefined).map((row) => keyOf(row, word)));
+  entries.setAll(
+    rows.flatMap((row) => {
+      const value = former(row);
+      return value === undefined ? [] : [[keyOf(row, word), values.valueOf(value)] as const];
+    }),
+  );
+}
+
+function writeAside(state: State, steps: readonly Step[]): void {
+  const { entries, values } = state;
+  const rows = steps.flatMap(({ fresh, word }) =>
+    [...fresh].map(([row, value]) => [keyOf(row, word), values.valueOf(value)] as const),
+  );
+  try {
+    entries.setAll(rows);
+  } catch (error) {
+    for (const step of steps) eraseFresh(state, step);
+    throw error;
+  }
+}
+
+function stage(state: State, steps: readonly Step[]): StagedPolicies {
+  const { slots, memory, entries } = state;
+  writeAside(state, steps);
+  let isActive = false;
+  return {
+    isEmpty: steps.length === 0,
+    activate() {
+      isActive = true;
+      for (const { number, word, fresh, before, isWhole } of steps) {
+        memory.write(number, word);
+        slots.set(number, { word, rows: isWhole ? fresh : (before?.rows ?? fresh) });
+      }
+    },
+    finish() {
+      for (const { before, fresh, gone, isWhole, word } of steps) {
+        if (isWhole || before === undefined) continue;
+        entries.deleteAll(gone.map((row) => keyOf(row, word)));
+        for (const row of gone) before.rows.delete(row);
+        for (const [row, value] of fresh) before.rows.set(row, value);
+      }
+      return { keys: steps.flatMap(({ isWhole, before }) => (isWhole ? keysOf(before) : [])), emptied: [] };
+    },
+    revert() {
+      for (const { number, before } of isActive ? steps : []) {
+        memory.write(number, before?.word ?? noPolicy);
+        if (before === undefined) slots.delete(number);
+        else slots.set(number, before);
+      }
+      for (const step of steps) eraseFresh(state, step);
+    },
+  };
 }

@@ -8,6 +8,7 @@ export interface SlotMemory {
   read(slot: number): PolicyWord | undefined;
   /** One 64-bit store: a program sees the old policy or the new one. */
   write(slot: number, word: PolicyWord): void;
+  close(): void;
 }
 
 /** A slot without a word: nothing is enforced. */
@@ -15,7 +16,8 @@ export const noPolicy: PolicyWord = { version: 0, ingressKinds: 0, egressKinds: 
 
 /** Maps the slots into memory. */
 export function createSlotMemory(map: BpfMap): SlotMemory {
-  const { buffer } = map.mmap();
+  const memory = map.mmap();
+  const { buffer } = memory;
   const words = new BigUint64Array(buffer);
   return {
     count: words.length,
@@ -26,5 +28,6 @@ export function createSlotMemory(map: BpfMap): SlotMemory {
     write(slot, word) {
       Atomics.store(words, slot, new DataView(toBytes(policyWord, word).buffer).getBigUint64(0, true));
     },
+    close: () => memory.close(),
   };
 }
