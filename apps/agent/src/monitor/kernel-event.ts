@@ -49,7 +49,9 @@ function decidingPolicies(event: Event, { engine, cookies }: KernelEventOptions)
     return [...new Set([...behind(event.egressCookie), ...behind(event.ingressCookie)])];
   const isIngress = event.direction === direction.ingress;
   if (event.reason !== dropReason.policyDenied) return behind(isIngress ? event.ingressCookie : event.egressCookie);
-  const subject = isIngress ? event.destinationIdentity : event.sourceIdentity;
+  // The direction is that of the flow; a reply has its ends the other way round.
+  const isReply = (event.flags & eventFlag.reply) !== 0;
+  const subject = isIngress === isReply ? event.sourceIdentity : event.destinationIdentity;
   try {
     return engine.policiesInDefaultDeny(subject, isIngress ? 'ingress' : 'egress').map(policyName);
   } catch {
