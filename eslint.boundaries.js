@@ -24,7 +24,15 @@ const layers = {
   'layer:domain': ['layer:domain', 'layer:util'],
   'layer:util': ['layer:util'],
   'layer:testing': ['layer:testing', 'layer:loader', 'layer:port', 'layer:wire', 'layer:domain', 'layer:util'],
-  'layer:tool': ['layer:tool', 'layer:loader', 'layer:port', 'layer:wire', 'layer:domain', 'layer:util'],
+  'layer:tool': [
+    'layer:tool',
+    'layer:testing',
+    'layer:loader',
+    'layer:port',
+    'layer:wire',
+    'layer:domain',
+    'layer:util',
+  ],
 };
 
 const runtimes = [

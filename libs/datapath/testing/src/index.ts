@@ -45,3 +45,7 @@ export {
   type Party,
   type Pod,
 } from './node/scene.ts';
+
+// For tests of what stands above the datapath: one in memory, and what makes its calls fail.
+export { createMemoryDatapath, type MemoryDatapath, type MemoryLimits } from './memory/memory-datapath.ts';
+export { createFaults, type Faults, type FaultyMethods } from './memory/faults.ts';

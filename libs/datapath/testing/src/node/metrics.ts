@@ -14,7 +14,7 @@ export interface Count {
 export interface Metrics {
   /** Every cell with a packet in it. */
   all(): readonly Count[];
-  /** What has been added since the last call of this function or of {@link Metrics.clear}. */
+  /** What has been added since the last call of any of these functions. */
   added(): readonly Count[];
   clear(): void;
 }
@@ -37,7 +37,8 @@ export function createMetrics(map: BpfMap): Metrics {
 
   return {
     all() {
-      const { keys, values, count } = map.entries();
+      last = map.entries();
+      const { keys, values, count } = last;
       return Array.from({ length: count }, (_, index) => {
         const cell = viewOf(keys).getUint32(index * 4, true);
         return { reason: cell >> 2, direction: cell & 3, ...cellAt(viewOf(values), index) };

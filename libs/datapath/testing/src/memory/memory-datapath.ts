@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+import type {
+  Connection,
+  Datapath,
+  DatapathChange,
+  DatapathEndpoint,
+  EventBatch,
+  EventLoss,
+  IpcacheMapEntry,
+  PolicyContent,
+  PolicyMapEntry,
+  PolicyPatch,
+  TrafficCount,
+} from '@weir/datapath-maps';
+import { WeirError } from '@weir/errors';
+
+/** Limits of the maps, in entries. */
+export interface MemoryLimits {
+  readonly policyEntriesMax?: number;
+  readonly endpointsMax?: number;
+  readonly ipcacheEntriesMax?: number;
+}
+
+/**
+ * A datapath in memory: it keeps what it is told as the kernel would, with the same contract for full maps and for changes
+ * that change nothing. It outlives the agent that uses it: give it to the next one, and that is a restart.
+ */
+export interface MemoryDatapath extends Datapath {
+  /** Grows by one with every change that changed something. */
+  readonly revision: number;
+  /** Pod programs: endpoint id → interface index. */
+  readonly attached: ReadonlyMap<number, number>;
+  /** What `attachNode` was last called with. */
+  readonly node: Parameters<Datapath['attachNode']>[0] | undefined;
+  readonly closed: boolean;
+  policy(slot: number): PolicyContent | undefined;
+  ipcache(): readonly IpcacheMapEntry[];
+  /** Hands events to whoever reads them. */
+  emit(batch: EventBatch): void;
+  setConnections(connections: readonly Connection[]): void;
+  setTraffic(traffic: readonly TrafficCount[]): void;
+  setEventLoss(loss: EventLoss): void;
+  /** Changes limits from now on: what has no room any more stays. */
+  limit(limits: MemoryLimits): void;
+}
+
+interface Policy {
+  readonly ingressEnforced: boolean;
+  readonly egressEnforced: boolean;
+  readonly entries: ReadonlyMap<string, PolicyMapEntry>;
+}
+
+interface Tables {
+  readonly policies: Map<number, Policy>;
+  readonly endpoints: Map<number, DatapathEndpoint>;
+  readonly ipcache: Map<string, IpcacheMapEntry>;
+}
+
+const keyOf = ({ direction, peerIdentity, protocol, port }: PolicyMapEntry): string =>
+  `${direction}/${peerIdentity}/${protocol}/${port}`;
+const rangeName = ({ address, length }: Omit<IpcacheMapEntry, 'identity'>): string => `${address.join('.')}/${length}`;
+
+const policyOf = ({ ingressEnforced, egressEnforced, entries }: PolicyContent): Policy => ({
+  ingressEnforced,
+  egressEnforced,
+  entries: new Map(entries.map((entry) => [keyOf(entry), entry])),
+});
+
+function patched(before: Policy | undefined, { added, removed }: PolicyPatch): Policy {
+  const entries = new Map(before?.entries);
+  for (const entry of removed) entries.delete(keyOf(entry));
+  for (const entry of added) entries.set(keyOf(entry), entry);
+  return {
+    ingressEnforced: before?.ingressEnforced ?? false,
+    egressEnforced: before?.egressEnforced ?? false,
+    entries,
+  };
+}
+
+const noPolicy: Policy = { ingressEnforced: false, egressEnforced: false, entries: new Map() };
+
+const isSame = (a: Policy, b: Policy): boolean =>
+  a.ingressEnforced === b.ingressEnforced &&
+  a.egressEnforced === b.egressEnforced &&
+  JSON.stringify([...a.entries].sort()) === JSON.stringify([...b.entries].sort());
+
+const copyOf = ({ policies, endpoints, ipcache }: Tables): Tables => ({
+  policies: new Map(policies),
+  endpoints: new Map(endpoints),
+  ipcache: new Map(ipcache),
+});
+
+/** What the tables are after a change. */
+function changed(before: Tables, change: DatapathChange): Tables {
+  const after = copyOf(before);
+  for (const [slot, content] of change.policies ?? []) {
+    if (!isSame(after.policies.get(slot) ?? noPolicy, policyOf(content))) after.policies.set(slot, policyOf(content));
+  }
+  for (const [slot, patch] of change.policyPatches ?? []) {
+    const next = patched(after.policies.get(slot), patch);
+    if (!isSame(after.policies.get(slot) ?? noPolicy, next)) after.policies.set(slot, next);
+  }
+  for (const endpoint of change.endpoints ?? []) after.endpoints.set(endpoint.ifindex, endpoint);
+  for (const entry of change.ipcache ?? []) after.ipcache.set(rangeName(entry), entry);
+  for (const { ifindex, id } of change.endpointsRemoved ?? []) {
+    if (after.endpoints.get(ifindex)?.id === id) after.endpoints.delete(ifindex);
+  }
+  for (const range of change.ipcacheRemoved ?? []) after.ipcache.delete(rangeName(range));
+  for (const slot of change.policiesRemoved ?? []) after.policies.delete(slot);
+  return after;
+}
+
+const fingerprint = ({ policies, endpoints, ipcache }: Tables): string =>
+  JSON.stringify([
+    [...policies].map(([slot, { entries, ...enforced }]) => [slot, enforced, [...entries].sort()]).sort(),
+    [...endpoints].sort(),
+    [...ipcache].sort(),
+  ]);
+
+function checkRoom(tables: Tables, limits: MemoryLimits): void {
+  const { policyEntriesMax = 262_144, endpointsMax = 4_096, ipcacheEntriesMax = 524_288 } = limits;
+  const policyEntries = [...tables.policies.values()].reduce((sum, { entries }) => sum + entries.size, 0);
+  const uses = [
+    ['policy', policyEntries, policyEntriesMax],
+    ['interfaces', tables.endpoints.size, endpointsMax],
+    ['ipcache', tables.ipcache.size, ipcacheEntriesMax],
+  ] as const;
+  for (const [map, count, max] of uses) {
+    if (count <= max) continue;
+    throw new WeirError('RESOURCE_EXHAUSTED', `The map "${map}" has no room (it holds at most ${max})`);
+  }
+}
+
+/** Makes an empty one. */
+export function createMemoryDatapath(initialLimits: MemoryLimits = {}): MemoryDatapath {
+  let tables: Tables = { policies: new Map(), endpoints: new Map(), ipcache: new Map() };
+  let limits = initialLimits;
+  let revision = 0;
+  let node: MemoryDatapath['node'];
+  let closed = false;
+  let loss: EventLoss = { rateLimited: 0, ringFull: 0 };
+  let connections: readonly Connection[] = [];
+  let traffic: readonly TrafficCount[] = [];
+  const attached = new Map<number, number>();
+  const readers = new Set<(batch: EventBatch) => void>();
+
+  const contentOf = (policy: Policy | undefined): PolicyContent | undefined =>
+    policy === undefined ? undefined : { ...policy, entries: [...policy.entries.values()] };
+
+  return {
+    get revision() {
+      return revision;
+    },
+    get node() {
+      return node;
+    },
+    get closed() {
+      return closed;
+    },
+    attached,
+    policy: (slot) => contentOf(tables.policies.get(slot)),
+    ipcache: () => [...tables.ipcache.values()],
+    emit: (batch) => readers.forEach((read) => read(batch)),
+    setConnections: (given) => (connections = given),
+    setTraffic: (given) => (traffic = given),
+    setEventLoss: (given) => (loss = given),
+    limit: (given) => (limits = given),
+    async apply(change) {
+      const after = changed(tables, change);
+      checkRoom(after, limits);
+      if (fingerprint(after) !== fingerprint(tables)) revision += 1;
+      tables = after;
+    },
+    attachNode: (given) => (node = given),
+    attachEndpoint: ({ id, ifindex }) => void attached.set(id, ifindex),
+    detachEndpoint: ({ id }) => void attached.delete(id),
+    retainEndpoints(ids) {
+      for (const id of [...attached.keys()]) if (!ids.has(id)) attached.delete(id);
+    },
+    listEndpoints: () => [...tables.endpoints.values()],
+    listPolicySlots: () => [...tables.policies.keys()],
+    listPolicy: (slot) => contentOf(tables.policies.get(slot))?.entries ?? [],
+    listIpcache: async () => [...tables.ipcache.values()],
+    async *listConnections() {
+      yield connections;
+    },
+    listTraffic: () => traffic,
+    eventLoss: () => loss,
+    sweepConnections: async () => ({ seen: connections.length, deleted: 0 }),
+    readEvents(onBatch) {
+      readers.add(onBatch);
+      return () => void readers.delete(onBatch);
+    },
+    async close() {
+      closed = true;
+    },
+  };
+}
