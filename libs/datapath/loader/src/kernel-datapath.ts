@@ -4,11 +4,11 @@ import type { Datapath, DatapathChange } from '@weir/datapath-maps';
 import { type Attachment, createAttachments } from './attachments.ts';
 import { listConnections, sweepConnections } from './connections.ts';
 import { readEventLoss, readTraffic } from './counters.ts';
-import { createEndpointTables } from './endpoint-tables.ts';
+import { createEndpointTables, type EndpointTables } from './endpoint-tables.ts';
 import { readEvents } from './event-reader.ts';
-import { createIpcacheTables } from './ipcache-tables.ts';
+import { createIpcacheTables, type IpcacheTables } from './ipcache-tables.ts';
 import { createPins } from './pins.ts';
-import { createPolicyTables, type PolicyCleanup } from './policy/policy-tables.ts';
+import { createPolicyTables, type PolicyCleanup, type PolicyTables } from './policy/policy-tables.ts';
 import { type LoadedDatapath, loadDatapath, type MapLimits } from './programs.ts';
 import { type Undo, undoAlso } from './undo.ts';
 
@@ -76,34 +76,28 @@ function createCleaner(clean: (cleanup: PolicyCleanup) => void): {
   };
 }
 
-/**
- * Opens the datapath of a node: takes over what an agent before left in the kernel, or loads it anew. Rejects with
- * CORRUPT_STATE when a pinned map has another layout, and with the verifier's words when the kernel refuses a program; what
- * runs keeps running.
- */
-export async function openKernelDatapath(options: KernelDatapathOptions): Promise<KernelDatapath> {
-  const pins = createPins(options.bpfRoot);
-  const loaded = await loadDatapath({
-    objectPath: options.objectPath,
-    config: options.config ?? {},
-    limits: options.limits ?? {},
-    pins,
-  });
-  const { maps, programs } = loaded;
-  const attachments = createAttachments({ pins, programs });
-  const policies = createPolicyTables({ slots: maps.policySlots, entries: maps.policy });
-  const endpoints = createEndpointTables({ interfaces: maps.interfaces, addresses: maps.endpoints });
-  const ipcache = createIpcacheTables({ addresses: maps.ipcache, prefixes: maps.prefixes });
-  const revision = createRevision(loaded);
-  const cleaner = createCleaner(policies.clean);
-  const enqueue = createQueue();
+interface ApplyOptions {
+  readonly policies: PolicyTables;
+  readonly endpoints: EndpointTables;
+  readonly ipcache: IpcacheTables;
+  readonly revision: { bump(): void };
+  readonly later: (cleanup: PolicyCleanup | undefined) => void;
+}
 
+/** See `Datapath.apply`. */
+function createApply({
+  policies,
+  endpoints,
+  ipcache,
+  revision,
+  later,
+}: ApplyOptions): (change: DatapathChange) => void {
   /*
    * What grants comes after what it refers to, and what refers goes before what it referred to: policies that know an
    * identity before addresses that have it, policies before endpoints that use them. Whatever needs room comes before
    * whatever takes away, so that all of it can be put back. The revision comes last.
    */
-  const applyNow = (change: DatapathChange): void => {
+  return (change) => {
     const staged = policies.stage({
       policies: change.policies ?? new Map(),
       patches: change.policyPatches ?? new Map(),
@@ -127,9 +121,34 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
     hasChanged = ipcache.remove(change.ipcacheRemoved ?? []) || hasChanged;
     const removed = policies.remove(change.policiesRemoved ?? []);
     if (hasChanged || removed !== undefined) revision.bump();
-    cleaner.later(cleanup);
-    cleaner.later(removed);
+    later(cleanup);
+    later(removed);
   };
+}
+
+/**
+ * Opens the datapath of a node: takes over what an agent before left in the kernel, or loads it anew. Rejects with
+ * CORRUPT_STATE when a pinned map has another layout, and with the verifier's words when the kernel refuses a program; what
+ * runs keeps running.
+ */
+export async function openKernelDatapath(options: KernelDatapathOptions): Promise<KernelDatapath> {
+  const pins = createPins(options.bpfRoot);
+  const loaded = await loadDatapath({
+    objectPath: options.objectPath,
+    config: options.config ?? {},
+    limits: options.limits ?? {},
+    pins,
+  });
+  const { maps, programs } = loaded;
+  const attachments = createAttachments({ pins, programs });
+  const policies = createPolicyTables({ slots: maps.policySlots, entries: maps.policy });
+  const endpoints = createEndpointTables({ interfaces: maps.interfaces, addresses: maps.endpoints });
+  const ipcache = createIpcacheTables({ addresses: maps.ipcache, prefixes: maps.prefixes });
+  const revision = createRevision(loaded);
+  const cleaner = createCleaner(policies.clean);
+  const enqueue = createQueue();
+
+  const applyNow = createApply({ policies, endpoints, ipcache, revision, later: cleaner.later });
 
   const attachNode: Datapath['attachNode'] = ({ hostIfindex, uplinks }) => {
     const wanted: Attachment[] = [
