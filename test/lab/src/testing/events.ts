@@ -6,7 +6,7 @@ type MonitorStream = ReturnType<AgentClient['monitor']>;
 /** An event as `weir monitor` has it. */
 export type SeenEvent = MonitorStream extends AsyncIterable<infer Event> ? Event : never;
 
-/** What to look for in an event; what is not named may be anything. Pods go by name, other hosts by address. */
+/** What to look for in an event; what is not named may be anything. Pods and hosts go by their names. */
 export interface EventPattern {
   readonly type?: 'drop' | 'policy-verdict' | 'trace' | 'l7';
   readonly verdict?: string;
@@ -17,6 +17,8 @@ export interface EventPattern {
   readonly address?: string;
   readonly protocol?: string;
   readonly reason?: string;
+  /** All of them, separated by spaces. */
+  readonly policies?: string;
 }
 
 /** Everything the datapath and the proxy of a node report. */
@@ -32,7 +34,10 @@ export interface EventLog {
 
 const patienceMs = 15_000;
 
-const name = (peer: SeenEvent['source']): string => peer?.pod || peer?.address || '';
+// Hosts have several addresses, and go by their reserved identities.
+const hosts: Readonly<Record<number, string>> = { 1: '@node1', 2: '@world' };
+
+const name = (peer: SeenEvent['source']): string => peer?.pod || hosts[peer?.identity ?? 0] || peer?.address || '';
 
 const fits = (event: SeenEvent, pattern: EventPattern): boolean =>
   [
@@ -45,13 +50,14 @@ const fits = (event: SeenEvent, pattern: EventPattern): boolean =>
     [pattern.address, event.destination?.address],
     [pattern.protocol, event.protocol],
     [pattern.reason, event.reason],
+    [pattern.policies, event.policies.join(' ')],
   ].every(([wanted, found]) => wanted === undefined || wanted === found);
 
 const line = (event: SeenEvent): string =>
   [
     `${event.type} ${event.verdict} ${event.reason}`,
     `${name(event.source)}:${event.source?.port} → ${name(event.destination)}:${event.destination?.port}`,
-    `${event.protocol} ${event.tcpFlags ?? ''} ${event.direction}`,
+    `${event.protocol} ${event.tcpFlags ?? ''} ${event.direction} ${event.policies.join(' ')}`,
   ].join(', ');
 
 /** Starts to log the events of a node; resolves when none is missed any more. */

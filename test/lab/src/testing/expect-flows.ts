@@ -47,5 +47,7 @@ async function tryPing(test: TestLab, { client, address, family, outcome }: Ping
   expect(status === 0 ? 'passes' : 'no answer').toBe(outcome === 'passes' ? 'passes' : 'no answer');
   if (outcome === 'passes') return;
   const protocol = family === 'ipv4' ? 'ICMP' : 'ICMPv6';
-  expect(await test.events.find(since, { type: 'drop', address, protocol })).toMatchObject({ reason: outcome });
+  expect(await test.events.find(since, { type: 'drop', from: client.name, address, protocol })).toMatchObject({
+    reason: outcome,
+  });
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Lab } from '@weir/lab';
 import type { Connection } from './puppet.ts';
 
@@ -11,6 +13,38 @@ export const httpServer = (
   waitPort: port,
   env: { PATH: process.env.PATH, NODE_OPTIONS: '' },
 });
+
+/**
+ * Runs nginx in a pod, on the node or in the world until that ends; resolves when it listens. `/who` gives the address of
+ * the client, any other path is answered with 200.
+ */
+export async function nginx(
+  lab: Lab,
+  options: { readonly target: string; readonly port: number; readonly directory: string },
+): Promise<void> {
+  const { target, port, directory } = options;
+  const name = join(directory, `nginx-${target}`);
+  const paths = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+    (kind) => `${kind}_temp_path ${name}-${kind};`,
+  );
+  const text = `
+    daemon off; pid ${name}.pid; error_log stderr;
+    events {}
+    http {
+      access_log off; ${paths.join(' ')}
+      server {
+        listen ${port}; listen [::]:${port};
+        location = /who { return 200 "$remote_addr"; }
+        location / { return 200 "$request_method $request_uri"; }
+      }
+    }`;
+  await writeFile(`${name}.conf`, text);
+  await lab.spawn(target, ['nginx', '-c', `${name}.conf`], { stdio: ['ignore', 'inherit', 'inherit'] });
+  for (let attempt = 0; (await curl(lab, target, `http://127.0.0.1:${port}/`)).status !== 200; attempt++) {
+    if (attempt === 100) throw new Error(`nginx in ${target} does not listen`);
+    await sleep(50);
+  }
+}
 
 /** An answer with a status and a body. */
 export interface HttpAnswer {
