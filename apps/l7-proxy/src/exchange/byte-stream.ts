@@ -24,11 +24,18 @@ export const Hold = {
   CONNECTING: 4,
 } as const;
 
+const readBytesMax = 64 * 1024;
+
 /**
  * What one `read` can take. The buffer is shared by all sockets: a read is handed on, or copied, before the event loop
  * comes to the next one. So an idle connection holds no buffer at all.
  */
-const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
+const readBuffer = Buffer.allocUnsafeSlow(readBytesMax);
+
+// Where large pieces lie while they are sent: nearly always the kernel takes them at once, and the next piece finds the
+// same place free. Small ones come from Node.js' own pool.
+let sendBuffer = Buffer.allocUnsafeSlow(readBytesMax);
+const pooledBytesMax = 4096;
 
 /** One side of a proxied connection. */
 export class ByteStream {
@@ -60,9 +67,17 @@ export class ByteStream {
 
   /** Sends a copy of `bytes[start, end)`. False: hold back until `onDrained`. */
   send(bytes: Buffer, start: number, end: number): boolean {
-    const copy = Buffer.allocUnsafe(end - start);
-    bytes.copy(copy, 0, start, end);
-    return this.sendOwned(copy);
+    const length = end - start;
+    const waits = this.#socket.writableLength > 0;
+    if (waits || length <= pooledBytesMax || length > readBytesMax) {
+      const copy = Buffer.allocUnsafe(length);
+      bytes.copy(copy, 0, start, end);
+      return this.sendOwned(copy);
+    }
+    bytes.copy(sendBuffer, 0, start, end);
+    const ready = this.sendOwned(sendBuffer.subarray(0, length));
+    if (this.#socket.writableLength > 0) sendBuffer = Buffer.allocUnsafeSlow(readBytesMax);
+    return ready;
   }
 
   /** Sends `bytes`, which nobody may change any more. False: hold back until `onDrained`. */

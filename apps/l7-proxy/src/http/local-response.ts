@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /** Answers that the proxy gives by itself. */
-export const reasonPhrases = {
+const reasonPhrases = {
   400: 'Bad Request',
   403: 'Forbidden',
   408: 'Request Timeout',
@@ -12,6 +12,7 @@ export const reasonPhrases = {
 
 export type LocalStatus = keyof typeof reasonPhrases;
 
+/** An answer of the proxy's own. */
 export interface LocalResponse {
   readonly status: LocalStatus;
   /** One line for the caller, without its end. */
@@ -29,6 +30,20 @@ export function encodeLocalResponse(response: LocalResponse): Buffer {
   const head =
     `HTTP/1.1 ${response.status} ${reasonPhrases[response.status]}\r\n` +
     `content-length: ${Buffer.byteLength(body)}\r\ncontent-type: text/plain\r\n` +
-    `date: ${new Date().toUTCString()}\r\n${connection}\r\n`;
+    `date: ${dateNow()}\r\n${connection}\r\n`;
   return Buffer.from(response.toHead ? head : head + body);
+}
+
+let dateSecond = 0;
+let date = '';
+
+/** The value of `Date`, which a flood of refused requests would otherwise format over and over. */
+function dateNow(): string {
+  const nowMs = Date.now();
+  const second = Math.floor(nowMs / 1000);
+  if (second !== dateSecond) {
+    dateSecond = second;
+    date = new Date(nowMs).toUTCString();
+  }
+  return date;
 }
