@@ -85,14 +85,17 @@ export function formatCidr(cidr: Cidr): string {
   return `${formatIpAddress(cidr.address)}/${length}`;
 }
 
-/** Whether an address lies in a prefix. */
+/** Whether an address lies in a prefix. An IPv4 address lies in IPv4 prefixes only: `::/0` is not about it. */
 export function cidrContains(cidr: Cidr, address: IpAddress): boolean {
+  if (isIpv4Cidr(cidr) !== isIpv4(address)) return false;
   return (ipAddressToBigInt(address) ^ ipAddressToBigInt(cidr.address)) <= hostMask(cidr.prefixLength);
 }
 
 /** Whether every address of one prefix lies in another. */
 export function cidrContainsCidr(range: { readonly outer: Cidr; readonly inner: Cidr }): boolean {
-  return range.inner.prefixLength >= range.outer.prefixLength && cidrContains(range.outer, range.inner.address);
+  const { outer, inner } = range;
+  const isNarrower = inner.prefixLength >= outer.prefixLength && isIpv4Cidr(inner) === isIpv4Cidr(outer);
+  return isNarrower && cidrContains(outer, inner.address);
 }
 
 /** How many addresses a prefix has. */

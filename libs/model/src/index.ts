@@ -27,7 +27,17 @@ export {
   type PodDescription,
 } from './pod-labels.ts';
 export { createIdentityLabelFilter, type IdentityLabelFilter } from './identity-label-filter.ts';
-export { anyIdentity, identityRange, identityScope, type IdentityScope } from './numeric-identity.ts';
+export {
+  anyIdentity,
+  clusterPeer,
+  identityRange,
+  identityScope,
+  isClusterIdentity,
+  type IdentityScope,
+} from './numeric-identity.ts';
+export { cidrIdentityLabels, cidrOfLabel } from './cidr-identity.ts';
+export { icmpPort, icmpTypeOf, type IcmpFamily } from './icmp.ts';
+export { isPortName, type NamedPort } from './named-port.ts';
 export { reservedIdentities, reservedIdentity, type ReservedIdentityName } from './reserved-identity.ts';
 export { entities, entityReservedIdentities, type Entity } from './entity.ts';
 export {

@@ -2,7 +2,9 @@
 import { canFollow, endpointStates } from './endpoint-state.ts';
 import { entities, entityReservedIdentities } from './entity.ts';
 import { formatLabelSet } from './label-set.ts';
-import { identityScope } from './numeric-identity.ts';
+import { icmpPort, icmpTypeOf } from './icmp.ts';
+import { isPortName } from './named-port.ts';
+import { clusterPeer, identityScope, isClusterIdentity } from './numeric-identity.ts';
 import { parsePort } from './port.ts';
 import { formatProtocol, parseProtocol, protocolNumber } from './protocol.ts';
 import { reservedIdentities, reservedIdentity } from './reserved-identity.ts';
@@ -29,6 +31,49 @@ describe('identityScope()', () => {
     [Number.NaN, 'invalid'],
   ])('%d is %s', (id, scope) => {
     expect(identityScope(id)).toBe(scope);
+  });
+});
+
+describe('isClusterIdentity()', () => {
+  it('holds for pods of this cluster and of others, and for nobody else', () => {
+    const ids = [0, 1, 255, 256, 65535, 65536, 2 ** 24 - 1, 2 ** 24, 2 ** 24 + 1, 2 ** 25, clusterPeer];
+    expect(ids.filter(isClusterIdentity)).toEqual([256, 65535, 65536, 2 ** 24 - 1]);
+  });
+
+  it('is about a class whose number nobody can have', () => expect(identityScope(clusterPeer)).toBe('invalid'));
+});
+
+describe('isPortName()', () => {
+  it.each(['http', 'HTTP', 'a', 'dns-tcp', '8080-web', 'x1', 'a'.repeat(15)])('holds for %s', (text) => {
+    expect(isPortName(text)).toBe(true);
+  });
+
+  it.each(['', '80', '8-0', '-a', 'a-', 'a--b', 'a_b', 'a.b', 'a b', 'a'.repeat(16)])('does not for %j', (text) => {
+    expect(isPortName(text)).toBe(false);
+  });
+});
+
+describe('icmpTypeOf()', () => {
+  it.each([
+    ['IPv4', '0', 0],
+    ['IPv4', '255', 255],
+    ['IPv4', 'EchoReply', 0],
+    ['IPv4', 'EchoRequest', 8],
+    ['IPv6', 'EchoRequest', 128],
+    ['IPv6', 'PacketTooBig', 2],
+    ['IPv4', 'PacketTooBig', undefined],
+    ['IPv4', 'echoreply', undefined],
+    ['IPv4', 'toString', undefined],
+    ['IPv4', '256', undefined],
+    ['IPv4', '08', undefined],
+    ['IPv4', '-1', undefined],
+    ['IPv4', '', undefined],
+  ] as const)('of %s, %j is %s', (family, text, expected) => {
+    expect(icmpTypeOf(family, text)).toBe(expected);
+  });
+
+  it('gives a number that is never "any port" in a policy map', () => {
+    expect([icmpPort(0), icmpPort(255)]).toEqual([256, 511]);
   });
 });
 

@@ -30,6 +30,12 @@ export const identityRange = {
 /** The number that is the wildcard "any peer" in a policy map and belongs to no endpoint. */
 export const anyIdentity = 0;
 
+/**
+ * The class of all pods, of this cluster and of others, as a peer in a policy map: it is looked up for every identity of
+ * the scopes `cluster` and `remote-cluster`, and belongs to no endpoint.
+ */
+export const clusterPeer = 0xffff_ffff;
+
 /** Where a number lies. Total: every value, however wrong, has an answer. */
 export function identityScope(id: number): IdentityScope {
   if (!Number.isInteger(id) || id < 0 || id > identityRange.localNode.max || id === 2 ** 24) return 'invalid';
@@ -40,4 +46,10 @@ export function identityScope(id: number): IdentityScope {
   if (id <= identityRange.cluster.max) return 'cluster';
   if (id < 2 ** 24) return 'remote-cluster';
   return id <= identityRange.localCidr.max ? 'local-cidr' : 'local-node';
+}
+
+/** Whether an identity is one of those that {@link clusterPeer} stands for. */
+export function isClusterIdentity(id: number): boolean {
+  const scope = identityScope(id);
+  return scope === 'cluster' || scope === 'remote-cluster';
 }
