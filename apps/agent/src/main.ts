@@ -10,10 +10,10 @@ import { createNetlink } from '@weir/netlink';
 import { createPolicyEngine } from '@weir/policy';
 import { createRpcServer } from '@weir/rpc';
 import { type RunningService, runService } from '@weir/service';
-import { createLogger, type Logger } from '@weir/telemetry';
+import { createLogger, createLoopDelayMonitor, type Logger } from '@weir/telemetry';
 import { createAgentService } from './api/agent-service.ts';
 import { createCniHandler } from './cni/cni-handler.ts';
-import { createCniServer } from './cni/cni-server.ts';
+import { type CniHandler, createCniServer } from './cni/cni-server.ts';
 import { workOffDeletionNotes } from './cni/deletion-notes.ts';
 import { createPodNetwork } from './cni/pod-network.ts';
 import { createEndpointManager } from './endpoint/endpoint-manager.ts';
@@ -28,7 +28,9 @@ import { keepHostAddresses } from './ipcache/host-ranges.ts';
 import { createMonitor } from './monitor/monitor.ts';
 import { createPeers } from './monitor/peers.ts';
 import { createHostAddresses } from './node/host-addresses.ts';
+import { lockNode } from './node/node-lock.ts';
 import { ensureNodeNetwork } from './node/node-network.ts';
+import { checkPrerequisites, readMachine } from './node/prerequisites.ts';
 import { type AgentOptions, parseCommandLine, version } from './options.ts';
 import { createPolicyController } from './policy/policy-controller.ts';
 import { createPolicyService } from './policy/policy-service.ts';
@@ -42,6 +44,8 @@ import { describeStatus } from './status.ts';
 
 const sweepIntervalMs = 30_000;
 const forgetIntervalMs = 60_000;
+const loopDelayIntervalMs = 10_000;
+const loopDelayMaxMs = 100;
 
 /** The compiled programs: beside a bundle, or where the build puts them when this runs from source. */
 function objectPath({ bpfObject }: AgentOptions): string {
@@ -59,7 +63,7 @@ async function openNode(options: AgentOptions, logger: Logger) {
     limits: { ct: options.conntrackMax, policy: options.policyMax },
   });
   for (const { map, entries, wanted } of datapath.loaded.keptSizes) {
-    logger.warn({ map, count: entries, limit: wanted }, 'map keeps its size until its pin is removed');
+    logger.warn({ map, count: entries, limit: wanted }, 'Map keeps its size until its pin is removed');
   }
   const pools = { ipv4: createAddressPool(options.ipv4Range), ipv6: createAddressPool(options.ipv6Range) };
   const network = await ensureNodeNetwork(netlink, {
@@ -89,8 +93,9 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   const ipcache = createDesiredIpcache();
 
   const feed = createIdentityFeed(({ upserted, deleted }) => {
-    const deleteIdentities = deleted.filter((id) => slots.find(id) === undefined);
-    controller.commit({ policy: { upsertIdentities: upserted, deleteIdentities } }).catch(() => undefined);
+    controller.commit({ policy: { upsertIdentities: upserted, deleteIdentities: deleted } }).catch((error: unknown) => {
+      logger.error({ error, count: upserted.length + deleted.length }, 'Change of identities is not in force');
+    });
   });
   const client = createIdentityClient({
     ...{ address: options.identityAllocator, node: nodeName, log: logger, clock },
@@ -103,14 +108,15 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   const monitor = createMonitor({ datapath, peers, engine, cookies, ruleSets, node: nodeName });
   const proxy = createProxyControl({ ruleSets: ruleSetTable, onAccessLog: monitor.accessLog, clock, logger });
   const publishRuleSets = proxy.publish;
-  const controller = createPolicyController({ engine, datapath, slots, translation, publishRuleSets, logger });
+  const policyParts = { engine, datapath, slots, translation, publishRuleSets };
+  const controller = createPolicyController({ ...policyParts, clock, logger });
 
   const labelFilter = createIdentityLabelFilter(options.labels);
   const podNetwork = createPodNetwork(netlink);
   const store = createEndpointStore(`${stateDir}/endpoints`);
   const placement = createEndpointPlacement({ table, controller, slots, ipcache });
-  const forEndpoints = { table, placement, datapath, identities, pools, podNetwork, store, labelFilter, logger };
-  const manager = createEndpointManager({ ...forEndpoints, mtu: network.mtu, clock });
+  const forEndpoints = { table, placement, datapath, identities, pools, podNetwork, store, labelFilter, clock, logger };
+  const manager = createEndpointManager({ ...forEndpoints, mtu: network.mtu });
   const policyStore = createPolicyStore(`${stateDir}/policies.json`);
   const policies = createPolicyService({ engine, controller, store: policyStore });
   return {
@@ -123,19 +129,22 @@ type Parts = ReturnType<typeof wireParts>;
 
 /** The past: first all that is wanted, then away with the rest. */
 async function restoreNode(parts: Parts, { options, logger, node }: Running): Promise<{ stop(): void }> {
-  const { client, ipcache, controller, forEndpoints, policyStore, table, slots } = parts;
+  const { client, ipcache, controller, forEndpoints, manager, policyStore, table, slots } = parts;
   const { datapath, netlink, network } = node;
   await client.start();
   const addresses = createHostAddresses(netlink);
   const podRanges = [options.ipv4Range, options.ipv6Range];
-  const hostAddresses = await keepHostAddresses({ ipcache, controller, addresses, podRanges, logger });
-  datapath.attachNode(network);
+  const forHost = { ipcache, controller, addresses, podRanges, clock: systemClock, logger };
+  const hostAddresses = await keepHostAddresses(forHost);
   const upsertPolicies = await policyStore.load();
   const upsertIdentities = [...client.identities()];
-  const { complete } = await restoreEndpoints({ ...forEndpoints, netlink }, { upsertPolicies, upsertIdentities });
+  const forRestore = { ...forEndpoints, controller, manager, netlink };
+  const { complete } = await restoreEndpoints(forRestore, { upsertPolicies, upsertIdentities });
+  // New programs of the node come after what they look up, which may be in new maps.
+  datapath.attachNode(network);
   const pruned = complete
     .then(() => prune({ datapath, controller, table, slots, ipcache, netlink }))
-    .catch((error: unknown) => logger.error({ error }, 'what an agent before left behind could not be removed'));
+    .catch((error: unknown) => logger.error({ error }, 'What an agent before left behind could not be removed'));
   // Endpoints whose identity is not known may have to wait for long; the others do not wait with them.
   if (table.list().every(({ state }) => state === 'ready')) await pruned;
   return hostAddresses;
@@ -151,13 +160,18 @@ async function serve(parts: Parts, { options, logger, node, startedMs }: Running
   const services = [agentService, proxy.service];
   const rpc = createRpcServer({ services, listen: [`unix:${runDir}/agent.sock`], log: logger });
   const handler = createCniHandler({ manager, table, podNetwork, pools });
-  const cni = createCniServer({ socketPath: `${runDir}/cni.sock`, handler, logger });
+  // The plugin stops to leave notes when it can connect; its calls wait until the last note is worked off.
+  const notes = Promise.withResolvers<undefined>();
+  const afterNotes: CniHandler = (request) => notes.promise.then(() => handler(request));
+  const cni = createCniServer({ socketPath: `${runDir}/cni.sock`, handler: afterNotes, logger });
   await rpc.start();
-  await workOffDeletionNotes({ directory: `${runDir}/cni-deletions`, handler, logger });
   await cni.start();
+  await workOffDeletionNotes({ directory: `${runDir}/cni-deletions`, handler, logger });
+  notes.resolve(undefined);
   rpc.health.setAll('SERVING');
   return {
     async stop() {
+      manager.close();
       await cni.stop();
       await rpc.stop();
     },
@@ -171,8 +185,24 @@ interface Running {
   readonly startedMs: number;
 }
 
+/** Says so when something keeps the event loop from its work: pods and policies wait for it. */
+function watchLoopDelay(logger: Logger): () => void {
+  const loop = createLoopDelayMonitor();
+  const read = async (): Promise<void> => {
+    const { maxMs } = loop.read();
+    if (maxMs > loopDelayMaxMs) logger.warn({ delayMs: Math.round(maxMs) }, 'Event loop was blocked');
+  };
+  const stopReading = repeat(loopDelayIntervalMs, read, logger);
+  return () => {
+    stopReading();
+    loop.stop();
+  };
+}
+
 async function startAgent(options: AgentOptions, logger: Logger): Promise<RunningService> {
   const startedMs = Date.now();
+  checkPrerequisites(readMachine());
+  const lock = await lockNode(options.runDir);
   const node = await openNode(options, logger);
   const running: Running = { options, logger, node, startedMs };
   const parts = wireParts(options, running);
@@ -180,22 +210,24 @@ async function startAgent(options: AgentOptions, logger: Logger): Promise<Runnin
   const server = await serve(parts, running);
   const { datapath, netlink } = node;
   const { controller, translation, monitor, client, table } = parts;
-  const timers = [
+  const stops = [
     repeat(sweepIntervalMs, () => datapath.sweepConnections(), logger),
     repeat(forgetIntervalMs, () => controller.between(() => translation.retain(datapath)), logger),
+    watchLoopDelay(logger),
+    hostAddresses.stop,
   ];
   const state = datapath.loaded.adopted ? 'adopted' : 'loaded';
   const figures = { count: table.list().length, durationMs: Date.now() - startedMs };
   logger.info({ version, pid: process.pid, state, ...figures }, 'Node is ready');
   return {
     async stop() {
-      for (const stopTimer of timers) stopTimer();
+      for (const stop of stops) stop();
       await server.stop();
-      hostAddresses.stop();
       monitor.close();
       await client.stop();
       await datapath.close();
       netlink.close();
+      await lock.release();
     },
   };
 }

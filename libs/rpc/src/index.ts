@@ -9,5 +9,8 @@ export { parseRpcAddress, type RpcAddress } from './address.ts';
 export type { HealthState, ServingStatus } from './health.ts';
 export type { ServiceDefinition, MethodTypes } from './method-types.ts';
 
+// For servers that speak something else on a unix socket.
+export { claimUnixSocket, type UnixSocketClaim } from './unix-socket.ts';
+
 // For tests of error mapping in other libraries.
 export { statusFromError, errorFromStatus } from './error-status.ts';

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { chmod, mkdir, rm } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import { dirname } from 'node:path';
 import { WeirError } from '@weir/errors';
+import { claimUnixSocket, type UnixSocketClaim } from '@weir/rpc';
 import type { Logger } from '@weir/telemetry';
 import { cniErrorOf } from './cni-error.ts';
 import { type CniRequest, cniVersionOf, parseCniRequest } from './cni-request.ts';
@@ -37,28 +36,34 @@ async function readBody(message: IncomingMessage): Promise<unknown> {
 
 function answer(response: ServerResponse, status: number, body: object | undefined): void {
   const payload = body === undefined ? '' : `${JSON.stringify(body)}\n`;
-  response.writeHead(status, { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) });
+  const length = Buffer.byteLength(payload);
+  // One request a connection: what is left of one that was refused is not taken for the next.
+  response.writeHead(status, { 'content-type': 'application/json', 'content-length': length, connection: 'close' });
   response.end(payload);
 }
 
 /**
- * The plugin's end of the agent: HTTP/1.1 on a unix socket, one request a call. See docs/architecture.md "CNI". A removed
- * file of a dead agent is replaced; the socket is open to root and its group only.
+ * The plugin's end of the agent: HTTP/1.1 on a unix socket, one request a call. See docs/architecture.md "CNI". The
+ * socket of a dead agent is replaced; the socket is open to root and its group only. `stop` lets calls under way finish.
  */
 export function createCniServer(options: CniServerOptions): { start(): Promise<void>; stop(): Promise<void> } {
   const { socketPath, handler, logger } = options;
 
   const serve = async (message: IncomingMessage, response: ServerResponse): Promise<void> => {
     let cniVersion = '0.3.1';
+    let request: CniRequest | undefined;
     try {
       if (message.method !== 'POST' || message.url !== '/v1/cni') {
         throw new WeirError('INVALID_ARGUMENT', `${message.method} ${message.url} is not POST /v1/cni`);
       }
       const body = await readBody(message);
       cniVersion = cniVersionOf(body);
-      answer(response, 200, await handler(parseCniRequest(body)));
+      request = parseCniRequest(body);
+      answer(response, 200, await handler(request));
     } catch (error) {
-      logger.warn({ error }, 'CNI call failed');
+      const { command, containerId, namespace, pod } = request ?? {};
+      const what = request === undefined ? {} : { method: command, containerId, pod: `${namespace}/${pod}` };
+      logger.warn({ ...what, error }, 'CNI call failed');
       answer(response, WeirError.from(error).code === 'INVALID_ARGUMENT' ? 400 : 500, cniErrorOf(error, cniVersion));
     }
   };
@@ -69,20 +74,23 @@ export function createCniServer(options: CniServerOptions): { start(): Promise<v
       response.destroy();
     });
   });
+  let claim: UnixSocketClaim | undefined;
   return {
     async start() {
-      await mkdir(dirname(socketPath), { recursive: true });
-      await rm(socketPath, { force: true });
+      claim = await claimUnixSocket({ path: socketPath, mode: 0o660 });
+      const { bindPath } = claim;
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject);
-        server.listen(socketPath, resolve);
+        server.listen(bindPath, resolve);
       });
-      await chmod(socketPath, 0o660);
+      await claim.publish();
     },
-    stop: () =>
-      new Promise((resolve) => {
+    async stop() {
+      await claim?.remove();
+      await new Promise<void>((resolve) => {
         server.close(() => resolve());
         server.closeIdleConnections();
-      }),
+      });
+    },
   };
 }
