@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Datapath, DatapathChange, PolicyContent, PolicyPatch } from '@weir/datapath-maps';
+import type { CancelTimer, Clock } from '@weir/clock';
 import { WeirError } from '@weir/errors';
 import type { PolicyEngine, PolicyUpdate, SubjectChange } from '@weir/policy';
 import type { Logger } from '@weir/telemetry';
@@ -17,14 +18,20 @@ export interface PolicyController {
   /**
    * Applies a change of policies, identities, subjects or placement and resolves when the kernel enforces all of it.
    * Commits are made one after the other. Rejects with INVALID_ARGUMENT (nothing has changed), or with what the datapath
-   * says: then the engine is ahead of the kernel, which keeps the last good policy, and the difference is tried again with
-   * every later commit.
+   * says: then the engine is ahead of the kernel, which keeps the last good policy, and the policies concerned are tried
+   * again every second until the kernel has them. Other commits do not suffer from that.
    */
   commit(commit: Commit): Promise<void>;
   /** Runs a task while no commit is being made. */
   between<Result>(task: () => Result): Promise<Result>;
-  /** Identities whose policy in the kernel is older than it should be, and why. Empty in good times. */
-  readonly behind: ReadonlyMap<number, string>;
+  /** Identities whose policy in the kernel is older than it should be. Empty in good times. */
+  readonly behind: ReadonlyMap<number, BehindPolicy>;
+}
+
+/** How far the kernel has got with a policy, and why not further. */
+export interface BehindPolicy {
+  readonly revision: number;
+  readonly reason: string;
 }
 
 export interface PolicyControllerOptions {
@@ -34,23 +41,26 @@ export interface PolicyControllerOptions {
   readonly translation: PolicyTranslation;
   /** Tells the proxy of all rule sets that are numbered by now; resolves when it can apply them, or cannot be reached. */
   readonly publishRuleSets: () => Promise<void>;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
 interface Plan {
   readonly policies: Map<number, PolicyContent>;
   readonly policyPatches: Map<number, PolicyPatch>;
-  readonly removed: number[];
+  /** Subjects that nobody is any more. */
+  readonly removed: ReadonlySet<number>;
+}
+
+interface Planner {
+  plan(changes: readonly SubjectChange[], behind: ReadonlyMap<number, BehindPolicy>): Plan;
+  contentOf(subject: number): PolicyContent;
 }
 
 const retryDelayMs = 1_000;
 
 /** What an update comes to in the kernel. */
-function createPlanner({
-  engine,
-  slots,
-  translation,
-}: PolicyControllerOptions): (changes: readonly SubjectChange[], behind: ReadonlyMap<number, string>) => Plan {
+function createPlanner({ engine, slots, translation }: PolicyControllerOptions): Planner {
   const contentOf = (subject: number): PolicyContent => {
     const resolved = engine.resolve(subject);
     return {
@@ -59,69 +69,97 @@ function createPlanner({
       entries: resolved?.entries.map(translation.entry) ?? [],
     };
   };
-
-  /** A subject is a whole or a patch, never both; what an earlier commit failed to write comes along as a whole. */
-  return (changes, behind) => {
-    const plan: Plan = { policies: new Map(), policyPatches: new Map(), removed: [] };
-    const removed = new Set(changes.filter(({ kind }) => kind === 'removed').map(({ subject }) => subject));
-    plan.removed.push(...removed);
-    for (const { subject, kind, rulesChanged, upserted, deleted } of changes) {
-      if (removed.has(subject)) continue;
-      if (kind === 'added' || rulesChanged) plan.policies.set(slots.slotOf(subject), contentOf(subject));
-      else if (!behind.has(subject)) {
-        plan.policyPatches.set(slots.slotOf(subject), {
-          added: upserted.map(translation.entry),
-          removed: deleted.map(translation.key),
-        });
+  return {
+    contentOf,
+    plan(changes, behind) {
+      const removed = new Set(changes.filter(({ kind }) => kind === 'removed').map(({ subject }) => subject));
+      const plan: Plan = { policies: new Map(), policyPatches: new Map(), removed };
+      for (const { subject, kind, rulesChanged, upserted, deleted } of changes) {
+        if (removed.has(subject)) continue;
+        const slot = slots.slotOf(subject);
+        if (kind === 'added' || rulesChanged) {
+          plan.policies.set(slot, contentOf(subject));
+          continue;
+        }
+        // What is behind gets its whole policy later. An identity that is gone must go at once: its number may come again.
+        const added = behind.has(subject) ? [] : upserted.map(translation.entry);
+        plan.policyPatches.set(slot, { added, removed: deleted.map(translation.key) });
       }
-    }
-    for (const subject of behind.keys()) {
-      if (!removed.has(subject)) plan.policies.set(slots.slotOf(subject), contentOf(subject));
-    }
-    return plan;
+      return plan;
+    },
   };
 }
 
 /** See {@link PolicyController}. */
 export function createPolicyController(options: PolicyControllerOptions): PolicyController {
-  const { engine, datapath, slots, publishRuleSets, logger } = options;
-  const makePlan = createPlanner(options);
-  const behind = new Map<number, string>();
+  const { engine, datapath, slots, publishRuleSets, clock, logger } = options;
+  const planner = createPlanner(options);
+  const behind = new Map<number, BehindPolicy>();
+  // Subjects that are gone, whose slots the kernel could not be told of yet.
+  const abandoned = new Set<number>();
   let last: Promise<unknown> = Promise.resolve();
-  let retryTimer: NodeJS.Timeout | undefined;
+  let cancelRetry: CancelTimer | undefined;
 
   const scheduleRetry = (): void => {
-    if (behind.size === 0) return;
-    retryTimer ??= setTimeout(() => {
-      retryTimer = undefined;
-      commit({}).catch(() => undefined);
-    }, retryDelayMs).unref();
+    if (behind.size + abandoned.size === 0) return;
+    cancelRetry ??= clock.schedule(retryDelayMs, () => {
+      cancelRetry = undefined;
+      inTurn(catchUp).catch((error: unknown) => logger.error({ error }, 'Policy could not be written again'));
+    });
+  };
+
+  /** One at a time: where there is no room for all, there is for some. */
+  const catchUp = async (): Promise<void> => {
+    for (const [subject, { revision }] of [...behind]) {
+      try {
+        const policies = new Map([[slots.slotOf(subject), planner.contentOf(subject)]]);
+        await publishRuleSets();
+        await datapath.apply({ policies });
+        behind.delete(subject);
+        logger.info({ identity: subject }, 'Policy is in force after all');
+      } catch (error) {
+        behind.set(subject, { revision, reason: WeirError.from(error).message });
+      }
+    }
+    if (abandoned.size > 0) await write({ policies: new Map(), policyPatches: new Map(), removed: new Set() });
+    scheduleRetry();
+  };
+
+  const write = async (plan: Plan, placement?: Commit['datapath']): Promise<void> => {
+    for (const subject of plan.removed) abandoned.add(subject);
+    await publishRuleSets();
+    const places = placement?.();
+    const freed = [...abandoned].flatMap((subject) => slots.find(subject) ?? []);
+    const { policies, policyPatches } = plan;
+    const policiesRemoved = [...(places?.policiesRemoved ?? []), ...freed];
+    await datapath.apply({ ...places, policies, policyPatches, policiesRemoved });
+    abandoned.forEach(slots.release);
+    abandoned.clear();
   };
 
   const run = async ({ policy, datapath: placement }: Commit): Promise<void> => {
+    const { revision } = engine;
     const { subjects } = engine.apply(policy ?? {});
+    for (const { subject, kind } of subjects) {
+      if (kind === 'removed') behind.delete(subject);
+      else abandoned.delete(subject);
+    }
     try {
-      const plan = makePlan(subjects, behind);
-      await publishRuleSets();
-      const places = placement?.();
-      const freed = plan.removed.flatMap((subject) => slots.release(subject) ?? []);
-      await datapath.apply({
-        ...places,
-        policies: plan.policies,
-        policyPatches: plan.policyPatches,
-        policiesRemoved: [...(places?.policiesRemoved ?? []), ...freed],
-      });
-      behind.clear();
+      await write(planner.plan(subjects, behind), placement);
     } catch (thrown) {
       const error = WeirError.from(thrown);
       for (const { subject, kind } of subjects) {
-        if (kind === 'removed') behind.delete(subject);
-        else behind.set(subject, error.message);
+        if (kind !== 'removed' && !behind.has(subject)) behind.set(subject, { revision, reason: error.message });
       }
-      logger.error({ error, identities: [...behind.keys()] }, 'policy could not be written');
+      logger.error({ error, identities: subjects.map(({ subject }) => subject) }, 'Policy could not be written');
       scheduleRetry();
       throw error;
     }
+    for (const { subject, kind, rulesChanged } of subjects) {
+      if (kind === 'added' || rulesChanged) behind.delete(subject);
+    }
+    // What was taken away may have made room.
+    if (behind.size > 0 && subjects.some(({ rulesChanged }) => rulesChanged)) await catchUp();
   };
 
   const inTurn = <Result>(task: () => Result | Promise<Result>): Promise<Result> => {
@@ -129,6 +167,5 @@ export function createPolicyController(options: PolicyControllerOptions): Policy
     last = done.catch(() => undefined);
     return done;
   };
-  const commit = (change: Commit): Promise<void> => inTurn(() => run(change));
-  return { commit, between: inTurn, behind };
+  return { commit: (change) => inTurn(() => run(change)), between: inTurn, behind };
 }

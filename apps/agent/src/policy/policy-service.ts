@@ -40,7 +40,7 @@ const isNamed = ({ namespace, name }: Policy, wanted: string): boolean =>
 export function createPolicyService({ engine, controller, store }: PolicyServiceOptions): PolicyService {
   let last: Promise<unknown> = Promise.resolve();
 
-  /** The engine is put back where it was when the kernel has no room: the two must mean the same. */
+  /** The engine is put back where it was when the kernel has no room, or the disk fails: all three must mean the same. */
   const replace = async (change: {
     readonly upsert: readonly Policy[];
     readonly delete: readonly string[];
@@ -52,16 +52,16 @@ export function createPolicyService({ engine, controller, store }: PolicyService
     const file = await store.prepare([...after.values()]);
     try {
       await controller.commit({ policy: { upsertPolicies: change.upsert, deletePolicies: change.delete } });
+      await file.commit();
     } catch (error) {
+      const touched = [...change.upsert.map(({ key }) => key), ...change.delete];
+      const upsertPolicies = touched.flatMap((key) => before.get(key) ?? []);
+      const deletePolicies = touched.filter((key) => !before.has(key));
+      // What cannot be put back now, the controller tries again.
+      await controller.commit({ policy: { upsertPolicies, deletePolicies } }).catch(() => undefined);
       await file.discard();
-      const added = change.upsert.map(({ key }) => key).filter((key) => !before.has(key));
-      const changed = [...change.upsert.map(({ key }) => key), ...change.delete].flatMap(
-        (key) => before.get(key) ?? [],
-      );
-      await controller.commit({ policy: { upsertPolicies: changed, deletePolicies: added } });
       throw error;
     }
-    await file.commit();
   };
 
   const inTurn = <Result>(task: () => Promise<Result>): Promise<Result> => {

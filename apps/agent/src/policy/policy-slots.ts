@@ -9,6 +9,8 @@ export interface PolicySlots {
   find(identity: number): number | undefined;
   /** Frees the slot of an identity and returns it. */
   release(identity: number): number | undefined;
+  /** Frees the slots of all identities but these; returns the slots that are left. */
+  retain(identities: ReadonlySet<number>): readonly number[];
 }
 
 /**
@@ -19,6 +21,13 @@ export function createPolicySlots(slotsMax: number, adopted: ReadonlyMap<number,
   const slots = new Map(adopted);
   const taken = new Set(slots.values());
   let next = 1;
+  const release = (identity: number): number | undefined => {
+    const slot = slots.get(identity);
+    if (slot === undefined) return undefined;
+    slots.delete(identity);
+    taken.delete(slot);
+    return slot;
+  };
   return {
     slotOf(identity) {
       const known = slots.get(identity);
@@ -26,20 +35,19 @@ export function createPolicySlots(slotsMax: number, adopted: ReadonlyMap<number,
       if (taken.size >= slotsMax) {
         throw new WeirError('RESOURCE_EXHAUSTED', `All ${slotsMax} policy slots of this node are in use`);
       }
-      // The slot that was freed last is used last: a program that still reads it sees no policy of somebody else's.
+      // In turn, so that a slot rests: a program that still reads it sees no policy of somebody else's.
       while (taken.has(next)) next = (next % slotsMax) + 1;
-      taken.add(next);
-      slots.set(identity, next);
-      return next;
+      const slot = next;
+      next = (next % slotsMax) + 1;
+      taken.add(slot);
+      slots.set(identity, slot);
+      return slot;
     },
     find: (identity) => slots.get(identity),
-    release(identity) {
-      const slot = slots.get(identity);
-      if (slot === undefined) return undefined;
-      slots.delete(identity);
-      taken.delete(slot);
-      next = (slot % slotsMax) + 1;
-      return slot;
+    release,
+    retain(identities) {
+      for (const identity of [...slots.keys()]) if (!identities.has(identity)) release(identity);
+      return [...slots.values()];
     },
   };
 }

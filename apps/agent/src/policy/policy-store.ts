@@ -49,6 +49,6 @@ export function createPolicyStore(path: string): PolicyStore {
       const text = await readIfPresent(path);
       return text === undefined ? [] : parse(text, path);
     },
-    prepare: (policies) => prepareFile(path, `${JSON.stringify({ version, policies })}\n`),
+    prepare: (policies) => prepareFile(path, `${JSON.stringify({ version, policies })}\n`, { durable: true }),
   };
 }

@@ -15,7 +15,7 @@ export interface PolicyTranslation {
   readonly cookies: Numbering<readonly EntryOrigin[]>;
   /** What the proxy is told. */
   ruleSetTable(): ReadonlyMap<number, readonly HttpRule[]>;
-  /** Forgets numbers that no policy in the kernel uses any more. */
+  /** Forgets numbers that no policy in the kernel uses any more. Costs nothing while no entry has been translated. */
   retain(datapath: Pick<Datapath, 'listPolicySlots' | 'listPolicy'>): void;
 }
 
@@ -28,6 +28,7 @@ export function createPolicyTranslation(): PolicyTranslation {
   const cookies: PolicyTranslation['cookies'] = createNumbering();
   // Entries of one rule share the list of their origins.
   let known = new WeakMap<readonly EntryOrigin[], number>();
+  let isRetained = true;
 
   const cookieOf = (origins: readonly EntryOrigin[]): number => {
     if (origins.length === 0) return 0;
@@ -53,18 +54,23 @@ export function createPolicyTranslation(): PolicyTranslation {
   return {
     ruleSets,
     cookies,
-    entry: (entry) => ({
-      ...keyOf(entry),
-      verdict: verdicts[entry.verdict],
-      ruleSet:
-        entry.ruleSet === undefined
-          ? 0
-          : ruleSets.numberOf(entry.ruleSet.key, { ruleSet: entry.ruleSet, origins: entry.origins }),
-      cookie: cookieOf(entry.origins),
-    }),
+    entry(entry) {
+      isRetained = false;
+      return {
+        ...keyOf(entry),
+        verdict: verdicts[entry.verdict],
+        ruleSet:
+          entry.ruleSet === undefined
+            ? 0
+            : ruleSets.numberOf(entry.ruleSet.key, { ruleSet: entry.ruleSet, origins: entry.origins }),
+        cookie: cookieOf(entry.origins),
+      };
+    },
     key: (key) => ({ ...keyOf(key), verdict: verdicts.allow }),
     ruleSetTable: () => new Map([...ruleSets.entries()].map(([id, { ruleSet }]) => [id, ruleSet.http])),
     retain(datapath) {
+      if (isRetained) return;
+      isRetained = true;
       const entries = datapath.listPolicySlots().flatMap((slot) => datapath.listPolicy(slot));
       ruleSets.retain(new Set(entries.map(({ ruleSet }) => ruleSet)));
       cookies.retain(new Set(entries.map(({ cookie }) => cookie)));
