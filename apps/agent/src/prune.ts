@@ -15,6 +15,10 @@ export interface PruneOptions {
   readonly netlink: Netlink;
 }
 
+/** Endpoints that are there, and those whose files cannot be read. */
+const idsOf = (table: EndpointTable): Set<number> =>
+  new Set([...table.list().map(({ record }) => record.id), ...table.reserved()]);
+
 const podDevice = /^weir[1-9]\d{0,4}$/;
 
 /**
@@ -23,18 +27,28 @@ const podDevice = /^weir[1-9]\d{0,4}$/;
  */
 export async function prune(options: PruneOptions): Promise<void> {
   const { datapath, controller, table, slots, ipcache, netlink } = options;
-  const endpoints = table.list();
-  const ids = new Set(endpoints.map(({ record }) => record.id));
-  const staleEndpoints = datapath.listEndpoints().filter(({ id }) => !ids.has(id));
-  const usedSlots = new Set(endpoints.map(({ identity }) => slots.find(identity ?? 0)));
-  const staleSlots = datapath.listPolicySlots().filter((slot) => !usedSlots.has(slot));
-  const staleRanges = ipcache.staleOf(await datapath.listIpcache());
+  const found = await datapath.listIpcache();
+  // Looked at in the turn of the commit: an endpoint that has been made meanwhile may have got what was left behind.
   await controller.commit({
-    datapath: () => ({ endpointsRemoved: staleEndpoints, ipcacheRemoved: staleRanges, policiesRemoved: staleSlots }),
+    datapath: () => {
+      const keptIds = idsOf(table);
+      const inKernel = datapath.listEndpoints();
+      const unreadable = inKernel.filter(({ id }) => table.reserved().has(id));
+      const identities = new Set([...table.identitiesInUse(), ...unreadable.map(({ identity }) => identity)]);
+      const usedSlots = new Set([...slots.retain(identities), ...unreadable.map(({ policySlot }) => policySlot)]);
+      const unreadableAddresses = unreadable.flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6]);
+      const isKept = (address: Uint8Array): boolean =>
+        unreadableAddresses.some((each) => Buffer.compare(each, address) === 0);
+      return {
+        endpointsRemoved: inKernel.filter(({ id }) => !keptIds.has(id)),
+        ipcacheRemoved: ipcache.staleOf(found).filter(({ address }) => !isKept(address)),
+        policiesRemoved: datapath.listPolicySlots().filter((slot) => !usedSlots.has(slot)),
+      };
+    },
   });
-  datapath.retainEndpoints(ids);
-  const devices = new Set(endpoints.map(({ record }) => record.hostInterface));
+  datapath.retainEndpoints(idsOf(table));
   const links = await netlink.run(listLinks({ kind: 'veth' }));
+  const devices = new Set([...idsOf(table)].map((id) => `weir${id}`));
   const orphans = links.filter(({ name }) => podDevice.test(name) && !devices.has(name));
   for (const { index } of orphans) {
     await netlink.run(tolerating(deleteLink({ index }), { code: 'NOT_FOUND', result: undefined }));

@@ -9,7 +9,7 @@ export function repeat(intervalMs: number, task: () => Promise<unknown>, logger:
     try {
       await task();
     } catch (error) {
-      logger.error({ error }, 'regular task failed');
+      logger.error({ error }, 'Regular task failed');
     }
     schedule();
   };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /** Reads a file; undefined when there is none. */
@@ -18,10 +18,23 @@ export interface PreparedFile {
   discard(): Promise<void>;
 }
 
-/** Writes `text` beside `path`, readable for root only. The file at `path` is the old one or the new one at any time. */
-export async function prepareFile(path: string, text: string): Promise<PreparedFile> {
+/**
+ * Writes `text` beside `path`, readable for root only. The file at `path` is the old one or the new one at any time; with
+ * `durable` also after a loss of power, which costs a wait for the disk.
+ */
+export async function prepareFile(
+  path: string,
+  text: string,
+  { durable }: { readonly durable: boolean },
+): Promise<PreparedFile> {
   const aside = `${path}.new`;
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  await writeFile(aside, text, { mode: 0o600 });
+  const file = await open(aside, 'w', 0o600);
+  try {
+    await file.writeFile(text);
+    if (durable) await file.sync();
+  } finally {
+    await file.close();
+  }
   return { commit: () => rename(aside, path), discard: () => rm(aside, { force: true }) };
 }

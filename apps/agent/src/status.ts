@@ -47,7 +47,7 @@ function allocatorStatus(client: IdentityClient): Component {
 function policyStatus({ controller, engine }: StatusOptions): Component {
   const [first] = controller.behind;
   if (first === undefined) return component('policy', 'Ok', `revision ${engine.revision} is enforced`);
-  const [identity, reason] = first;
+  const [identity, { reason }] = first;
   const count = controller.behind.size;
   return component('policy', 'Failure', `${count} identities are behind, the first is ${identity}: ${reason}`);
 }
@@ -65,6 +65,17 @@ function proxyStatus({ proxy }: StatusOptions): Component {
   return component('l7-proxy', 'Ok', `connected, pid ${connected.pid}`);
 }
 
+function endpointsStatus({ table }: StatusOptions): Component {
+  const endpoints = table.list();
+  const waiting = endpoints.filter(({ state, reason }) => state !== 'ready' || reason !== undefined);
+  const [first] = waiting;
+  if (first === undefined) return component('endpoints', 'Ok', `${endpoints.length} ready`);
+  const { record, state, reason = '' } = first;
+  const which = `${record.id} (${record.namespace}/${record.pod}) is ${state}${reason && `: ${reason}`}`;
+  const severity = waiting.some((each) => each.state === 'invalid') ? 'Failure' : 'Warning';
+  return component('endpoints', severity, `${waiting.length} of ${endpoints.length} need attention, first ${which}`);
+}
+
 /** Everything that `weir status` shows. */
 export function describeStatus(parts: StatusOptions): weir.agent.v1.IGetStatusResponse {
   const { options, startedMs, client, engine, table, pools } = parts;
@@ -75,7 +86,10 @@ export function describeStatus(parts: StatusOptions): weir.agent.v1.IGetStatusRe
     startedMs,
     pid: process.pid,
     kernel: release(),
-    components: [datapathStatus(parts), policyStatus(parts), allocatorStatus(client), proxyStatus(parts)],
+    components: [
+      ...[datapathStatus(parts), policyStatus(parts), endpointsStatus(parts)],
+      ...[allocatorStatus(client), proxyStatus(parts)],
+    ],
     endpointsReady: endpoints.filter(({ state }) => state === 'ready').length,
     endpointsTotal: endpoints.length,
     identities: client.status().identities,

@@ -9,6 +9,7 @@ import type { EndpointManager } from '../endpoint/endpoint-manager.ts';
 import type { EndpointTable } from '../endpoint/endpoint-table.ts';
 import type { IdentityDirectory } from '../identity/identity-source.ts';
 import type { Monitor } from '../monitor/monitor.ts';
+import type { PolicyController } from '../policy/policy-controller.ts';
 import { policyName } from '../policy/policy-names.ts';
 import type { PolicyOutcome, PolicyService } from '../policy/policy-service.ts';
 import type { PolicySlots } from '../policy/policy-slots.ts';
@@ -20,6 +21,7 @@ export interface AgentServiceOptions {
   readonly table: EndpointTable;
   readonly manager: EndpointManager;
   readonly engine: PolicyEngine;
+  readonly controller: Pick<PolicyController, 'behind'>;
   readonly policies: PolicyService;
   readonly slots: PolicySlots;
   readonly translation: PolicyTranslation;
@@ -56,19 +58,19 @@ export function createAgentService(options: AgentServiceOptions): RpcService {
 function endpointCalls({
   table,
   manager,
-  engine,
+  ...policy
 }: AgentServiceOptions): Part<'listEndpoints' | 'getEndpoint' | 'patchEndpointLabels'> {
   const splitLabel = (text: string): readonly [string, string] => {
     const equals = text.indexOf('=');
     return equals < 0 ? [text, ''] : [text.slice(0, equals), text.slice(equals + 1)];
   };
   return {
-    listEndpoints: () => ({ endpoints: table.list().map((endpoint) => endpointMessage(endpoint, engine)) }),
-    getEndpoint: ({ endpoint }) => ({ endpoint: endpointMessage(findEndpoint(table, endpoint?.reference), engine) }),
+    listEndpoints: () => ({ endpoints: table.list().map((endpoint) => endpointMessage(endpoint, policy)) }),
+    getEndpoint: ({ endpoint }) => ({ endpoint: endpointMessage(findEndpoint(table, endpoint?.reference), policy) }),
     async patchEndpointLabels({ endpoint, set, remove }) {
       const { record } = findEndpoint(table, endpoint?.reference);
       const changed = await manager.patchLabels(record.id, { set: Object.fromEntries(set.map(splitLabel)), remove });
-      return { endpoint: endpointMessage(changed, engine) };
+      return { endpoint: endpointMessage(changed, policy) };
     },
   };
 }

@@ -5,11 +5,23 @@ import type { PolicyEngine } from '@weir/policy';
 import type { weir } from '@weir/proto';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { EndpointTable } from '../endpoint/endpoint-table.ts';
+import type { PolicyController } from '../policy/policy-controller.ts';
 import { policyName } from '../policy/policy-names.ts';
 
-/** What the API says of an endpoint. */
-export function endpointMessage(endpoint: Endpoint, engine: PolicyEngine): weir.agent.v1.IEndpoint {
-  const { record, state, reason, identity, labels } = endpoint;
+/** What is asked about the policy of an endpoint. */
+export interface EndpointPolicySource {
+  readonly engine: PolicyEngine;
+  readonly controller: Pick<PolicyController, 'behind'>;
+}
+
+/** What the API says of an endpoint. One whose policy the kernel does not have yet is `regenerating`. */
+export function endpointMessage(
+  endpoint: Endpoint,
+  { engine, controller }: EndpointPolicySource,
+): weir.agent.v1.IEndpoint {
+  const { record, identity, labels } = endpoint;
+  const behind = endpoint.state === 'ready' ? controller.behind.get(identity ?? 0) : undefined;
+  const { state, reason } = behind === undefined ? endpoint : { state: 'regenerating', reason: behind.reason };
   const policy = identity === undefined ? undefined : engine.resolve(identity);
   return {
     id: record.id,
@@ -28,30 +40,34 @@ export function endpointMessage(endpoint: Endpoint, engine: PolicyEngine): weir.
     netns: record.netns,
     ingressEnforced: policy?.ingressEnforced ?? false,
     egressEnforced: policy?.egressEnforced ?? false,
-    policyRevision: state === 'ready' ? engine.revision : 0,
+    policyRevision: endpoint.state === 'ready' ? (behind?.revision ?? engine.revision) : 0,
     createdMs: record.createdMs,
     policies: policy === undefined ? [] : engine.policiesSelecting(policy.subject).map(policyName),
   };
 }
 
-/** Finds an endpoint by number, `namespace/pod`, container id or address. Throws NOT_FOUND, or INVALID_ARGUMENT. */
+/**
+ * Finds an endpoint by number, address, `namespace/pod` (`default/` may be left out) or container id, in this order. Throws
+ * NOT_FOUND, or INVALID_ARGUMENT when there are several.
+ */
 export function findEndpoint(table: EndpointTable, reference: string | null | undefined): Endpoint {
   const text = reference ?? '';
   if (text === '') throw new WeirError('INVALID_ARGUMENT', 'endpoint.reference is empty; expected an endpoint');
+  const byNumber = /^\d+$/.test(text) ? table.get(Number(text)) : undefined;
+  if (byNumber !== undefined) return byNumber;
   const address = tryParseIpAddress(text);
-  const found =
-    address === undefined
-      ? table
-          .list()
-          .find(
-            ({ record }) =>
-              String(record.id) === text ||
-              `${record.namespace}/${record.pod}` === text ||
-              record.containerId === text ||
-              (record.namespace === 'default' && record.pod === text),
-          )
-      : table.findAddress(formatIpAddress(address));
-  if (found !== undefined) return found;
+  const byAddress = address === undefined ? undefined : table.findAddress(formatIpAddress(address));
+  if (byAddress !== undefined) return byAddress;
+  const found = table.list().filter(({ record }) => {
+    const pod = text.includes('/') ? `${record.namespace}/${record.pod}` : record.namespace === 'default' && record.pod;
+    return pod === text || record.containerId === text;
+  });
+  const [only] = found;
+  if (only !== undefined && found.length === 1) return only;
+  if (only !== undefined) {
+    const ids = found.map(({ record }) => `${record.id} (${record.ifName})`).join(', ');
+    throw new WeirError('INVALID_ARGUMENT', `"${text}" is several endpoints: ${ids}; name one by its number`);
+  }
   throw new WeirError(
     'NOT_FOUND',
     `"${text}" is not an endpoint of this node (a number, namespace/pod, container id or address)`,

@@ -6,6 +6,7 @@ import type { EndpointManager } from '../endpoint/endpoint-manager.ts';
 import type { EndpointTable } from '../endpoint/endpoint-table.ts';
 import type { AddressPool } from '../ipam/address-pool.ts';
 import { gatewayMac } from '../node/node-network.ts';
+import { cniDetail } from './cni-error.ts';
 import type { CniRequest } from './cni-request.ts';
 import { cniResult } from './cni-result.ts';
 import type { CniHandler } from './cni-server.ts';
@@ -51,10 +52,28 @@ export function createCniHandler(options: CniHandlerOptions): CniHandler {
     return undefined;
   };
 
-  const collectGarbage = async ({ validAttachments }: CniRequest): Promise<undefined> => {
+  /** Of one network: another one on the same node has runtimes of its own. All are tried, also when some fail. */
+  const collectGarbage = async ({ network, validAttachments }: CniRequest): Promise<undefined> => {
     const valid = new Set(validAttachments.map(({ containerId, ifName }) => `${containerId}/${ifName}`));
-    const stale = table.list().filter(({ record }) => !valid.has(`${record.containerId}/${record.ifName}`));
-    for (const { record } of stale) await manager.remove(record);
+    const stale = table
+      .list()
+      .filter(({ record }) => record.network === network && !valid.has(`${record.containerId}/${record.ifName}`));
+    const results = await Promise.allSettled(stale.map(({ record }) => manager.remove(record)));
+    const failed = results.filter((result) => result.status === 'rejected');
+    if (failed.length > 0) {
+      const { code, message } = WeirError.from(failed[0]?.reason);
+      throw new WeirError(code, `${failed.length} of ${stale.length} attachments could not be removed: ${message}`);
+    }
+    return undefined;
+  };
+
+  const checkRoom = (): undefined => {
+    for (const { allocatedCount, capacity } of [pools.ipv4, pools.ipv6]) {
+      if (allocatedCount < capacity) continue;
+      throw new WeirError('RESOURCE_EXHAUSTED', `All ${capacity} addresses for pods of this node are in use`, {
+        details: cniDetail.notAvailable,
+      });
+    }
     return undefined;
   };
 
@@ -70,7 +89,7 @@ export function createCniHandler(options: CniHandlerOptions): CniHandler {
       case 'GC':
         return collectGarbage(request);
       case 'STATUS':
-        return undefined;
+        return checkRoom();
     }
   };
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError } from '@weir/errors';
+import { cniDetail } from './cni-error.ts';
 
 /** One attachment: a container and the name of the interface in it. */
 export interface Attachment {
@@ -11,6 +12,8 @@ export interface Attachment {
 export interface CniRequest extends Attachment {
   readonly command: 'ADD' | 'DEL' | 'CHECK' | 'STATUS' | 'GC';
   readonly cniVersion: string;
+  /** Name of the network configuration. */
+  readonly network: string;
   /** Path of the network namespace; empty where the command needs none, or DEL was not told. */
   readonly netns: string;
   readonly namespace: string;
@@ -71,8 +74,9 @@ function parseLabels(config: Fields): Readonly<Record<string, string>> {
   );
 }
 
+/** Without the list nothing would be wanted any more: it must be there, be it empty. */
 function parseAttachments(config: Fields): Attachment[] {
-  const list = config['cni.dev/valid-attachments'] ?? [];
+  const list = config['cni.dev/valid-attachments'];
   if (!Array.isArray(list)) return refuse('config["cni.dev/valid-attachments"]', list, 'a list');
   return list.map((entry: unknown, index) => {
     const field = `config["cni.dev/valid-attachments"][${index}]`;
@@ -98,7 +102,10 @@ function parseConfig(body: Fields): Fields & { readonly cniVersion: string } {
   if (!isFields(config)) return refuse('config', config, 'a network configuration');
   const version = config['cniVersion'];
   const known: readonly unknown[] = cniVersions;
-  if (!known.includes(version)) return refuse('config.cniVersion', version, `one of ${cniVersions.join(', ')}`);
+  if (!known.includes(version)) {
+    const message = `config.cniVersion: ${JSON.stringify(version) ?? 'nothing'} is not one of ${cniVersions.join(', ')}`;
+    throw new WeirError('INVALID_ARGUMENT', message, { details: cniDetail.incompatibleVersion });
+  }
   return { ...config, cniVersion: String(version) };
 }
 
@@ -113,6 +120,7 @@ export function parseCniRequest(body: unknown): CniRequest {
   return {
     command: command as CniRequest['command'],
     cniVersion: config.cniVersion,
+    network: typeof config['name'] === 'string' ? config['name'] : '',
     containerId: concernsOne
       ? text(body, 'containerId', { pattern: /^[a-zA-Z0-9][\w.-]{0,252}$/, expected: 'a container id' })
       : '',
@@ -122,10 +130,10 @@ export function parseCniRequest(body: unknown): CniRequest {
     netns: needsNetns
       ? text(body, 'netns', { pattern: /^\/.+/, expected: 'the absolute path of a network namespace' })
       : String(body['netns'] ?? ''),
-    namespace: args.get('K8S_POD_NAMESPACE') ?? 'default',
-    pod: args.get('K8S_POD_NAME') ?? String(body['containerId'] ?? ''),
+    namespace: args.get('K8S_POD_NAMESPACE') || 'default',
+    pod: args.get('K8S_POD_NAME') || String(body['containerId'] ?? ''),
     labels: parseLabels(config),
     prevResult: config['prevResult'],
-    validAttachments: parseAttachments(config),
+    validAttachments: command === 'GC' ? parseAttachments(config) : [],
   };
 }

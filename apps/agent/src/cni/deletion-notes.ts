@@ -23,9 +23,9 @@ export async function workOffDeletionNotes(options: {
       const request = parseCniRequest(JSON.parse(await readFile(path, 'utf8')));
       if (request.command === 'DEL') await handler(request);
       await rm(path, { force: true });
-      logger.info({ containerId: request.containerId }, 'deletion of while the agent was away is done');
+      logger.info({ containerId: request.containerId }, 'Deletion of while the agent was away is done');
     } catch (error) {
-      logger.error({ path, error }, 'deletion note cannot be worked off');
+      logger.error({ path, error }, 'Deletion note cannot be worked off');
     }
   }
 }

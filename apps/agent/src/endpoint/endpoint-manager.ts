@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Clock } from '@weir/clock';
+import { type Clock, createBackoff } from '@weir/clock';
 import type { Datapath } from '@weir/datapath-maps';
 import { WeirError } from '@weir/errors';
 import { formatIpAddress, type IdentityLabelFilter, type IpAddress, isProtectedLabel } from '@weir/model';
-import { type LabelSet, podLabels } from '@weir/model';
+import { formatLabelSet, type LabelSet, podLabels } from '@weir/model';
 import type { Logger } from '@weir/telemetry';
 import type { PodNetwork } from '../cni/pod-network.ts';
 import type { IdentitySource } from '../identity/identity-source.ts';
@@ -13,10 +13,12 @@ import type { EndpointPlacement } from './endpoint-placement.ts';
 import type { EndpointRecord } from './endpoint-record.ts';
 import type { EndpointStore } from './endpoint-store.ts';
 import type { AttachmentName, EndpointTable } from './endpoint-table.ts';
-import { createKeyedQueue } from './keyed-queue.ts';
+import { createKeyedQueue, type KeyedQueue } from './keyed-queue.ts';
 
 /** What an endpoint is made of. */
 export interface EndpointSpec extends AttachmentName {
+  /** Name of the network configuration that it was made by. */
+  readonly network: string;
   readonly netns: string;
   readonly namespace: string;
   readonly pod: string;
@@ -47,19 +49,38 @@ export interface EndpointManagerOptions {
 export interface EndpointManager {
   /**
    * Makes an endpoint, or returns the one that the container's interface has already. Resolves when its policy is in
-   * force; until then it cannot send a packet. Rejects with everything undone.
+   * force; until then it cannot send a packet. Rejects with everything undone; with UNAVAILABLE while the endpoint is being
+   * restored.
    */
   add(spec: EndpointSpec): Promise<Endpoint>;
-  /** Removes the endpoint of a container's interface; one that does not exist is not an error. */
+  /**
+   * Removes the endpoint of a container's interface; one that does not exist is not an error. A call for it that waits for
+   * an identity is given up. What could not be removed is tried again by the next call.
+   */
   remove(name: AttachmentName): Promise<void>;
-  /** Gives a running endpoint other labels. Resolves when what they allow and forbid is in force. */
+  /** Gives an endpoint other labels. Resolves when what they allow and forbid is in force; rejects with the old in force. */
   patchLabels(id: number, patch: LabelPatch): Promise<Endpoint>;
-  /** Moves all endpoints of an identity to another one that stands for the same labels. */
-  moveIdentity(moved: { readonly labels: LabelSet; readonly from: number; readonly to: number }): Promise<void>;
+  /** Moves all endpoints of an identity to another one that stands for the same labels, and goes on until it has. */
+  moveIdentity(moved: MovedIdentity): Promise<void>;
+  /**
+   * Brings an endpoint that was found on disk under its policy as soon as its identity is known. Goes on until it has, or
+   * the endpoint is removed; what the kernel enforces stays in force meanwhile.
+   */
+  resume(id: number): Promise<void>;
+  /** Gives up whatever waits for an identity; calls that are under way end soon. */
+  close(): void;
+}
+
+interface MovedIdentity {
+  readonly labels: LabelSet;
+  readonly from: number;
+  readonly to: number;
 }
 
 // Less than what container runtimes wait for a plugin.
 const identityTimeoutMs = 45_000;
+const retryDelayMinMs = 1_000;
+const retryDelayMaxMs = 30_000;
 
 type Undo = (() => unknown)[];
 
@@ -79,64 +100,108 @@ export function identityLabels(
   return filter.select(podLabels({ namespace, labels }).labels);
 }
 
+const keyOf = ({ containerId, ifName }: AttachmentName): string => `${containerId}/${ifName}`;
+
 /** See {@link EndpointManager}. */
 export function createEndpointManager(options: EndpointManagerOptions): EndpointManager {
   const { table, labelFilter } = options;
-  const inTurn = createKeyedQueue();
-  const keyOf = ({ containerId, ifName }: AttachmentName): string => `${containerId}/${ifName}`;
+  const queue = createKeyedQueue();
+  // Endpoints that are being restored wait beside the queue: they must not keep calls for them waiting.
+  const waits = createKeyedQueue();
   return {
     add: (spec) =>
-      inTurn(keyOf(spec), async () => {
+      queue.run(keyOf(spec), async (signal) => {
         const known = table.find(spec);
-        return known?.state === 'ready' ? known : createEndpoint(options, spec);
+        if (known?.state === 'disconnecting') await destroyEndpoint(options, known);
+        else if (known !== undefined) return alreadyThere(known, spec);
+        return createEndpoint(options, { spec, signal });
       }),
-    remove: (name) =>
-      inTurn(keyOf(name), async () => {
+    remove(name) {
+      const removed = new WeirError('CANCELLED', 'The endpoint is being removed');
+      queue.interrupt(keyOf(name), removed);
+      return queue.run(keyOf(name), async () => {
         const endpoint = table.find(name);
         if (endpoint !== undefined) await destroyEndpoint(options, endpoint);
-      }),
+        waits.interrupt(keyOf(name), removed);
+      });
+    },
     async patchLabels(id, patch) {
       const isForbidden = (key: string): boolean => isProtectedLabel({ source: 'k8s', key });
       const forbidden = [...Object.keys(patch.set), ...patch.remove].find(isForbidden);
       if (forbidden !== undefined) {
         throw new WeirError('INVALID_ARGUMENT', `The label "${forbidden}" is not the user's to change`);
       }
-      return inTurn(keyOf(table.require(id).record), async () => {
+      return queue.run(keyOf(table.require(id).record), async (signal) => {
         const endpoint = table.require(id);
         const kept = Object.entries(endpoint.record.labels).filter(([key]) => !patch.remove.includes(key));
         const record = { ...endpoint.record, labels: { ...Object.fromEntries(kept), ...patch.set } };
-        return relabelEndpoint(options, { ...endpoint, record, labels: identityLabels(record, labelFilter) });
+        const arrival = { endpoint: { ...endpoint, record }, labels: identityLabels(record, labelFilter) };
+        return relabelEndpoint(options, { ...arrival, signal });
       });
     },
-    async moveIdentity({ labels, from, to }) {
-      const moving = table.list().filter(({ identity, state }) => identity === from && state === 'ready');
-      const arrivals = moving.map((endpoint) => {
-        return { endpoint: moved(endpoint, 'waiting-to-regenerate'), labels, identity: to };
-      });
-      await options.placement.enter(arrivals).catch((error: unknown) => {
-        options.logger.error({ identity: to, error }, 'endpoints could not be moved to another identity');
-      });
+    async moveIdentity(movedIdentity) {
+      // Those that are being made may have been told the old number already: they take their turn first.
+      const moving = table.list().filter(({ labels }) => labels.key === movedIdentity.labels.key);
+      await Promise.all(moving.map(({ record }) => moveEndpoint(options, { queue, record, movedIdentity })));
+    },
+    resume: (id) => resumeEndpoint(options, { id, queue, waits }),
+    close() {
+      const stopping = new WeirError('UNAVAILABLE', 'The agent is stopping');
+      queue.close(stopping);
+      waits.close(stopping);
     },
   };
 }
 
-const takeIdentity = ({ identities }: EndpointManagerOptions, labels: LabelSet): Promise<number> =>
-  identities.take(labels, AbortSignal.timeout(identityTimeoutMs));
+function alreadyThere(known: Endpoint, { netns }: EndpointSpec): Endpoint {
+  const { record, state, reason } = known;
+  const what = `The interface "${record.ifName}" of container "${record.containerId}"`;
+  if (state !== 'ready') {
+    throw new WeirError('UNAVAILABLE', `${what} has endpoint ${record.id}, which is ${state}: ${reason ?? ''}`);
+  }
+  if (record.netns === netns) return known;
+  throw new WeirError(
+    'ALREADY_EXISTS',
+    `${what} has endpoint ${record.id} in the network namespace "${record.netns}", not in "${netns}"`,
+  );
+}
+
+/** Waits for the number of a label set, within limits. */
+async function takeIdentity(options: EndpointManagerOptions, labels: LabelSet, signal: AbortSignal): Promise<number> {
+  const { identities, clock } = options;
+  const timeout = new AbortController();
+  const cancelTimer = clock.schedule(identityTimeoutMs, () => {
+    const message = `No identity for the labels ${formatLabelSet(labels).join(', ')} within ${identityTimeoutMs} ms`;
+    timeout.abort(new WeirError('TIMEOUT', message));
+  });
+  const either = AbortSignal.any([signal, timeout.signal]);
+  try {
+    return await identities.take(labels, either);
+  } catch (error) {
+    throw either.aborted ? either.reason : error;
+  } finally {
+    cancelTimer();
+  }
+}
 
 async function undoAll(steps: Undo, logger: Logger): Promise<void> {
   for (const step of steps.toReversed()) {
     try {
       await step();
     } catch (error) {
-      logger.error({ error }, 'endpoint could not be undone completely');
+      logger.error({ error }, 'Endpoint could not be undone completely');
     }
   }
 }
 
-async function createEndpoint(options: EndpointManagerOptions, spec: EndpointSpec): Promise<Endpoint> {
+async function createEndpoint(
+  options: EndpointManagerOptions,
+  making: { readonly spec: EndpointSpec; readonly signal: AbortSignal },
+): Promise<Endpoint> {
+  const { spec, signal } = making;
   const undo: Undo = [];
   try {
-    return await connect(options, { draft: draftOf(options, { spec, undo }), undo });
+    return await connect(options, { draft: draftOf(options, { spec, undo }), undo, signal });
   } catch (error) {
     await undoAll(undo, options.logger);
     throw error;
@@ -155,9 +220,9 @@ function draftOf(options: EndpointManagerOptions, making: { readonly spec: Endpo
   const ipv4 = allocate(pools.ipv4);
   const ipv6 = allocate(pools.ipv6);
   const id = table.freeId();
-  const { containerId, ifName, netns, namespace, pod } = spec;
+  const { containerId, ifName, network, netns, namespace, pod } = spec;
   const record: EndpointRecord = {
-    ...{ id, containerId, ifName, netns, namespace, pod, labels: spec.labels, mtu },
+    ...{ id, containerId, ifName, network, netns, namespace, pod, labels: spec.labels, mtu },
     ipv4: formatIpAddress(ipv4),
     ipv6: formatIpAddress(ipv6),
     mac: '',
@@ -174,7 +239,7 @@ function draftOf(options: EndpointManagerOptions, making: { readonly spec: Endpo
 /** Devices and identity come side by side; the way is opened only when the policy is in force. */
 async function connect(
   options: EndpointManagerOptions,
-  making: { readonly draft: Draft; readonly undo: Undo },
+  making: { readonly draft: Draft; readonly undo: Undo; readonly signal: AbortSignal },
 ): Promise<Endpoint> {
   const { table, placement, datapath, identities, pools, podNetwork, store, logger } = options;
   const { draft, undo } = making;
@@ -186,9 +251,14 @@ async function connect(
     { address: draft.ipv4, gateway: pools.ipv4.router },
     { address: draft.ipv6, gateway: pools.ipv6.router },
   ];
+  const broken = new AbortController();
   const [link, identity] = await allOrFirstError([
-    podNetwork.create({ ...draft.record, addresses }),
-    takeIdentity(options, labels).then((taken) => {
+    podNetwork.create({ ...draft.record, addresses }).catch((error: unknown) => {
+      // Without devices there is no point in waiting for the other.
+      broken.abort(error);
+      throw error;
+    }),
+    takeIdentity(options, labels, AbortSignal.any([making.signal, broken.signal])).then((taken) => {
       undo.push(() => identities.release(taken));
       return taken;
     }),
@@ -201,7 +271,7 @@ async function connect(
   datapath.attachEndpoint({ id: record.id, ifindex: record.hostIfindex });
   await placement.enter([{ endpoint: waiting, labels, identity }]);
   await podNetwork.open(record);
-  logger.info({ endpoint: record.id, pod: `${record.namespace}/${record.pod}`, identity }, 'endpoint is ready');
+  logger.info({ endpoint: record.id, pod: `${record.namespace}/${record.pod}`, identity }, 'Endpoint is ready');
   return table.require(record.id);
 }
 
@@ -218,24 +288,116 @@ async function destroyEndpoint(options: EndpointManagerOptions, endpoint: Endpoi
   pools.ipv6.release(ipv6);
   if (identity !== undefined) identities.release(identity);
   table.delete(record.id);
-  logger.info({ endpoint: record.id, pod: `${record.namespace}/${record.pod}` }, 'endpoint is gone');
+  logger.info({ endpoint: record.id, pod: `${record.namespace}/${record.pod}` }, 'Endpoint is gone');
 }
 
-/** `wanted` has the new labels and still the old identity. */
-async function relabelEndpoint(options: EndpointManagerOptions, wanted: Endpoint): Promise<Endpoint> {
-  const { table, placement, identities, store } = options;
-  const before = table.require(wanted.record.id);
+/** `endpoint` is what it was, with the record that it is to have. */
+async function relabelEndpoint(
+  options: EndpointManagerOptions,
+  wanted: { readonly endpoint: Endpoint; readonly labels: LabelSet; readonly signal: AbortSignal },
+): Promise<Endpoint> {
+  const { table, placement, identities, store, logger } = options;
+  const { endpoint, labels, signal } = wanted;
+  const before = table.require(endpoint.record.id);
+  if (before.state === 'disconnecting' || before.state === 'invalid') {
+    throw new WeirError('FAILED_PRECONDITION', `Endpoint ${before.record.id} is ${before.state}; its labels are fixed`);
+  }
   table.put(moved(before, 'waiting-for-identity', 'its labels have changed, their identity is not known yet'));
+  const undo: Undo = [];
   try {
-    const identity = await takeIdentity(options, wanted.labels);
-    await store.save(wanted.record);
-    const endpoint: Endpoint = { ...wanted, state: 'waiting-to-regenerate', reason: undefined };
-    await placement.enter([{ endpoint, labels: wanted.labels, identity }]);
+    const identity = await takeIdentity(options, labels, signal);
+    undo.push(() => identities.release(identity));
+    undo.push(() => store.save(before.record));
+    await store.save(endpoint.record);
+    const waiting: Endpoint = { ...endpoint, state: 'waiting-to-regenerate', reason: undefined };
+    await placement.enter([{ endpoint: waiting, labels, identity }]);
     if (before.identity !== undefined) identities.release(before.identity);
-    return table.require(wanted.record.id);
+    return table.require(endpoint.record.id);
   } catch (error) {
+    await undoAll(undo, logger);
     table.put({ ...before, reason: `its labels could not be changed: ${WeirError.from(error).message}` });
     throw error;
+  }
+}
+
+async function moveEndpoint(
+  options: EndpointManagerOptions,
+  move: { readonly queue: KeyedQueue; readonly record: EndpointRecord; readonly movedIdentity: MovedIdentity },
+): Promise<void> {
+  const { table, placement, clock, logger } = options;
+  const { queue, record, movedIdentity } = move;
+  const { from, to, labels } = movedIdentity;
+  await queue.run(keyOf(record), async (signal) => {
+    const endpoint = table.get(record.id);
+    if (endpoint?.state !== 'ready' || endpoint.identity !== from || signal.aborted) return;
+    try {
+      await placement.enter([{ endpoint: moved(endpoint, 'waiting-to-regenerate'), labels, identity: to }]);
+    } catch (error) {
+      const reason = `it could not be moved to identity ${to}: ${WeirError.from(error).message}`;
+      table.put({ ...endpoint, reason });
+      logger.error({ endpoint: record.id, identity: to, error }, 'Endpoint could not be moved to another identity');
+      clock.schedule(retryDelayMaxMs, () => void moveEndpoint(options, move));
+    }
+  });
+}
+
+async function resumeEndpoint(
+  options: EndpointManagerOptions,
+  resuming: { readonly id: number; readonly queue: KeyedQueue; readonly waits: KeyedQueue },
+): Promise<void> {
+  const { table, identities, clock, logger } = options;
+  const { id, queue, waits } = resuming;
+  const backoff = createBackoff({ initialMs: retryDelayMinMs, maxMs: retryDelayMaxMs });
+  for (;;) {
+    const endpoint = table.get(id);
+    if (endpoint?.state !== 'restoring') return;
+    const key = keyOf(endpoint.record);
+    try {
+      const { labels } = endpoint;
+      const identity = await waits.run(key, (signal) => identities.take(labels, signal));
+      await queue.run(key, () => enterRestored(options, { id, labels, identity }));
+    } catch (thrown) {
+      const error = WeirError.from(thrown);
+      if (error.code === 'UNAVAILABLE' || table.get(id)?.state !== 'restoring') return;
+      logger.error({ endpoint: id, error }, 'Endpoint could not be restored yet');
+      await new Promise<void>((resolve) => clock.schedule(backoff.nextMs(), resolve));
+    }
+  }
+}
+
+/** Its identity is known by now; the endpoint may have been removed or relabelled in the meantime. */
+async function enterRestored(
+  options: EndpointManagerOptions,
+  { id, labels, identity }: { readonly id: number; readonly labels: LabelSet; readonly identity: number },
+): Promise<void> {
+  const { table, placement, identities } = options;
+  const endpoint = table.get(id);
+  if (endpoint?.state !== 'restoring' || endpoint.labels.key !== labels.key) return identities.release(identity);
+  try {
+    await placement.enter([{ endpoint, labels, identity }]);
+  } catch (error) {
+    identities.release(identity);
+    throw error;
+  }
+  await openWay(options, endpoint);
+}
+
+/**
+ * Attaches the program and lets packets flow, whatever of that has been done before: the agent before may have died at any
+ * moment. An endpoint with which that is not possible becomes invalid.
+ */
+export async function openWay(
+  options: Pick<EndpointManagerOptions, 'datapath' | 'podNetwork' | 'table' | 'logger'>,
+  { record }: Endpoint,
+): Promise<void> {
+  const { datapath, podNetwork, table, logger } = options;
+  try {
+    datapath.attachEndpoint({ id: record.id, ifindex: record.hostIfindex });
+    await podNetwork.open(record);
+  } catch (thrown) {
+    const error = WeirError.from(thrown);
+    table.put(moved(table.require(record.id), 'invalid', error.message));
+    logger.error({ endpoint: record.id, error }, 'Endpoint cannot be connected');
   }
 }
 

@@ -82,12 +82,12 @@ export function createEndpointPlacement(options: EndpointPlacementOptions): Endp
       );
     },
     async leave({ record, identity }) {
-      if (identity === undefined) return;
-      const isLast = table.leave(identity, record.id);
+      const isLast = identity !== undefined && table.leave(identity, record.id);
       await controller.commit({
         policy: isLast ? { deleteSubjects: [identity] } : {},
         datapath: () => ({
-          endpointsRemoved: [datapathEndpoint(record, { identity, policySlot: 0 })],
+          // Also of an endpoint that is being restored: the kernel has it from the agent before.
+          endpointsRemoved: [datapathEndpoint(record, { identity: 0, policySlot: 0 })],
           ipcacheRemoved: ipcache.remove(rangesOf(addressesOf(record))),
         }),
       });

@@ -7,6 +7,8 @@ export interface EndpointRecord {
   readonly containerId: string;
   /** The interface inside the pod. */
   readonly ifName: string;
+  /** Name of the network configuration that it was made by; what a runtime's garbage collection is about. */
+  readonly network: string;
   /** Path of the pod's network namespace. */
   readonly netns: string;
   readonly namespace: string;
@@ -31,6 +33,7 @@ const shape: Readonly<Record<keyof EndpointRecord, 'string' | 'number' | 'object
   id: 'number',
   containerId: 'string',
   ifName: 'string',
+  network: 'string',
   netns: 'string',
   namespace: 'string',
   pod: 'string',

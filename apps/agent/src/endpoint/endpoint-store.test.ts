@@ -10,6 +10,7 @@ const record: EndpointRecord = {
   id: 7,
   containerId: 'c1',
   ifName: 'eth0',
+  network: 'weir',
   netns: '/run/netns/a',
   namespace: 'default',
   pod: 'xwing',
@@ -55,8 +56,10 @@ describe('createEndpointStore()', () => {
     await writeFile(join(directory, name), text);
     const { records, problems } = await createEndpointStore(directory).load();
     expect(records.map(({ id }) => id)).toEqual([9]);
-    expect(problems.map(({ code, message }) => `${code} ${message}`)).toEqual([
-      expect.stringContaining(`CORRUPT_STATE The endpoint file "${join(directory, name)}" ${problem}`),
+    expect(problems.map(({ id, error }) => `${id} ${error.code} ${error.message}`)).toEqual([
+      expect.stringContaining(
+        `${Number.parseInt(name)} CORRUPT_STATE The endpoint file "${join(directory, name)}" ${problem}`,
+      ),
     ]);
     expect((await readdir(directory)).sort()).toEqual([name, '9.json'].sort());
   });

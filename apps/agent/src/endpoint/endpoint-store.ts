@@ -5,10 +5,17 @@ import { WeirError } from '@weir/errors';
 import { prepareFile } from '../state-file.ts';
 import { type EndpointRecord, formatEndpointRecord, parseEndpointRecord } from './endpoint-record.ts';
 
+/** What is wrong with a file. */
+export interface EndpointFileProblem {
+  /** The endpoint that the file is of by its name, if that says so. */
+  readonly id: number | undefined;
+  readonly error: WeirError;
+}
+
 /** The endpoints of a node on disk, one file each. */
 export interface EndpointStore {
   /** All records that can be read, and what is wrong with the others; files are left as they are. */
-  load(): Promise<{ readonly records: readonly EndpointRecord[]; readonly problems: readonly WeirError[] }>;
+  load(): Promise<{ readonly records: readonly EndpointRecord[]; readonly problems: readonly EndpointFileProblem[] }>;
   /** Writes a record as a whole or not at all, also when the process dies. */
   save(record: EndpointRecord): Promise<void>;
   /** Forgets a record; one that is not there is not an error. */
@@ -35,13 +42,17 @@ export function createEndpointStore(directory: string): EndpointStore {
       const results = await Promise.allSettled(names.map(read));
       return {
         records: results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : [])),
-        problems: results.flatMap((result) =>
-          result.status === 'rejected' ? [WeirError.from(result.reason, 'CORRUPT_STATE')] : [],
-        ),
+        problems: results.flatMap((result, index) => {
+          if (result.status === 'fulfilled') return [];
+          const [, id] = /^(\d+)\.json$/.exec(names[index] ?? '') ?? [];
+          return [{ id: id === undefined ? id : Number(id), error: WeirError.from(result.reason, 'CORRUPT_STATE') }];
+        }),
       };
     },
     async save(record) {
-      await (await prepareFile(fileOf(record.id), formatEndpointRecord(record))).commit();
+      // No pod outlives a loss of power.
+      const file = await prepareFile(fileOf(record.id), formatEndpointRecord(record), { durable: false });
+      await file.commit();
     },
     remove: (id) => rm(fileOf(id), { force: true }),
   };

@@ -10,8 +10,11 @@ export interface AttachmentName {
 
 /** All endpoints of the node, and how many of them share an identity. */
 export interface EndpointTable {
-  /** A number that no endpoint has. Throws RESOURCE_EXHAUSTED. */
+  /** A number that no endpoint has and that is not reserved. Throws RESOURCE_EXHAUSTED. */
   freeId(): number;
+  /** Keeps a number from being handed out: something unknown still has it. */
+  reserve(id: number): void;
+  reserved(): ReadonlySet<number>;
   put(endpoint: Endpoint): Endpoint;
   delete(id: number): void;
   get(id: number): Endpoint | undefined;
@@ -21,6 +24,8 @@ export interface EndpointTable {
   /** The endpoint that has an address, given as text in canonical form. */
   findAddress(address: string): Endpoint | undefined;
   list(): readonly Endpoint[];
+  /** Identities that some endpoint uses, or is about to. */
+  identitiesInUse(): Iterable<number>;
   /** Notes that an endpoint uses an identity; true if it is the first one. */
   join(identity: number, id: number): boolean;
   /** Notes that an endpoint does not use an identity any more; true if it was the last one. */
@@ -37,6 +42,7 @@ export function createEndpointTable(): EndpointTable {
   const byName = new Map<string, number>();
   const byAddress = new Map<string, number>();
   const users = new Map<number, Set<number>>();
+  const reserved = new Set<number>();
   let lastId = 0;
 
   const get = (id: number): Endpoint | undefined => endpoints.get(id);
@@ -45,10 +51,12 @@ export function createEndpointTable(): EndpointTable {
     freeId() {
       for (let tries = 0; tries < idMax; tries++) {
         lastId = (lastId % idMax) + 1;
-        if (!endpoints.has(lastId)) return lastId;
+        if (!endpoints.has(lastId) && !reserved.has(lastId)) return lastId;
       }
       throw new WeirError('RESOURCE_EXHAUSTED', `All ${idMax} endpoint numbers of this node are in use`);
     },
+    reserve: (id) => void reserved.add(id),
+    reserved: () => reserved,
     put(endpoint) {
       endpoints.set(endpoint.record.id, endpoint);
       const { id, ipv4, ipv6 } = endpoint.record;
@@ -61,7 +69,8 @@ export function createEndpointTable(): EndpointTable {
       const endpoint = endpoints.get(id);
       if (endpoint === undefined) return;
       endpoints.delete(id);
-      byName.delete(nameOf(endpoint.record));
+      const name = nameOf(endpoint.record);
+      if (byName.get(name) === id) byName.delete(name);
       for (const address of [endpoint.record.ipv4, endpoint.record.ipv6]) {
         if (byAddress.get(address) === id) byAddress.delete(address);
       }
@@ -75,6 +84,7 @@ export function createEndpointTable(): EndpointTable {
     find: (name) => get(byName.get(nameOf(name)) ?? 0),
     findAddress: (address) => get(byAddress.get(address) ?? 0),
     list: () => [...endpoints.values()],
+    identitiesInUse: () => users.keys(),
     join(identity, id) {
       const ids = users.get(identity);
       users.set(identity, (ids ?? new Set()).add(id));

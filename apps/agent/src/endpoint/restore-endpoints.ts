@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Clock } from '@weir/clock';
 import type { Datapath } from '@weir/datapath-maps';
 import { WeirError } from '@weir/errors';
-import type { IdentityLabelFilter } from '@weir/model';
+import { type IdentityLabelFilter, type IpAddress, ipAddressFromBytes, parseIpAddress } from '@weir/model';
 import { getLink, type Netlink } from '@weir/netlink';
 import type { PolicyUpdate } from '@weir/policy';
 import type { Logger } from '@weir/telemetry';
 import type { PodNetwork } from '../cni/pod-network.ts';
 import type { IdentitySource } from '../identity/identity-source.ts';
 import type { AddressPool } from '../ipam/address-pool.ts';
-import { addressesOf, type Endpoint } from './endpoint.ts';
-import { identityLabels } from './endpoint-manager.ts';
+import type { PolicyController } from '../policy/policy-controller.ts';
+import type { Endpoint } from './endpoint.ts';
+import { type EndpointManager, identityLabels, openWay } from './endpoint-manager.ts';
 import type { Arrival, EndpointPlacement } from './endpoint-placement.ts';
 import type { EndpointRecord } from './endpoint-record.ts';
 import type { EndpointStore } from './endpoint-store.ts';
@@ -18,20 +20,24 @@ import type { EndpointTable } from './endpoint-table.ts';
 export interface RestoreOptions {
   readonly table: EndpointTable;
   readonly placement: EndpointPlacement;
-  readonly datapath: Pick<Datapath, 'attachEndpoint' | 'detachEndpoint'>;
+  readonly controller: PolicyController;
+  readonly manager: Pick<EndpointManager, 'resume'>;
+  readonly datapath: Pick<Datapath, 'attachEndpoint' | 'detachEndpoint' | 'listEndpoints'>;
   readonly identities: IdentitySource;
   readonly pools: { readonly ipv4: AddressPool; readonly ipv6: AddressPool };
-  readonly netlink: Netlink;
-  readonly podNetwork: Pick<PodNetwork, 'open'>;
+  readonly netlink: Pick<Netlink, 'batchSettled'>;
+  readonly podNetwork: PodNetwork;
   readonly store: EndpointStore;
   readonly labelFilter: IdentityLabelFilter;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
 /** How a restart went. */
 export interface Restored {
+  /** Endpoints that are under their policy again. */
   readonly ready: number;
-  /** Resolves when the last endpoint whose identity was not known at once is ready, too. */
+  /** Resolves when every other one is, too, or has been removed. Never rejects. */
   readonly complete: Promise<void>;
 }
 
@@ -39,62 +45,100 @@ export interface Restored {
 const identityPatienceMs = 1_000;
 
 /**
- * Takes over the endpoints of the agent before. Those that can be are made ready in one commit, together with `policies`
- * (the node's policies, and the identities that are known): where nothing has changed meanwhile, nothing is written. What
- * the kernel enforces stays in force until then. An endpoint whose interface is gone is forgotten.
+ * Takes over the endpoints of the agent before. Those that can be are made ready in one commit, after `policies` (the
+ * node's policies, and the identities that are known): where nothing has changed meanwhile, nothing is written. What the
+ * kernel enforces stays in force until then. An endpoint whose interface is gone is forgotten; one whose file cannot be
+ * read stays in the kernel as it is, with its number and its addresses. Rejects when the policies are not accepted.
  */
 export async function restoreEndpoints(options: RestoreOptions, policies: PolicyUpdate): Promise<Restored> {
-  const { store, placement, table, logger } = options;
+  const { store, controller, placement, identities, manager, table, logger } = options;
   const { records, problems } = await store.load();
-  for (const error of problems) logger.error({ error }, 'endpoint file cannot be read');
-  const alive = await withLivingLinks(options, records);
-  const endpoints = alive.map((record) => table.put(restoring(options, record)));
+  for (const { id, error } of problems) keepUnreadable(options, { id, error });
+  const endpoints = (await withLivingLinks(options, records)).flatMap((record) => restoring(options, record));
+  await controller.commit({ policy: policies });
 
-  const pending = new Map(endpoints.map((endpoint) => [endpoint, arrivalOf(options, endpoint)]));
-  const soon: Arrival[] = [];
-  const collect = [...pending].map(async ([endpoint, arrival]) => {
-    soon.push(await arrival);
-    pending.delete(endpoint);
-  });
-  await Promise.race([Promise.allSettled(collect), new Promise((resolve) => setTimeout(resolve, identityPatienceMs))]);
-  const now = [...soon];
+  const arrivals = await arrivalsOf(options, endpoints);
   try {
-    await placement.enter(now, policies);
+    await placement.enter(arrivals);
   } catch (error) {
-    // They stay under what the kernel has, and the controller goes on trying.
-    logger.error({ error, count: now.length }, 'restored endpoints could not be brought up to date');
+    logger.error({ error, count: arrivals.length }, 'Restored endpoints could not be brought up to date together');
+    for (const { identity } of arrivals) identities.release(identity);
   }
-  for (const { endpoint } of now) await letFlow(options, endpoint);
+  const ready = endpoints.filter(({ record }) => table.get(record.id)?.state === 'ready');
+  for (const endpoint of ready) await openWay(options, endpoint);
+  const rest = endpoints.filter((endpoint) => !ready.includes(endpoint));
+  const complete = Promise.all(rest.map(({ record }) => manager.resume(record.id)));
+  return { ready: ready.length, complete: complete.then(() => undefined) };
+}
 
-  const later = [...pending].map(async ([endpoint, arrival]) => {
-    await placement.enter([await arrival]);
-    await letFlow(options, endpoint);
+/** Those whose identity is known soon. */
+async function arrivalsOf(
+  { identities, clock }: RestoreOptions,
+  endpoints: readonly Endpoint[],
+): Promise<readonly Arrival[]> {
+  const patience = new AbortController();
+  const cancelTimer = clock.schedule(identityPatienceMs, () =>
+    patience.abort(new WeirError('TIMEOUT', 'Not known yet')),
+  );
+  const taken = await Promise.allSettled(endpoints.map(({ labels }) => identities.take(labels, patience.signal)));
+  cancelTimer();
+  return endpoints.flatMap((endpoint, index) => {
+    const result = taken[index];
+    const { labels } = endpoint;
+    return result?.status === 'fulfilled' ? [{ endpoint, labels, identity: result.value }] : [];
   });
-  return { ready: now.length, complete: Promise.all(later).then(() => undefined) };
 }
 
-function restoring({ pools, labelFilter }: RestoreOptions, record: EndpointRecord): Endpoint {
-  const [ipv4, ipv6] = addressesOf(record);
-  pools.ipv4.claim(ipv4);
-  pools.ipv6.claim(ipv6);
-  return {
-    record,
-    state: 'restoring',
-    reason: 'the identity of its labels is not known yet',
-    identity: undefined,
-    labels: identityLabels(record, labelFilter),
+function restoring(options: RestoreOptions, record: EndpointRecord): Endpoint[] {
+  const { table, labelFilter, logger } = options;
+  try {
+    const labels = identityLabels(record, labelFilter);
+    claimAddresses(options, [parseIpAddress(record.ipv4), parseIpAddress(record.ipv6)]);
+    const reason = 'the identity of its labels is not known yet';
+    return [table.put({ record, state: 'restoring', reason, identity: undefined, labels })];
+  } catch (error) {
+    keepUnreadable(options, { id: record.id, error });
+    logger.error({ endpoint: record.id, error }, 'Endpoint file contradicts another one');
+    return [];
+  }
+}
+
+/** Throws ALREADY_EXISTS, with neither claimed, when another endpoint has one of them. */
+function claimAddresses({ pools, logger }: RestoreOptions, addresses: readonly [IpAddress, IpAddress]): void {
+  const claim = (pool: AddressPool, address: IpAddress): void => {
+    try {
+      pool.claim(address);
+    } catch (error) {
+      // The node has been given another range since; who has an address keeps it.
+      if (!(error instanceof WeirError) || error.code !== 'INVALID_ARGUMENT') throw error;
+      logger.warn({ error }, 'Endpoint keeps an address that is not of the pod range');
+    }
   };
+  claim(pools.ipv4, addresses[0]);
+  try {
+    claim(pools.ipv6, addresses[1]);
+  } catch (error) {
+    pools.ipv4.release(addresses[0]);
+    throw error;
+  }
 }
 
-async function arrivalOf({ identities }: RestoreOptions, endpoint: Endpoint): Promise<Arrival> {
-  const { labels } = endpoint;
-  return { endpoint, labels, identity: await identities.take(labels) };
-}
-
-/** The agent before may have died at any moment: the program is attached and the way open, or they are made so now. */
-async function letFlow({ datapath, podNetwork }: RestoreOptions, { record }: Endpoint): Promise<void> {
-  datapath.attachEndpoint({ id: record.id, ifindex: record.hostIfindex });
-  await podNetwork.open(record);
+/** Nothing is known of this endpoint but what the kernel has: that stays, and nobody else gets its number or addresses. */
+function keepUnreadable(
+  options: RestoreOptions,
+  { id, error }: { readonly id: number | undefined; readonly error: unknown },
+): void {
+  const { table, datapath, logger } = options;
+  logger.error({ endpoint: id, error }, 'Endpoint is left as it is: remove its file and restart to be rid of it');
+  if (id === undefined) return;
+  table.reserve(id);
+  for (const { ipv4, ipv6 } of datapath.listEndpoints().filter((each) => each.id === id)) {
+    try {
+      claimAddresses(options, [ipAddressFromBytes(ipv4), ipAddressFromBytes(ipv6)]);
+    } catch (cause) {
+      logger.error({ endpoint: id, error: cause }, 'Address has two owners');
+    }
+  }
 }
 
 async function withLivingLinks(options: RestoreOptions, records: readonly EndpointRecord[]): Promise<EndpointRecord[]> {
@@ -108,9 +152,9 @@ async function withLivingLinks(options: RestoreOptions, records: readonly Endpoi
     try {
       datapath.detachEndpoint(record);
       await store.remove(record.id);
-      logger.info({ endpoint: record.id, pod: `${record.namespace}/${record.pod}` }, 'endpoint has gone meanwhile');
+      logger.info({ endpoint: record.id, pod: `${record.namespace}/${record.pod}` }, 'Endpoint has gone meanwhile');
     } catch (error) {
-      logger.error({ endpoint: record.id, error: WeirError.from(error) }, 'endpoint that is gone cannot be forgotten');
+      logger.error({ endpoint: record.id, error: WeirError.from(error) }, 'Endpoint that is gone cannot be forgotten');
     }
   }
   return records.filter(isAlive);

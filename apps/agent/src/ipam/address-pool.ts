@@ -14,7 +14,7 @@ export interface AddressPool {
   allocate(): IpAddress;
   /** Takes a certain address, as a restarted agent does. Throws ALREADY_EXISTS or INVALID_ARGUMENT (not of this pool). */
   claim(address: IpAddress): void;
-  /** Makes an address free again; one that is free is not an error. */
+  /** Makes an address free again; one that is free, or of a range that the node had before, is not an error. */
   release(address: IpAddress): void;
 }
 
@@ -38,15 +38,9 @@ export function createAddressPool(cidr: Cidr): AddressPool {
   const taken = new Set<number>();
   let next = 0;
 
-  const offsetOf = (address: IpAddress): number => {
+  const offsetOf = (address: IpAddress): number | undefined => {
     const offset = ipAddressToBigInt(address) - base - BigInt(firstIndex);
-    if (!cidrContains(cidr, address) || offset < 0n || offset >= BigInt(capacity)) {
-      throw new WeirError(
-        'INVALID_ARGUMENT',
-        `${formatIpAddress(address)} is not an address for pods of the range ${formatCidr(cidr)}`,
-      );
-    }
-    return Number(offset);
+    return !cidrContains(cidr, address) || offset < 0n || offset >= BigInt(capacity) ? undefined : Number(offset);
   };
 
   return {
@@ -70,6 +64,12 @@ export function createAddressPool(cidr: Cidr): AddressPool {
     },
     claim(address) {
       const offset = offsetOf(address);
+      if (offset === undefined) {
+        throw new WeirError(
+          'INVALID_ARGUMENT',
+          `${formatIpAddress(address)} is not an address for pods of the range ${formatCidr(cidr)}`,
+        );
+      }
       if (taken.has(offset)) {
         throw new WeirError('ALREADY_EXISTS', `The address ${formatIpAddress(address)} is in use already`);
       }
@@ -78,7 +78,8 @@ export function createAddressPool(cidr: Cidr): AddressPool {
       next = Math.max(next, (offset + 1) % capacity);
     },
     release(address) {
-      taken.delete(offsetOf(address));
+      const offset = offsetOf(address);
+      if (offset !== undefined) taken.delete(offset);
     },
   };
 }

@@ -32,7 +32,7 @@ export function createProxyControl(options: ProxyControlOptions): ProxyControl {
   const receive = (session: ProxySession, { message, hello, ack, accessLog }: weir.proxy.v1.ProxyMessage): void => {
     if (message === 'hello') {
       session.hello = { pid: hello?.pid ?? 0, port: hello?.port ?? 0 };
-      logger.info({ pid: session.hello.pid }, 'proxy connected');
+      logger.info({ pid: session.hello.pid }, 'Proxy connected');
     } else if (message === 'ack') {
       session.acknowledge(ack?.version ?? 0);
     } else if (message === 'accessLog' && accessLog) {
@@ -43,12 +43,12 @@ export function createProxyControl(options: ProxyControlOptions): ProxyControl {
   const read = async (session: ProxySession, requests: AsyncIterable<weir.proxy.v1.ProxyMessage>): Promise<void> => {
     try {
       for await (const message of requests) receive(session, message);
-    } catch {
-      // A proxy that dies breaks the stream; that it is gone is said below.
+      logger.warn({ pid: session.hello?.pid }, 'Proxy disconnected');
+    } catch (error) {
+      logger.warn({ pid: session.hello?.pid, error }, 'Proxy disconnected');
     }
     session.end();
     if (current === session) current = undefined;
-    logger.warn({ pid: session.hello?.pid }, 'proxy disconnected');
   };
 
   return {

@@ -53,7 +53,7 @@ export function createProxySession(options: {
         if (acknowledged >= wanted || messages.ended) finish();
       };
       const cancelTimer = clock.schedule(ackTimeoutMs, () => {
-        logger.warn({ limit: ackTimeoutMs }, 'proxy is slow to take new rules');
+        logger.warn({ limit: ackTimeoutMs }, 'Proxy is slow to take new rules');
         finish();
       });
       waiting.add(check);
