@@ -120,8 +120,8 @@ const bound = async ({ port, address }: Command): Promise<Datagrams> => {
   const socket = createSocket(address === '' || address.includes(':') ? 'udp6' : 'udp4');
   const inbox: Datagrams['inbox'] = createInbox();
   socket.on('message', (data, from) => inbox.put({ text: data.toString(), from }));
+  await new Promise<void>((resolve, reject) => socket.once('error', reject).bind(port, resolve));
   socket.on('error', (error) => inbox.fail(error));
-  await new Promise<void>((resolve) => socket.bind(port, resolve));
   return { socket, inbox };
 };
 
@@ -198,7 +198,9 @@ const operations: Readonly<Record<string, (command: Command) => Promise<object |
     for (const address of command.address.split(' ')) {
       const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
       socket.on('message', (data, from) => socket.send(data, from.port, from.address));
-      await new Promise<void>((resolve) => socket.bind(command.port, address, resolve));
+      await new Promise<void>((resolve, reject) => {
+        socket.once('error', reject).bind(command.port, address, resolve);
+      });
     }
     return undefined;
   },
