@@ -5,7 +5,18 @@ export { parsePolicyFiles, type ParsedPolicies, type ParseOptions } from './pars
 export type { PolicyFile } from './document/read-documents.ts';
 export { formatProblem, type PolicyProblem } from './problem.ts';
 export { policyLimits } from './limits.ts';
-export type { Grant, HttpRule, Policy, PolicyKind, PortMatch, Rule, RuleSection } from './rule.ts';
+export type {
+  Grant,
+  HeaderMismatch,
+  HttpHeader,
+  HttpHeaderMatch,
+  HttpRule,
+  Policy,
+  PolicyKind,
+  PortMatch,
+  Rule,
+  RuleSection,
+} from './rule.ts';
 export {
   createSelectorSpec,
   selectorMatches,

@@ -8,11 +8,37 @@ export interface PortMatch {
   readonly port: number;
 }
 
-/** Conditions on a request; each that is there must match the whole value. RE2 syntax. */
+/** A header that a request must have. */
+export interface HttpHeader {
+  /** Lower case. */
+  readonly name: string;
+  /** What one of the header's fields must be; absent: anything. */
+  readonly value?: string;
+}
+
+/** What is done with a header that does not have the wanted value. */
+export const headerMismatches = ['LOG', 'ADD', 'DELETE', 'REPLACE'] as const;
+
+/** One of {@link headerMismatches}. */
+export type HeaderMismatch = (typeof headerMismatches)[number];
+
+/** A header that is put right where it does not have a value; it never makes a request fail. */
+export interface HttpHeaderMatch {
+  /** Lower case. */
+  readonly name: string;
+  readonly value: string;
+  readonly mismatch: HeaderMismatch;
+}
+
+/** Conditions on a request, of which all must hold. Expressions are RE2 and match the whole value. */
 export interface HttpRule {
   readonly method?: string;
   readonly path?: string;
   readonly host?: string;
+  /** At least one, sorted. */
+  readonly headers?: readonly HttpHeader[];
+  /** At least one, sorted. What those of every rule that matches a request say is done to it. */
+  readonly headerMatches?: readonly HttpHeaderMatch[];
 }
 
 /** What one item of a rule's section allows or denies: who may (not) talk on which ports. */

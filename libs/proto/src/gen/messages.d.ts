@@ -4209,6 +4209,12 @@ export namespace weir {
                 /** HttpRule host. */
                 host: string;
 
+                /** HttpRule headers. */
+                headers: weir.proxy.v1.HttpHeader.$Properties[];
+
+                /** HttpRule headerMatches. */
+                headerMatches: weir.proxy.v1.HttpHeaderMatch.$Properties[];
+
                 /**
                  * Encodes the specified HttpRule message. Does not implicitly {@link weir.proxy.v1.HttpRule.verify|verify} messages.
                  * @param message HttpRule message or plain object to encode
@@ -4242,12 +4248,175 @@ export namespace weir {
                     /** HttpRule host */
                     host?: (string|null);
 
+                    /** HttpRule headers */
+                    headers?: (weir.proxy.v1.HttpHeader.$Properties[]|null);
+
+                    /** HttpRule headerMatches */
+                    headerMatches?: (weir.proxy.v1.HttpHeaderMatch.$Properties[]|null);
+
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
                 }
 
                 /** Shape of a HttpRule. */
                 type $Shape = weir.proxy.v1.HttpRule.$Properties;
+            }
+
+            /**
+             * Properties of a HttpHeader.
+             * @deprecated Use weir.proxy.v1.HttpHeader.$Properties instead.
+             */
+            interface IHttpHeader extends weir.proxy.v1.HttpHeader.$Properties {
+            }
+
+            /** Represents a HttpHeader. */
+            class HttpHeader {
+
+                /**
+                 * Constructs a new HttpHeader.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.proxy.v1.HttpHeader.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** HttpHeader name. */
+                name: string;
+
+                /** HttpHeader value. */
+                value: string;
+
+                /** HttpHeader valuePresent. */
+                valuePresent: boolean;
+
+                /**
+                 * Encodes the specified HttpHeader message. Does not implicitly {@link weir.proxy.v1.HttpHeader.verify|verify} messages.
+                 * @param message HttpHeader message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.proxy.v1.HttpHeader.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a HttpHeader message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.proxy.v1.HttpHeader & weir.proxy.v1.HttpHeader.$Shape} HttpHeader
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.proxy.v1.HttpHeader & weir.proxy.v1.HttpHeader.$Shape;
+            }
+
+            namespace HttpHeader {
+
+                /** Properties of a HttpHeader. */
+                interface $Properties {
+
+                    /** HttpHeader name */
+                    name?: (string|null);
+
+                    /** HttpHeader value */
+                    value?: (string|null);
+
+                    /** HttpHeader valuePresent */
+                    valuePresent?: (boolean|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a HttpHeader. */
+                type $Shape = weir.proxy.v1.HttpHeader.$Properties;
+            }
+
+            /** HeaderMismatch enum. */
+            enum HeaderMismatch {
+
+                /** HEADER_MISMATCH_UNSPECIFIED value */
+                HEADER_MISMATCH_UNSPECIFIED = 0,
+
+                /** HEADER_MISMATCH_LOG value */
+                HEADER_MISMATCH_LOG = 1,
+
+                /** HEADER_MISMATCH_ADD value */
+                HEADER_MISMATCH_ADD = 2,
+
+                /** HEADER_MISMATCH_DELETE value */
+                HEADER_MISMATCH_DELETE = 3,
+
+                /** HEADER_MISMATCH_REPLACE value */
+                HEADER_MISMATCH_REPLACE = 4
+            }
+
+            /**
+             * Properties of a HttpHeaderMatch.
+             * @deprecated Use weir.proxy.v1.HttpHeaderMatch.$Properties instead.
+             */
+            interface IHttpHeaderMatch extends weir.proxy.v1.HttpHeaderMatch.$Properties {
+            }
+
+            /** Represents a HttpHeaderMatch. */
+            class HttpHeaderMatch {
+
+                /**
+                 * Constructs a new HttpHeaderMatch.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.proxy.v1.HttpHeaderMatch.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** HttpHeaderMatch name. */
+                name: string;
+
+                /** HttpHeaderMatch value. */
+                value: string;
+
+                /** HttpHeaderMatch mismatch. */
+                mismatch: weir.proxy.v1.HeaderMismatch;
+
+                /**
+                 * Encodes the specified HttpHeaderMatch message. Does not implicitly {@link weir.proxy.v1.HttpHeaderMatch.verify|verify} messages.
+                 * @param message HttpHeaderMatch message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.proxy.v1.HttpHeaderMatch.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a HttpHeaderMatch message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.proxy.v1.HttpHeaderMatch & weir.proxy.v1.HttpHeaderMatch.$Shape} HttpHeaderMatch
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.proxy.v1.HttpHeaderMatch & weir.proxy.v1.HttpHeaderMatch.$Shape;
+            }
+
+            namespace HttpHeaderMatch {
+
+                /** Properties of a HttpHeaderMatch. */
+                interface $Properties {
+
+                    /** HttpHeaderMatch name */
+                    name?: (string|null);
+
+                    /** HttpHeaderMatch value */
+                    value?: (string|null);
+
+                    /** HttpHeaderMatch mismatch */
+                    mismatch?: (weir.proxy.v1.HeaderMismatch|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a HttpHeaderMatch. */
+                type $Shape = weir.proxy.v1.HttpHeaderMatch.$Properties;
             }
 
             /**
