@@ -41,6 +41,8 @@ export interface HeldIdentitiesOptions {
   readonly random: () => number;
   readonly events: IdentityEvents;
   readonly log: Logger;
+  /** An answer said how long the node's lease lasts. */
+  readonly onLease: (leaseMs: number) => void;
 }
 
 const awayCodes: ReadonlySet<string> = new Set(['UNAVAILABLE', 'TIMEOUT']);
@@ -124,12 +126,14 @@ interface Calls {
   giveUp(id: number): Promise<void>;
 }
 
-function createCalls({ rpc, node, cache, onAnswer }: HeldIdentitiesOptions & { readonly onAnswer: () => void }): Calls {
+function createCalls(options: HeldIdentitiesOptions & { readonly onAnswer: () => void }): Calls {
+  const { rpc, node, cache } = options;
   return {
     async acquire(labels, knownId) {
-      const { identity } = await rpc.allocate({ node, labels: formatLabelSet(labels), knownId });
+      const { identity, leaseMs } = await rpc.allocate({ node, labels: formatLabelSet(labels), knownId });
       const id = identity?.id ?? 0;
-      onAnswer();
+      options.onAnswer();
+      options.onLease(leaseMs);
       cache.learn({ id, labels });
       return id;
     },

@@ -363,6 +363,18 @@ describe('the lease', () => {
     expect(allocator.seen.renewals).toEqual([[x], [x, y], [y]]);
   });
 
+  it('is renewed in time from the first allocation on, however short it is', async () => {
+    allocator.leaseMs = 3_000;
+    allocator.onRenew = () => ({ leaseMs: 3_000, lost: [] });
+    const client = await startClient({ clock });
+    await client.allocate(app('x'));
+    for (let renewals = 1; renewals < 4; renewals += 1) {
+      await clock.advance(1_000);
+      await until(() => allocator.seen.renewals.length === renewals);
+      await sleep(20);
+    }
+  });
+
   it('is renewed at once after a break, before anything else is asked', async () => {
     const client = await startClient({ clock });
     await client.allocate(app('x'));

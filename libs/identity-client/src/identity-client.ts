@@ -83,9 +83,11 @@ export function createIdentityClient(options: IdentityClientOptions): IdentityCl
     log,
   });
   let startedAtMs = Infinity;
-  const startedForMs = (): number => clock.monotonicMs() - startedAtMs;
   const lane = createLane();
-  const held = createHeldIdentities({ rpc, node, cache, lane, clock, random, events, log });
+  const held = createHeldIdentities({
+    ...{ rpc, node, cache, lane, clock, random, events, log },
+    onLease: (leaseMs) => lease.leaseLasts(leaseMs),
+  });
   const lease = createLeaseKeeper({ rpc, node, held, lane, clock, random, log });
   const watch = createWatchLoop({
     rpc,
@@ -97,7 +99,7 @@ export function createIdentityClient(options: IdentityClientOptions): IdentityCl
     onResponse: (response) => cache.apply(response),
     onConnected() {
       // First of all the allocator hears what is in use here: its store may have been lost.
-      if (startedForMs() > settleMs) lease.renewIn(0);
+      if (clock.monotonicMs() - startedAtMs > settleMs) lease.renewWithin(0);
       held.setReachable(true);
     },
     onDisconnected() {
@@ -111,7 +113,7 @@ export function createIdentityClient(options: IdentityClientOptions): IdentityCl
       const stored = await file.load();
       if (stored !== undefined) cache.fill(stored.cursor, stored.identities);
       startedAtMs = clock.monotonicMs();
-      lease.renewIn(settleMs);
+      lease.renewWithin(settleMs);
       watch.start();
     },
     async stop() {

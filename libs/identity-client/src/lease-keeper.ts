@@ -9,8 +9,10 @@ import type { Lane } from './lane.ts';
 
 /** Renews the node's lease in time, telling the allocator what the node uses. */
 export interface LeaseKeeper {
-  /** Renews after `delayMs`, and then again and again. */
-  renewIn(delayMs: number): void;
+  /** Renews within `delayMs`, and then again and again. */
+  renewWithin(delayMs: number): void;
+  /** The same, for a node that has just learnt how long its lease lasts. */
+  leaseLasts(leaseMs: number): void;
   stop(): void;
 }
 
@@ -26,12 +28,15 @@ export interface LeaseKeeperOptions {
 
 // Two renewals may fail before the lease runs out.
 const renewalsPerLease = 3;
+// However short a lease the allocator claims.
+const renewalMsMin = 200;
 const retryMs = { initialMs: 1_000, maxMs: 10_000 } as const;
 
-/** Makes the keeper; it does nothing before `renewIn`. */
+/** Makes the keeper; it does nothing before `renewWithin`. */
 export function createLeaseKeeper({ rpc, node, held, lane, clock, random, log }: LeaseKeeperOptions): LeaseKeeper {
   const backoff = createBackoff({ ...retryMs, random });
   let cancelTimer: CancelTimer = () => undefined;
+  let timerDueMs = Infinity;
   let state: 'idle' | 'renewing' | 'again' | 'stopped' = 'idle';
 
   const renew = (): Promise<number> =>
@@ -40,7 +45,7 @@ export function createLeaseKeeper({ rpc, node, held, lane, clock, random, log }:
       const wire = sent.map(({ id, labels }) => ({ id, labels: formatLabelSet(labels) }));
       const { leaseMs, lost } = await rpc.renewLease({ node, held: wire });
       held.renewed(sent, lost);
-      return leaseMs / renewalsPerLease;
+      return intervalFor(leaseMs);
     });
   const run = async (): Promise<void> => {
     state = 'renewing';
@@ -58,25 +63,33 @@ export function createLeaseKeeper({ rpc, node, held, lane, clock, random, log }:
     const again = wantsAgain();
     state = 'idle';
     if (again) return void run();
-    cancelTimer = clock.schedule(delayMs, renewNow);
+    renewWithin(delayMs);
   };
   // The compiler does not see that `state` changes during an await.
   const isStopped = (): boolean => state === 'stopped';
   const wantsAgain = (): boolean => state === 'again';
   const renewNow = (): void => {
     cancelTimer();
+    timerDueMs = Infinity;
     if (state === 'idle') void run();
     else if (state === 'renewing') state = 'again';
   };
+  const renewWithin = (delayMs: number): void => {
+    if (delayMs === 0) return renewNow();
+    const dueMs = clock.monotonicMs() + delayMs;
+    if (state !== 'idle' || dueMs >= timerDueMs) return;
+    cancelTimer();
+    timerDueMs = dueMs;
+    cancelTimer = clock.schedule(delayMs, renewNow);
+  };
   return {
-    renewIn(delayMs) {
-      if (delayMs === 0) return renewNow();
-      cancelTimer();
-      cancelTimer = clock.schedule(delayMs, renewNow);
-    },
+    renewWithin,
+    leaseLasts: (leaseMs) => renewWithin(intervalFor(leaseMs)),
     stop() {
       state = 'stopped';
       cancelTimer();
     },
   };
 }
+
+const intervalFor = (leaseMs: number): number => Math.max(renewalMsMin, leaseMs / renewalsPerLease);

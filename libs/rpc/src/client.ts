@@ -12,8 +12,8 @@ import {
 import { WeirError } from '@weir/errors';
 import { grpcTarget, parseRpcAddress, type RpcAddress } from './address.ts';
 import { errorFromStatus } from './error-status.ts';
+import { messageBytesMaxDefault } from './limits.ts';
 import type { AnyMethod, ByStreaming, MethodTypes, ServiceDefinition } from './method-types.ts';
-import { messageBytesMaxDefault } from './server.ts';
 import { writeAll } from './write-all.ts';
 
 export interface RpcClientOptions {

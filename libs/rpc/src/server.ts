@@ -12,6 +12,7 @@ import type { Logger } from '@weir/telemetry';
 import { grpcTarget, parseRpcAddress, type RpcAddress } from './address.ts';
 import type { RpcService } from './handlers.ts';
 import { createHealth, type HealthState } from './health.ts';
+import { messageBytesMaxDefault } from './limits.ts';
 import { handleCall, type CallContext } from './server-call.ts';
 import { claimUnixSocket, type UnixSocketClaim } from './unix-socket.ts';
 
@@ -50,8 +51,6 @@ export interface RpcServer {
 }
 
 /** Bytes of one message in either direction, unless told otherwise. */
-export const messageBytesMaxDefault = 4 * 1024 * 1024;
-
 /** Makes a server; nothing happens before `start`. */
 export function createRpcServer(options: RpcServerOptions): RpcServer {
   const addresses = options.listen.map(parseRpcAddress);

@@ -31,7 +31,7 @@ export function createIdentityService(options: IdentityServiceOptions): RpcServi
       const [node, labels] = [readNode(request.node), readLabels(request.labels)];
       const { identity, created } = await store.allocate({ node, labels, knownId: request.knownId }, call);
       if (created) log.info({ identity: identity.id, labels: formatLabelSet(labels), node }, 'Identity allocated');
-      return { identity: wire(identity), created };
+      return { identity: wire(identity), created, leaseMs: options.leaseMs };
     },
     async release(request, call) {
       await store.release({ node: readNode(request.node), id: readId(request.id) }, call);

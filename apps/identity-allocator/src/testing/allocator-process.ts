@@ -18,8 +18,6 @@ export interface AllocatorProcess {
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void;
   /** Resident memory in bytes. */
   residentBytes(): number;
-  /** CPU time used so far, in milliseconds. */
-  cpuMs(): number;
   /** What it has logged, over all its lives. */
   log(): string;
 }
@@ -30,7 +28,6 @@ export function createAllocatorProcess(directory: string, flags: readonly string
   const args = [program, '--run-dir', join(directory, 'run'), '--state-dir', join(directory, 'state'), ...flags];
   let child: ChildProcess | undefined;
   let log = '';
-  const stat = (): string[] => readFileSync(`/proc/${child?.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
 
   return {
     address,
@@ -64,8 +61,6 @@ export function createAllocatorProcess(directory: string, flags: readonly string
     signal: (signal) => void child?.kill(signal),
     residentBytes: () =>
       Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${child?.pid}/status`, 'utf8'))?.[1]) * 1024,
-    // Fields 14 and 15 of proc_pid_stat(5), in ticks of 10 ms; the split above has taken two away.
-    cpuMs: () => (Number(stat()[11]) + Number(stat()[12])) * 10,
     log: () => log,
   };
 }

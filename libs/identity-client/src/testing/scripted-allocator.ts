@@ -26,6 +26,8 @@ export interface ScriptedAllocator {
   greeting: (request: WatchRequest) => WatchResponse[];
   onAllocate: (request: AllocateRequest, call: RpcCall) => Promise<number>;
   onRenew: (request: RenewLeaseRequest) => { leaseMs: number; lost: number[] };
+  /** What an allocation says of the lease. */
+  leaseMs: number;
   readonly numbers: Map<string, number>;
   readonly seen: {
     readonly allocated: string[];
@@ -49,6 +51,7 @@ export function createScriptedAllocator(address: string): ScriptedAllocator {
 
   const self: ScriptedAllocator = {
     numbers,
+    leaseMs: 900_000,
     seen: { allocated: [], released: [], renewals: [], watches: [] },
     greeting: () => [{ epoch, revision: 1, snapshot: true, synced: true }],
     async onAllocate({ labels }) {
@@ -64,7 +67,7 @@ export function createScriptedAllocator(address: string): ScriptedAllocator {
         async allocate(request, call) {
           self.seen.allocated.push(keyOf(request.labels));
           const id = await self.onAllocate(request, call);
-          return { identity: { id, labels: request.labels } };
+          return { identity: { id, labels: request.labels }, leaseMs: self.leaseMs };
         },
         release({ id }) {
           self.seen.released.push(id);

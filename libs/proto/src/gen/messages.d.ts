@@ -3499,6 +3499,9 @@ export namespace weir {
                 /** AllocateResponse created. */
                 created: boolean;
 
+                /** AllocateResponse leaseMs. */
+                leaseMs: number;
+
                 /**
                  * Encodes the specified AllocateResponse message. Does not implicitly {@link weir.identity.v1.AllocateResponse.verify|verify} messages.
                  * @param message AllocateResponse message or plain object to encode
@@ -3528,6 +3531,9 @@ export namespace weir {
 
                     /** AllocateResponse created */
                     created?: (boolean|null);
+
+                    /** AllocateResponse leaseMs */
+                    leaseMs?: (number|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

@@ -5380,6 +5380,7 @@ export const weir = $root.weir = (() => {
 
                 AllocateResponse.prototype.identity = null;
                 AllocateResponse.prototype.created = false;
+                AllocateResponse.prototype.leaseMs = 0;
 
                 AllocateResponse.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -5392,6 +5393,8 @@ export const weir = $root.weir = (() => {
                         $root.weir.identity.v1.Identity.encode(message.identity, writer.uint32(10).fork(), _depth + 1).ldelim();
                     if (message.created != null && $Object.hasOwnProperty.call(message, "created") && message.created !== false)
                         writer.uint32(16).bool(message.created);
+                    if (message.leaseMs != null && $Object.hasOwnProperty.call(message, "leaseMs") && message.leaseMs !== 0)
+                        writer.uint32(24).uint32(message.leaseMs);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -5438,6 +5441,15 @@ export const weir = $root.weir = (() => {
                                     message.created = value;
                                 else
                                     delete message.created;
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.leaseMs = value;
+                                else
+                                    delete message.leaseMs;
                                 continue;
                             }
                         }
