@@ -129,7 +129,7 @@ type Parts = ReturnType<typeof wireParts>;
 
 /** The past: first all that is wanted, then away with the rest. */
 async function restoreNode(parts: Parts, { options, logger, node }: Running): Promise<{ stop(): void }> {
-  const { client, ipcache, controller, forEndpoints, manager, policyStore, table, slots } = parts;
+  const { client, ipcache, controller, forEndpoints, manager, podNetwork, policyStore, table, slots } = parts;
   const { datapath, netlink, network } = node;
   await client.start();
   const addresses = createHostAddresses(netlink);
@@ -138,12 +138,12 @@ async function restoreNode(parts: Parts, { options, logger, node }: Running): Pr
   const hostAddresses = await keepHostAddresses(forHost);
   const upsertPolicies = await policyStore.load();
   const upsertIdentities = [...client.identities()];
-  const forRestore = { ...forEndpoints, controller, manager, netlink };
+  const forRestore = { ...forEndpoints, controller, manager };
   const { complete } = await restoreEndpoints(forRestore, { upsertPolicies, upsertIdentities });
   // New programs of the node come after what they look up, which may be in new maps.
   datapath.attachNode(network);
   const pruned = complete
-    .then(() => prune({ datapath, controller, table, slots, ipcache, netlink }))
+    .then(() => prune({ datapath, controller, table, slots, ipcache, podNetwork }))
     .catch((error: unknown) => logger.error({ error }, 'What an agent before left behind could not be removed'));
   // Endpoints whose identity is not known may have to wait for long; the others do not wait with them.
   if (table.list().every(({ state }) => state === 'ready')) await pruned;

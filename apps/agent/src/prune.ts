@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Datapath } from '@weir/datapath-maps';
-import { deleteLink, listLinks, type Netlink, tolerating } from '@weir/netlink';
+import { hostInterfaceOf, type PodNetwork } from './cni/pod-network.ts';
 import type { EndpointTable } from './endpoint/endpoint-table.ts';
 import type { DesiredIpcache } from './ipcache/desired-ipcache.ts';
 import type { PolicyController } from './policy/policy-controller.ts';
@@ -12,21 +12,19 @@ export interface PruneOptions {
   readonly table: EndpointTable;
   readonly slots: PolicySlots;
   readonly ipcache: DesiredIpcache;
-  readonly netlink: Netlink;
+  readonly podNetwork: PodNetwork;
 }
 
 /** Endpoints that are there, and those whose files cannot be read. */
 const idsOf = (table: EndpointTable): Set<number> =>
   new Set([...table.list().map(({ record }) => record.id), ...table.reserved()]);
 
-const podDevice = /^weir[1-9]\d{0,4}$/;
-
 /**
  * Takes away what an agent before left behind and nobody wants any more. Only called once everything that is wanted is
  * known: before, what merely has not been learnt yet would go with it.
  */
 export async function prune(options: PruneOptions): Promise<void> {
-  const { datapath, controller, table, slots, ipcache, netlink } = options;
+  const { datapath, controller, table, slots, ipcache, podNetwork } = options;
   const found = await datapath.listIpcache();
   // Looked at in the turn of the commit: an endpoint that has been made meanwhile may have got what was left behind.
   await controller.commit({
@@ -47,10 +45,7 @@ export async function prune(options: PruneOptions): Promise<void> {
     },
   });
   datapath.retainEndpoints(idsOf(table));
-  const links = await netlink.run(listLinks({ kind: 'veth' }));
-  const devices = new Set([...idsOf(table)].map((id) => `weir${id}`));
-  const orphans = links.filter(({ name }) => podDevice.test(name) && !devices.has(name));
-  for (const { index } of orphans) {
-    await netlink.run(tolerating(deleteLink({ index }), { code: 'NOT_FOUND', result: undefined }));
-  }
+  const wanted = new Set([...idsOf(table)].map(hostInterfaceOf));
+  const present = await podNetwork.hostInterfaces();
+  for (const name of present.keys()) if (!wanted.has(name)) await podNetwork.remove(name);
 }

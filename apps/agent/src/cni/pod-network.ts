@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { randomBytes } from 'node:crypto';
 import { openNetworkNamespace } from '@weir/bpf-loader-node';
+import { WeirError } from '@weir/errors';
 import { formatIpAddress, type IpAddress } from '@weir/model';
 import {
   addAddress,
@@ -11,12 +12,18 @@ import {
   deleteLink,
   getLink,
   listAddresses,
+  listLinks,
   type Netlink,
   type Operation,
   setLink,
   tolerating,
 } from '@weir/netlink';
 import { gatewayMac, setSysctl } from '../node/node-network.ts';
+
+/** Name of the host side of an endpoint's veth. */
+export const hostInterfaceOf = (id: number): string => `weir${id}`;
+
+const hostInterfacePattern = /^weir[1-9]\d{0,4}$/;
 
 /** One family's address of a pod, and the gateway it sees. */
 export interface PodAddress {
@@ -49,7 +56,9 @@ export interface PodNetwork {
   open(link: Pick<PodLink, 'hostIfindex'>): Promise<void>;
   /** Takes both ends away; what is gone already is not an error. */
   remove(hostInterface: string): Promise<void>;
-  /** Whether the interface is in the pod, is up, and has these addresses; rejects with what is not so. */
+  /** Host sides of pods that are on the node: name → index. */
+  hostInterfaces(): Promise<ReadonlyMap<string, number>>;
+  /** What the interface in the pod has, `address/length`. NOT_FOUND: no such namespace or interface; it must be up. */
   addressesOf(pod: { readonly netns: string; readonly ifName: string }): Promise<readonly string[]>;
 }
 
@@ -118,10 +127,15 @@ export function createPodNetwork(netlink: Netlink): PodNetwork {
     },
     open: ({ hostIfindex }) => netlink.run(setLink({ index: hostIfindex }, { up: true })),
     remove,
+    async hostInterfaces() {
+      const links = await netlink.run(listLinks({ kind: 'veth' }));
+      return new Map(links.flatMap(({ name, index }) => (hostInterfacePattern.test(name) ? [[name, index]] : [])));
+    },
     async addressesOf({ netns: path, ifName }) {
       using netns = openNetworkNamespace(path);
       using pod = createNetlink({ netns });
       const link = await pod.run(getLink({ name: ifName }));
+      if (!link.up) throw new WeirError('FAILED_PRECONDITION', `The interface "${ifName}" in "${path}" is down`);
       const addresses = await pod.run(listAddresses({ linkIndex: link.index }));
       return addresses.map((each) => each.address);
     },

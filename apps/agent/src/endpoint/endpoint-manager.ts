@@ -5,7 +5,7 @@ import { WeirError } from '@weir/errors';
 import { formatIpAddress, type IdentityLabelFilter, type IpAddress, isProtectedLabel } from '@weir/model';
 import { formatLabelSet, type LabelSet, podLabels } from '@weir/model';
 import type { Logger } from '@weir/telemetry';
-import type { PodNetwork } from '../cni/pod-network.ts';
+import { hostInterfaceOf, type PodNetwork } from '../cni/pod-network.ts';
 import type { IdentitySource } from '../identity/identity-source.ts';
 import type { AddressPool } from '../ipam/address-pool.ts';
 import { addressesOf, type Endpoint, moved } from './endpoint.ts';
@@ -226,7 +226,7 @@ function draftOf(options: EndpointManagerOptions, making: { readonly spec: Endpo
     ipv4: formatIpAddress(ipv4),
     ipv6: formatIpAddress(ipv6),
     mac: '',
-    hostInterface: `weir${id}`,
+    hostInterface: hostInterfaceOf(id),
     hostIfindex: 0,
     createdMs: clock.nowMs(),
   };

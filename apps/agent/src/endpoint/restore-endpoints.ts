@@ -3,7 +3,6 @@ import type { Clock } from '@weir/clock';
 import type { Datapath } from '@weir/datapath-maps';
 import { WeirError } from '@weir/errors';
 import { type IdentityLabelFilter, type IpAddress, ipAddressFromBytes, parseIpAddress } from '@weir/model';
-import { getLink, type Netlink } from '@weir/netlink';
 import type { PolicyUpdate } from '@weir/policy';
 import type { Logger } from '@weir/telemetry';
 import type { PodNetwork } from '../cni/pod-network.ts';
@@ -25,7 +24,6 @@ export interface RestoreOptions {
   readonly datapath: Pick<Datapath, 'attachEndpoint' | 'detachEndpoint' | 'listEndpoints'>;
   readonly identities: IdentitySource;
   readonly pools: { readonly ipv4: AddressPool; readonly ipv6: AddressPool };
-  readonly netlink: Pick<Netlink, 'batchSettled'>;
   readonly podNetwork: PodNetwork;
   readonly store: EndpointStore;
   readonly labelFilter: IdentityLabelFilter;
@@ -142,13 +140,10 @@ function keepUnreadable(
 }
 
 async function withLivingLinks(options: RestoreOptions, records: readonly EndpointRecord[]): Promise<EndpointRecord[]> {
-  const { netlink, datapath, store, logger } = options;
-  const links = await netlink.batchSettled(records.map(({ hostIfindex: index }) => getLink({ index })));
-  const isAlive = (record: EndpointRecord, index: number): boolean => {
-    const link = links[index];
-    return link?.status === 'fulfilled' && link.value.name === record.hostInterface;
-  };
-  for (const record of records.filter((each, index) => !isAlive(each, index))) {
+  const { podNetwork, datapath, store, logger } = options;
+  const links = await podNetwork.hostInterfaces();
+  const isAlive = ({ hostInterface, hostIfindex }: EndpointRecord): boolean => links.get(hostInterface) === hostIfindex;
+  for (const record of records.filter((each) => !isAlive(each))) {
     try {
       datapath.detachEndpoint(record);
       await store.remove(record.id);

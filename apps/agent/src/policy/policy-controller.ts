@@ -54,13 +54,15 @@ interface Plan {
 
 interface Planner {
   plan(changes: readonly SubjectChange[], behind: ReadonlyMap<number, BehindPolicy>): Plan;
+  /** What the kernel has of identities that are gone, in policies that are older than the engine's. */
+  leftOvers(gone: ReadonlySet<number>, behind: ReadonlyMap<number, BehindPolicy>): Map<number, PolicyPatch>;
   contentOf(subject: number): PolicyContent;
 }
 
 const retryDelayMs = 1_000;
 
 /** What an update comes to in the kernel. */
-function createPlanner({ engine, slots, translation }: PolicyControllerOptions): Planner {
+function createPlanner({ engine, datapath, slots, translation }: PolicyControllerOptions): Planner {
   const contentOf = (subject: number): PolicyContent => {
     const resolved = engine.resolve(subject);
     return {
@@ -76,16 +78,23 @@ function createPlanner({ engine, slots, translation }: PolicyControllerOptions):
       const plan: Plan = { policies: new Map(), policyPatches: new Map(), removed };
       for (const { subject, kind, rulesChanged, upserted, deleted } of changes) {
         if (removed.has(subject)) continue;
-        const slot = slots.slotOf(subject);
-        if (kind === 'added' || rulesChanged) {
-          plan.policies.set(slot, contentOf(subject));
-          continue;
+        if (kind === 'added' || rulesChanged) plan.policies.set(slots.slotOf(subject), contentOf(subject));
+        // What is behind gets its whole policy later.
+        else if (!behind.has(subject)) {
+          const patch = { added: upserted.map(translation.entry), removed: deleted.map(translation.key) };
+          plan.policyPatches.set(slots.slotOf(subject), patch);
         }
-        // What is behind gets its whole policy later. An identity that is gone must go at once: its number may come again.
-        const added = behind.has(subject) ? [] : upserted.map(translation.entry);
-        plan.policyPatches.set(slot, { added, removed: deleted.map(translation.key) });
       }
       return plan;
+    },
+    leftOvers(gone, behind) {
+      const patches = new Map<number, PolicyPatch>();
+      for (const subject of gone.size === 0 ? [] : behind.keys()) {
+        const slot = slots.find(subject) ?? 0;
+        const removed = datapath.listPolicy(slot).filter(({ peerIdentity }) => gone.has(peerIdentity));
+        if (removed.length > 0) patches.set(slot, { added: [], removed });
+      }
+      return patches;
     },
   };
 }
@@ -145,7 +154,12 @@ export function createPolicyController(options: PolicyControllerOptions): Policy
       else abandoned.delete(subject);
     }
     try {
-      await write(planner.plan(subjects, behind), placement);
+      const plan = planner.plan(subjects, behind);
+      // An identity that is gone must go at once everywhere: its number may come again, for somebody else.
+      for (const [slot, patch] of planner.leftOvers(new Set(policy?.deleteIdentities), behind)) {
+        if (!plan.policies.has(slot)) plan.policyPatches.set(slot, patch);
+      }
+      await write(plan, placement);
     } catch (thrown) {
       const error = WeirError.from(thrown);
       for (const { subject, kind } of subjects) {

@@ -13,6 +13,8 @@ export interface Faults {
   wrap<T extends object>(target: T, methods: FaultyMethods<T>): T;
   /** Lets the `n`-th call from now on fail, counted from 1 over all wrapped objects. Others succeed. */
   failCall(n: number): void;
+  /** Lets the `n`-th call and all that follow fail: who makes them has died. */
+  failFrom(n: number): void;
   /** Lets each call fail with a probability, the same ones for the same seed. */
   failRandomly(options: { readonly probability: number; readonly seed: number }): void;
   /** No call fails any more. */
@@ -61,6 +63,7 @@ export function createFaults(): Faults {
       return Object.assign(Object.create(target) as typeof target, Object.fromEntries(methods));
     },
     failCall: (n) => decideBy((count) => count === n),
+    failFrom: (n) => decideBy((count) => count >= n),
     failRandomly({ probability, seed }) {
       const random = seededRandom(seed);
       decideBy(() => random() < probability);
