@@ -5,6 +5,7 @@ import { WeirError } from '@weir/errors';
 import { createLogger, type Logger } from '@weir/telemetry';
 import { createAccessLog } from './access-log/access-log.ts';
 import { batchBytesMax } from './access-log/call-batch.ts';
+import { boundLog } from './bounded-log.ts';
 import { startControlSession } from './control/control-session.ts';
 import { openDatapathTraffic } from './datapath-traffic.ts';
 import { createProxyServer } from './exchange/proxy-server.ts';
@@ -20,6 +21,8 @@ import type { Traffic } from './traffic.ts';
 
 const clock = systemClock;
 const sweepIntervalMs = 1_000;
+// A second.
+const trafficLogLinesMax = 20;
 const accessLogBatch = { batchCallsMax: 256, batchDelayMs: 20 };
 
 interface Service {
@@ -39,7 +42,8 @@ async function startService(options: ProxyOptions, log: Logger): Promise<Service
   if (options.staticFile === undefined) await loadSaved(file.load(), { ruleSets, log });
   const { flows, sockets } = traffic;
   const wallTime = createWallTime(clock);
-  const exchange = { judge, flows, sockets, accessLog, clock, wallTime, log, limits, upgradeProtocols };
+  const trafficLog = boundLog(log, { clock, linesMax: trafficLogLinesMax });
+  const exchange = { judge, flows, sockets, accessLog, clock, wallTime, log: trafficLog, limits, upgradeProtocols };
   const server = createProxyServer({ ...exchange, connectionsMax, sweepIntervalMs });
   const port = await server.start();
   traffic.announce(port);
@@ -70,7 +74,7 @@ interface Rules {
 async function openTraffic({ bpfRoot, port, staticFile }: ProxyOptions, { ruleSets, log }: Rules): Promise<Traffic> {
   if (staticFile === undefined) return openDatapathTraffic({ bpfRoot, port, log });
   const traffic = await readStaticTraffic(staticFile);
-  ruleSets.apply({ snapshot: true, upserted: traffic.ruleSets, deleted: [] });
+  await ruleSets.apply({ snapshot: true, upserted: traffic.ruleSets, deleted: [] });
   return traffic;
 }
 
@@ -80,7 +84,7 @@ async function loadSaved(
   rules: Rules,
 ): Promise<void> {
   try {
-    rules.ruleSets.apply({ snapshot: true, upserted: await loading, deleted: [] });
+    await rules.ruleSets.apply({ snapshot: true, upserted: await loading, deleted: [] });
   } catch (error) {
     rules.log.error({ error }, 'Starting without the saved rule sets');
   }

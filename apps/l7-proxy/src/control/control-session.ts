@@ -52,7 +52,7 @@ export function startControlSession(options: ControlSessionOptions): ControlSess
         if (!connected) log.info({ address }, 'The agent is in control');
         connected = true;
         backoff.reset();
-        updates.read(message);
+        await updates.read(message);
       }
     } finally {
       outbox.close();
@@ -83,14 +83,15 @@ export function startControlSession(options: ControlSessionOptions): ControlSess
 }
 
 interface UpdateReader {
-  read(message: weir.proxy.v1.AgentMessage): void;
+  /** Resolves when the message is in force. */
+  read(message: weir.proxy.v1.AgentMessage): Promise<void>;
 }
 
 /** Applies the messages of one session in their order. A message that breaks the contract ends the session. */
 function createUpdateReader({ ruleSets, onUpdate, log }: ControlSessionOptions, outbox: Outbox): UpdateReader {
   let lastVersion: number | undefined;
   return {
-    read({ version, snapshot, upserted, deleted }) {
+    async read({ version, snapshot, upserted, deleted }) {
       if (lastVersion === undefined && !snapshot) {
         throw new WeirError('FAILED_PRECONDITION', `Message ${version} begins the session and is no snapshot`);
       }
@@ -101,7 +102,8 @@ function createUpdateReader({ ruleSets, onUpdate, log }: ControlSessionOptions, 
         );
       }
       lastVersion = version;
-      for (const { spec, problem } of ruleSets.apply({ snapshot, upserted: upserted.map(specFromMessage), deleted })) {
+      const unusable = await ruleSets.apply({ snapshot, upserted: upserted.map(specFromMessage), deleted });
+      for (const { spec, problem } of unusable) {
         log.error(
           { reason: `rule set ${spec.id}`, error: problem },
           'Rule set cannot be applied and refuses every request',

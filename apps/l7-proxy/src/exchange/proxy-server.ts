@@ -55,7 +55,10 @@ export function createProxyServer(options: ProxyServerOptions): ProxyServer {
 
   return {
     async start() {
-      listener = await sockets.listen(accept);
+      listener = await sockets.listen({
+        accept,
+        onError: (error) => log.error({ error }, 'Cannot accept a connection'),
+      });
       return listener.port;
     },
     async stop({ deadlineMs }) {

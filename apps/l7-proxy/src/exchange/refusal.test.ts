@@ -79,7 +79,7 @@ describe('a refused request', () => {
     ['HTTP/1.0', 'GET /no HTTP/1.0\r\n\r\n'],
     ['CONNECT', 'CONNECT no:1 HTTP/1.1\r\nHost: no:1\r\n\r\n'],
   ])('loses its connection with %s', async (_what, request) => {
-    proxy.allow({ path: '/ok' });
+    await proxy.allow({ path: '/ok' });
     client.send(request);
     const answer = await client.ended();
     expect(answer).toMatch(/^HTTP\/1\.1 403 [^]*connection: close\r\n[^]*Access denied\r\n$/);
@@ -109,10 +109,10 @@ describe('a refused request', () => {
 describe('a policy that changes under a running connection', () => {
   it('holds for its next request when rules change', async () => {
     await expectKept();
-    proxy.allow({ path: '/other' });
+    await proxy.allow({ path: '/other' });
     client.send(get('/ok'));
     expect((await client.takeResponse()).status).toBe(403);
-    proxy.allow({ path: '/ok' });
+    await proxy.allow({ path: '/ok' });
     client.send(get('/ok'));
     await soon();
     expect((await proxy.calls(2)).map(({ verdict }) => verdict)).toEqual([1, 2]);
@@ -133,7 +133,7 @@ describe('a policy that changes under a running connection', () => {
     client.send(get('/ok'));
     const server = await proxy.server.accept();
     await server.takeHead();
-    proxy.allow({ path: '/other' });
+    await proxy.allow({ path: '/other' });
     server.send(ok('done'));
     expect((await client.takeResponse()).body).toBe('done');
   });

@@ -30,7 +30,7 @@ export interface ExchangeServices {
   readonly accessLog: AccessLog;
   readonly clock: Clock;
   readonly wallTime: WallTime;
-  readonly log: Logger;
+  readonly log: Pick<Logger, 'warn' | 'error'>;
   readonly limits: ConnectionLimits;
   /** Protocols that a connection may be upgraded to, in lower case. */
   readonly upgradeProtocols: ReadonlySet<string>;

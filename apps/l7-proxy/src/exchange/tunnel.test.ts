@@ -105,7 +105,7 @@ describe('an upgrade', () => {
 
 describe('CONNECT', () => {
   it('is judged by method and host, and tunnels after a 2xx', async () => {
-    proxy.allow({ method: 'CONNECT', host: 'h:1' });
+    await proxy.allow({ method: 'CONNECT', host: 'h:1' });
     const server = await begin(connect);
     server.send('HTTP/1.1 200 Connected\r\nContent-Length: 100\r\n\r\n');
     await client.takeHead();
@@ -116,7 +116,7 @@ describe('CONNECT', () => {
   });
 
   it('without a 2xx leaves HTTP in place', async () => {
-    proxy.allow({ method: 'CONNECT' });
+    await proxy.allow({ method: 'CONNECT' });
     const server = await begin(connect);
     server.send(ok('no').replace('200', '405'));
     expect((await client.takeResponse()).status).toBe(405);
@@ -125,7 +125,7 @@ describe('CONNECT', () => {
   });
 
   it('does not match a rule about paths', async () => {
-    proxy.allow({ path: '.+' });
+    await proxy.allow({ path: '.+' });
     client.send(connect);
     expect(await client.ended()).toContain('403 Forbidden');
   });

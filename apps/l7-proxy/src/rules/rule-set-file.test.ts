@@ -56,7 +56,7 @@ describe('the rule set file', () => {
     await file.save(sets);
     await writeFile(`${path}.new`, '{"half":');
     for (let id = 1; id <= 50; id++) {
-      ruleSets.apply({ snapshot: true, upserted: [{ id, http: [] }], deleted: [] });
+      await ruleSets.apply({ snapshot: true, upserted: [{ id, http: [] }], deleted: [] });
       saver.save();
     }
     await saver.settled();

@@ -28,14 +28,14 @@ function ask(judge: Judge, line: string, sets: { egress?: number; ingress?: numb
 }
 
 describe('a judgement', () => {
-  it('allows what no direction has rules for', () => {
+  it('allows what no direction has rules for', async () => {
     const { judge } = setup();
     expect(ask(judge, 'GET /', {})).toEqual({ allowed: true, deniedBy: 0, reason: undefined });
   });
 
-  it('needs both directions', () => {
+  it('needs both directions', async () => {
     const { judge, ruleSets } = setup();
-    ruleSets.apply({
+    await ruleSets.apply({
       snapshot: true,
       upserted: [
         { id: 1, http: [rule('GET')] },
@@ -49,10 +49,10 @@ describe('a judgement', () => {
     expect(ask(judge, 'GET /b', sets)).toMatchObject({ allowed: false, deniedBy: 2 });
   });
 
-  it('passes with one rule of which all fields match, and an empty set passes everything', () => {
+  it('passes with one rule of which all fields match, and an empty set passes everything', async () => {
     const { judge, ruleSets } = setup();
     const http = [rule('GET', '/a', 'h\\.x:8080'), rule('PUT', '/b.*')];
-    ruleSets.apply({
+    await ruleSets.apply({
       snapshot: true,
       upserted: [
         { id: 1, http },
@@ -71,17 +71,17 @@ describe('a judgement', () => {
     }
   });
 
-  it('compares the host as it was sent, with port and case', () => {
+  it('compares the host as it was sent, with port and case', async () => {
     const { judge, ruleSets } = setup();
-    ruleSets.apply({ snapshot: true, upserted: [{ id: 1, http: [rule('', '', 'h\\.x')] }], deleted: [] });
+    await ruleSets.apply({ snapshot: true, upserted: [{ id: 1, http: [rule('', '', 'h\\.x')] }], deleted: [] });
     expect(ask(judge, 'GET /', { egress: 1 }).allowed).toBe(false);
-    ruleSets.apply({ snapshot: true, upserted: [{ id: 1, http: [rule('', '', 'H\\.x:8080')] }], deleted: [] });
+    await ruleSets.apply({ snapshot: true, upserted: [{ id: 1, http: [rule('', '', 'H\\.x:8080')] }], deleted: [] });
     expect(ask(judge, 'GET /', { egress: 1 }).allowed).toBe(false);
-    ruleSets.apply({ snapshot: true, upserted: [{ id: 1, http: [rule('', '', 'h\\.x:\\d+')] }], deleted: [] });
+    await ruleSets.apply({ snapshot: true, upserted: [{ id: 1, http: [rule('', '', 'h\\.x:\\d+')] }], deleted: [] });
     expect(ask(judge, 'GET /', { egress: 1 }).allowed).toBe(true);
   });
 
-  it('refuses under a rule set that it does not know, and says so', () => {
+  it('refuses under a rule set that it does not know, and says so', async () => {
     const { judge } = setup();
     expect(ask(judge, 'GET /', { ingress: 9 })).toEqual({
       allowed: false,
@@ -90,9 +90,9 @@ describe('a judgement', () => {
     });
   });
 
-  it('refuses under a rule set that does not compile, and says why', () => {
+  it('refuses under a rule set that does not compile, and says why', async () => {
     const { judge, ruleSets } = setup();
-    const unusable = ruleSets.apply({
+    const unusable = await ruleSets.apply({
       snapshot: true,
       upserted: [{ id: 1, http: [rule(), rule('', '[')] }],
       deleted: [],
@@ -101,9 +101,9 @@ describe('a judgement', () => {
     expect(ask(judge, 'GET /', { egress: 1 }).reason).toContain('Regular expression "[" does not compile');
   });
 
-  it('lets no rule about paths vouch for a path with dot segments', () => {
+  it('lets no rule about paths vouch for a path with dot segments', async () => {
     const { judge, ruleSets } = setup();
-    ruleSets.apply({
+    await ruleSets.apply({
       snapshot: true,
       upserted: [
         { id: 1, http: [rule('', '/public/.*')] },
@@ -116,28 +116,28 @@ describe('a judgement', () => {
     expect(ask(judge, 'GET /public/../admin', { ingress: 2 }).allowed).toBe(true);
   });
 
-  it('judges an absolute form by its path, and by / where it has none', () => {
+  it('judges an absolute form by its path, and by / where it has none', async () => {
     const { judge, ruleSets } = setup();
-    ruleSets.apply({ snapshot: true, upserted: [{ id: 1, http: [rule('', '/|/a|/\\?q')] }], deleted: [] });
+    await ruleSets.apply({ snapshot: true, upserted: [{ id: 1, http: [rule('', '/|/a|/\\?q')] }], deleted: [] });
     for (const target of ['http://h.x:8080/a', 'http://h.x:8080', 'http://h.x:8080?q']) {
       expect({ target, ...ask(judge, `GET ${target}`, { egress: 1 }) }).toMatchObject({ target, allowed: true });
     }
     expect(ask(judge, 'GET http://h.x:8080/b', { egress: 1 }).allowed).toBe(false);
   });
 
-  it('is forgotten as soon as the rules change', () => {
+  it('is forgotten as soon as the rules change', async () => {
     const { judge, ruleSets } = setup();
-    ruleSets.apply({ snapshot: true, upserted: [{ id: 1, http: [rule('GET')] }], deleted: [] });
+    await ruleSets.apply({ snapshot: true, upserted: [{ id: 1, http: [rule('GET')] }], deleted: [] });
     expect(ask(judge, 'GET /', { ingress: 1 }).allowed).toBe(true);
-    ruleSets.apply({ snapshot: false, upserted: [{ id: 1, http: [rule('PUT')] }], deleted: [] });
+    await ruleSets.apply({ snapshot: false, upserted: [{ id: 1, http: [rule('PUT')] }], deleted: [] });
     expect(ask(judge, 'GET /', { ingress: 1 }).allowed).toBe(false);
-    ruleSets.apply({ snapshot: false, upserted: [], deleted: [1] });
+    await ruleSets.apply({ snapshot: false, upserted: [], deleted: [1] });
     expect(ask(judge, 'PUT /', { ingress: 1 }).reason).toContain('not known');
   });
 
-  it('is the same with a cache that is far too small', () => {
+  it('is the same with a cache that is far too small', async () => {
     const { judge, ruleSets } = setup();
-    ruleSets.apply({ snapshot: true, upserted: [{ id: 1, http: [rule('', '/[0-9]*[02468]')] }], deleted: [] });
+    await ruleSets.apply({ snapshot: true, upserted: [{ id: 1, http: [rule('', '/[0-9]*[02468]')] }], deleted: [] });
     for (let round = 0; round < 3; round++) {
       for (let i = 0; i < 500; i++) {
         expect(ask(judge, `GET /${i}`, { ingress: 1 }).allowed).toBe(i % 2 === 0);
@@ -150,22 +150,22 @@ describe('a judgement', () => {
 });
 
 describe('RuleSets.apply()', () => {
-  it('replaces everything with a snapshot, and changes only what it names without', () => {
+  it('replaces everything with a snapshot, and changes only what it names without', async () => {
     const { ruleSets } = setup();
     const set = (id: number) => ({ id, http: [] });
-    ruleSets.apply({ snapshot: true, upserted: [set(2), set(1)], deleted: [] });
-    ruleSets.apply({ snapshot: false, upserted: [set(3)], deleted: [2] });
+    await ruleSets.apply({ snapshot: true, upserted: [set(2), set(1)], deleted: [] });
+    await ruleSets.apply({ snapshot: false, upserted: [set(3)], deleted: [2] });
     expect(ruleSets.specs().map(({ id }) => id)).toEqual([1, 3]);
-    ruleSets.apply({ snapshot: true, upserted: [set(4)], deleted: [] });
+    await ruleSets.apply({ snapshot: true, upserted: [set(4)], deleted: [] });
     expect(ruleSets.specs().map(({ id }) => id)).toEqual([4]);
   });
 
-  it('keeps what a snapshot repeats, so that a reconnect costs no compiling', () => {
+  it('keeps what a snapshot repeats, so that a reconnect costs no compiling', async () => {
     const { ruleSets } = setup();
     const upserted = [{ id: 1, http: [rule('', '/a[0-9]')] }];
-    ruleSets.apply({ snapshot: true, upserted, deleted: [] });
+    await ruleSets.apply({ snapshot: true, upserted, deleted: [] });
     const before = ruleSets.get(1);
-    ruleSets.apply({ snapshot: true, upserted: structuredClone(upserted), deleted: [] });
+    await ruleSets.apply({ snapshot: true, upserted: structuredClone(upserted), deleted: [] });
     expect(ruleSets.get(1)).toBe(before);
   });
 });

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { setImmediate } from 'node:timers/promises';
 import { compileRuleSet, sameRules, type RuleSet, type RuleSetSpec } from './rule-set.ts';
 
 /** One step from a state of the rule sets to the next. */
@@ -15,16 +16,47 @@ export interface RuleSets {
   /** Rises with every update: whatever was concluded from an older generation is void. */
   readonly generation: number;
   readonly size: number;
-  /** Brings the whole update into force at once, and returns the sets that cannot be applied and refuse everything. */
-  apply(update: RuleSetUpdate): readonly RuleSet[];
+  /**
+   * Brings the whole update into force at once, and gives the sets that cannot be applied and refuse everything. Traffic
+   * goes on while expressions are compiled. One at a time: the next update waits for the last.
+   */
+  apply(update: RuleSetUpdate): Promise<readonly RuleSet[]>;
   /** All of them as they were sent, in the order of their numbers. */
   specs(): readonly RuleSetSpec[];
 }
+
+// How long compiling may hold up traffic.
+const sliceMs = 3;
+
+const compileAll = async (specs: readonly RuleSetSpec[], known: ReadonlyMap<number, RuleSet>): Promise<RuleSet[]> => {
+  const compiled: RuleSet[] = [];
+  let sliceEndMs = performance.now() + sliceMs;
+  for (const spec of specs) {
+    // What a snapshot merely repeats is kept: compiling costs up to a millisecond a set.
+    const same = known.get(spec.id);
+    compiled.push(same !== undefined && sameRules(same.spec, spec) ? same : compileRuleSet(spec));
+    if (performance.now() < sliceEndMs) continue;
+    await setImmediate();
+    sliceEndMs = performance.now() + sliceMs;
+  }
+  return compiled;
+};
 
 /** Begins without any rule set. */
 export function createRuleSets(): RuleSets {
   let sets: ReadonlyMap<number, RuleSet> = new Map();
   let generation = 0;
+  let last: Promise<unknown> = Promise.resolve();
+
+  const applyNow = async (update: RuleSetUpdate): Promise<readonly RuleSet[]> => {
+    const compiled = await compileAll(update.upserted, sets);
+    const next = new Map(update.snapshot ? [] : sets);
+    for (const set of compiled) next.set(set.spec.id, set);
+    for (const id of update.deleted) next.delete(id);
+    sets = next;
+    generation++;
+    return compiled.filter((set) => set.problem !== undefined);
+  };
   return {
     get: (id) => sets.get(id),
     get generation() {
@@ -34,17 +66,9 @@ export function createRuleSets(): RuleSets {
       return sets.size;
     },
     apply(update) {
-      // Compiling costs a millisecond a set, so what a snapshot merely repeats is kept.
-      const next = new Map(update.snapshot ? [] : sets);
-      const compiled = update.upserted.map((spec) => {
-        const known = sets.get(spec.id);
-        return known !== undefined && sameRules(known.spec, spec) ? known : compileRuleSet(spec);
-      });
-      for (const set of compiled) next.set(set.spec.id, set);
-      for (const id of update.deleted) next.delete(id);
-      sets = next;
-      generation++;
-      return compiled.filter((set) => set.problem !== undefined);
+      const applied = last.then(() => applyNow(update));
+      last = applied;
+      return applied;
     },
     specs: () => [...sets.values()].map((set) => set.spec).toSorted((a, b) => a.id - b.id),
   };

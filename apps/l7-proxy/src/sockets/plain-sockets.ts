@@ -17,7 +17,7 @@ export interface PlainEndpoint {
  */
 export function createPlainSockets(endpoints: { listen: PlainEndpoint; upstream: PlainEndpoint }): SocketFactory {
   return {
-    listen: (accept) => acceptOn({ ...endpoints.listen }, accept),
+    listen: (handler) => acceptOn({ ...endpoints.listen }, handler),
     connect: (_flow, options) => connectTo(endpoints.upstream, options),
   };
 }

@@ -21,6 +21,13 @@ export interface AcceptedSocket extends PendingSocket {
   readonly flow: Flow;
 }
 
+/** Told what happens on a listener. */
+export interface AcceptHandler {
+  accept(socket: AcceptedSocket): void;
+  /** A connection could not be accepted; the next one may. */
+  onError(error: Error): void;
+}
+
 /** A socket that accepts connections. */
 export interface Listener {
   readonly port: number;
@@ -36,8 +43,8 @@ export interface ConnectOptions {
 
 /** Where the proxy's connections come from. Sockets allow half-open connections and send without delay. */
 export interface SocketFactory {
-  /** Starts to accept; called once. */
-  listen(accept: (socket: AcceptedSocket) => void): Promise<Listener>;
+  /** Starts to accept; called once. UNAVAILABLE when it cannot. */
+  listen(handler: AcceptHandler): Promise<Listener>;
   /** Connects to the destination of `flow` from the address of its source. UNAVAILABLE, TIMEOUT or CANCELLED. */
   connect(flow: Flow, options: ConnectOptions): Promise<PendingSocket>;
 }

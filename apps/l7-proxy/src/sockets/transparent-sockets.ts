@@ -20,9 +20,9 @@ export interface TransparentSocketsOptions {
  */
 export function createTransparentSockets({ port, clientMark, serverMark }: TransparentSocketsOptions): SocketFactory {
   return {
-    listen(accept) {
+    listen(handler) {
       const fd = listenTcp({ address: '::', port, dualStack: true, transparent: true, mark: clientMark });
-      return acceptOn({ fd }, accept);
+      return acceptOn({ fd }, handler);
     },
     async connect(flow, { timeoutMs, signal }) {
       const fd = await connectTcp({

@@ -26,7 +26,7 @@ export interface ProxyHarness {
   readonly logLines: readonly string[];
   client(): Promise<RawPeer>;
   /** Makes these the rules of rule set 1, which polices ingress. */
-  allow(...rules: Partial<HttpRuleSpec>[]): void;
+  allow(...rules: Partial<HttpRuleSpec>[]): Promise<unknown>;
   /** Calls that were logged since the last time, once there are as many. */
   calls(count: number): Promise<Call[]>;
   close(): Promise<void>;
@@ -76,9 +76,9 @@ export async function startProxy(options: HarnessOptions = {}): Promise<ProxyHar
   });
   const allow: ProxyHarness['allow'] = (...rules) => {
     const http = rules.map((rule) => ({ method: '', path: '', host: '', ...rule }));
-    ruleSets.apply({ snapshot: false, upserted: [{ id: 1, http }], deleted: [] });
+    return ruleSets.apply({ snapshot: false, upserted: [{ id: 1, http }], deleted: [] });
   };
-  allow({ path: '/ok.*|', method: '[A-Z]+' });
+  await allow({ path: '/ok.*|', method: '[A-Z]+' });
   const port = await proxy.start();
   const peers: RawPeer[] = [];
   const pending: Call[] = [];
