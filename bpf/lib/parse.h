@@ -187,31 +187,19 @@ static __always_inline bool is_extension(__u8 header)
 }
 
 /*
- * Walks the extension headers to the first that is not one. A fragment must not have any behind its fragment header:
- * only the receiver could say what they hide.
+ * Walks the extension headers that begin with `p->protocol` at `p->l4_offset` to the first header that is not one.
  */
-static __always_inline int parse_ipv6(struct __sk_buff *skb, struct packet *p)
+static __noinline int skip_extensions(struct __sk_buff *skb, struct packet *p)
 {
 	struct ipv6_extension extension;
-	__u32 offset = ETH_HLEN + sizeof(struct ipv6hdr);
-	struct ipv6hdr ip;
-	__u8 next;
+	__u32 offset = p->l4_offset;
+	__u8 next = p->protocol;
 
-	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)) || ip.version != 6)
-		return DROP_INVALID_PACKET;
-	address_from_ipv6(&p->source, &ip.saddr);
-	address_from_ipv6(&p->destination, &ip.daddr);
-	/* On the wire, ::ffff:0:0/96 would pass for the IPv4 address that it is our own form of (RFC 6890: not global).
-	 */
-	if (unlikely(address_is_ipv4(&p->source) || address_is_ipv4(&p->destination)))
-		return DROP_INVALID_PACKET;
-	p->ttl = ip.hop_limit;
-	next = ip.nexthdr;
-	for (int i = 0; unlikely(is_extension(next)); i++) {
+#pragma unroll
+	for (int i = 0; i < IPV6_EXTENSIONS_MAX; i++) {
 		const __u8 header = next;
 
-		if (i == IPV6_EXTENSIONS_MAX || p->fragment ||
-		    bpf_skb_load_bytes(skb, offset, &extension, sizeof(extension)))
+		if (p->fragment || bpf_skb_load_bytes(skb, offset, &extension, sizeof(extension)))
 			return DROP_INVALID_EXTENSION_HEADER;
 		next = extension.next;
 		if (header == IPPROTO_AH)
@@ -223,9 +211,36 @@ static __always_inline int parse_ipv6(struct __sk_buff *skb, struct packet *p)
 			p->fragment = extension.offset & bpf_htons(0xfff8) ? FRAGMENT_LATER : FRAGMENT_FIRST;
 			p->identification = extension.identification;
 		}
+		if (!is_extension(next)) {
+			p->protocol = next;
+			p->l4_offset = offset;
+			return FORWARDED;
+		}
 	}
-	p->protocol = next;
-	p->l4_offset = offset;
+	return DROP_INVALID_EXTENSION_HEADER;
+}
+
+static __always_inline int parse_ipv6(struct __sk_buff *skb, struct packet *p)
+{
+	struct ipv6hdr ip;
+
+	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)) || ip.version != 6)
+		return DROP_INVALID_PACKET;
+	address_from_ipv6(&p->source, &ip.saddr);
+	address_from_ipv6(&p->destination, &ip.daddr);
+	/* On the wire, ::ffff:0:0/96 would pass for the IPv4 address that it is our own form of (RFC 6890: not global).
+	 */
+	if (unlikely(address_is_ipv4(&p->source) || address_is_ipv4(&p->destination)))
+		return DROP_INVALID_PACKET;
+	p->ttl = ip.hop_limit;
+	p->protocol = ip.nexthdr;
+	p->l4_offset = ETH_HLEN + sizeof(ip);
+	if (unlikely(is_extension(ip.nexthdr))) {
+		const int reason = skip_extensions(skb, p);
+
+		if (reason)
+			return reason;
+	}
 	return parse_payload(skb, p, ETH_HLEN + sizeof(ip) + bpf_ntohs(ip.payload_len));
 }
 
