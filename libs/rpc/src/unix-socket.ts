@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { chmod, link, lstat, mkdir, mkdtemp, rm, unlink } from 'node:fs/promises';
+import { chmod, link, lstat, mkdir, mkdtemp, readdir, rm, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { WeirError } from '@weir/errors';
@@ -41,6 +41,25 @@ const refusal: Readonly<Record<'listener' | 'other-file', string>> = {
   'other-file': 'there is a file that is not a socket; it was left as it is',
 };
 
+// Short names: the path of a socket has 107 bytes at most.
+const socketName = 's';
+const nurseryPattern = /^\.new-\w{6}$/;
+// Between the birth of its directory and that of the socket in it, somebody else's claim looks like a dead one's.
+const claimMs = 60_000;
+
+/** Removes what those left behind who were killed in the middle of a claim. */
+async function removeAbandonedNurseries(directory: string): Promise<void> {
+  const names = (await readdir(directory)).filter((name) => nurseryPattern.test(name));
+  for (const nursery of names.map((name) => join(directory, name))) {
+    const stat = await lstat(nursery).catch(() => undefined);
+    const occupant = await occupantOf(join(nursery, socketName)).catch(() => 'other-file');
+    const isOld = stat !== undefined && Date.now() - stat.mtimeMs > claimMs;
+    if (occupant === 'stale-socket' || (occupant === 'nothing' && isOld)) {
+      await rm(nursery, { recursive: true, force: true });
+    }
+  }
+}
+
 /**
  * Prepares to listen on `path`: makes its directory, removes a socket that nobody listens on. FAILED_PRECONDITION when
  * somebody does, or when something else has that name. The socket is bound in a directory of its own, where only we can
@@ -56,9 +75,9 @@ export async function claimUnixSocket({ path, mode }: { path: string; mode: numb
   }
   if (occupant === 'stale-socket') await rm(path, { force: true });
 
-  // Short names: the path of a socket has 107 bytes at most.
-  const nursery = await mkdtemp(`${dirname(path)}/.`);
-  const bindPath = join(nursery, 's');
+  await removeAbandonedNurseries(dirname(path));
+  const nursery = await mkdtemp(`${dirname(path)}/.new-`);
+  const bindPath = join(nursery, socketName);
   let inode: number | undefined;
   return {
     bindPath,
