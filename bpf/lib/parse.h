@@ -187,7 +187,9 @@ static __always_inline bool is_extension(__u8 header)
 }
 
 /*
- * Walks the extension headers that begin with `p->protocol` at `p->l4_offset` to the first header that is not one.
+ * Walks the extension headers that begin with `p->protocol` at `p->l4_offset` to the first header that is not one. A
+ * fragment must not have any behind its fragment header: only the receiver could say what they hide. Unrolled, because
+ * verifiers up to 6.1 refuse some shapes that clang may give to a loop.
  */
 static __noinline int skip_extensions(struct __sk_buff *skb, struct packet *p)
 {
