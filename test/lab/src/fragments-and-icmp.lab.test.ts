@@ -89,9 +89,12 @@ describe.each(families)('over %s', (family) => {
       await test.events.find(since, { type: 'drop', address: addressOf(to), reason: 'Policy denied', port: openPort });
     });
 
-    it.each([...pairs].filter(([from]) => from !== '@node1'))('of an echo comes from %s to %s and back', async (from, to) => {
-      expect(await ping(from, '-s', '4000', addressOf(to))).toContain('1 received');
-    });
+    it.each([...pairs].filter(([from]) => from !== '@node1'))(
+      'of an echo comes from %s to %s and back',
+      async (from, to) => {
+        expect(await ping(from, '-s', '4000', addressOf(to))).toContain('1 received');
+      },
+    );
   });
 
   describe('a way that is narrower than the pod knows', () => {
@@ -120,7 +123,9 @@ describe.each(families)('over %s', (family) => {
 
     it('carries a request of 2 MB through the proxy', async () => {
       await narrowTheWay();
-      await test.apply(policy('http', isA, { egress: [{ ...toEntities('world'), ...onHttp(httpPort, { path: '/checksum' }) }] }));
+      await test.apply(
+        policy('http', isA, { egress: [{ ...toEntities('world'), ...onHttp(httpPort, { path: '/checksum' }) }] }),
+      );
       const url = `http://${family === 'ipv6' ? `[${world.ipv6}]` : world.ipv4}:${httpPort}`;
       const command = `head -c 2000000 /dev/zero | curl -sS --globoff --max-time 30 --data-binary @- ${url}/checksum`;
       const { stdout } = await test.lab.exec('a', ['sh', '-c', command]);

@@ -44,7 +44,11 @@ async function expectCounted(reason: string, attempt: () => Promise<unknown>): P
 
 describe.each(families)('over %s', (family) => {
   const claims = { 'another pod': () => victim[family], 'the world': () => outside[family] };
-  const hosts = { 'its node': () => node[family], 'its gateway': () => gateway[family], loopback: () => loopback[family] };
+  const hosts = {
+    'its node': () => node[family],
+    'its gateway': () => gateway[family],
+    loopback: () => loopback[family],
+  };
 
   it.each(Object.entries({ ...claims, ...hosts }))('a pod that says it is %s is not believed', async (_, source) => {
     const datagram = { source: source(), destination: server[family], port: port + 1 };
