@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { hostname } from 'node:os';
 import { WeirError } from '@weir/errors';
-import { type Cidr, isIpv4Cidr, parseCidr } from '@weir/model';
+import { type Cidr, createIdentityLabelFilter, isIpv4Cidr, parseCidr } from '@weir/model';
 import { parseRpcAddress } from '@weir/rpc';
 import { checkedFlag, choiceFlag, type CommandLine, readCommandLine } from '@weir/service';
 import { type LogLevel, logLevels } from '@weir/telemetry';
 import { Command, Option } from 'commander';
+import { createAddressPool } from './ipam/address-pool.ts';
 import packageJson from '../package.json' with { type: 'json' };
 
 /** What `--version` prints and status reports. */
@@ -62,8 +63,9 @@ const rangeFlag = (flag: string, family: 'IPv4' | 'IPv6', initial: string): Opti
     .argParser(
       checkedFlag((text) => {
         const cidr = parseCidr(text);
-        if (isIpv4Cidr(cidr) === (family === 'IPv4')) return cidr;
-        throw invalid(`"${text}" is not an ${family} prefix`);
+        if (isIpv4Cidr(cidr) !== (family === 'IPv4')) throw invalid(`"${text}" is not an ${family} prefix`);
+        createAddressPool(cidr);
+        return cidr;
       }),
     );
 
@@ -90,7 +92,11 @@ function createCommand(): Command {
     .addOption(rangeFlag('--ipv6-range', 'IPv6', 'fd00:10:244::/64'))
     .addOption(
       new Option('--devices <names>', 'uplinks, separated by commas (default: those with a default route)').argParser(
-        (text) => text.split(',').filter(Boolean),
+        checkedFlag((text) => {
+          const names = text.split(',');
+          if (names.every((name) => /^[^\s/]{1,15}$/.test(name))) return names;
+          throw invalid(`"${text}" is not a list of device names`);
+        }),
       ),
     )
     .addOption(numberFlag('--mtu', 'MTU of pods in bytes (default: that of the uplink)', { min: 1280, max: 65_535 }))
@@ -108,7 +114,11 @@ function createCommand(): Command {
         ['auto', 'always', 'policy'],
       ),
     )
-    .option('--labels <filter>', 'labels that make an identity: [source:][!]regex, separated by spaces', '')
+    .addOption(
+      new Option('--labels <filter>', 'labels that make an identity: [source:][!]regex, separated by spaces')
+        .default('')
+        .argParser(checkedFlag((text) => (createIdentityLabelFilter(text), text))),
+    )
     .addOption(
       numberFlag('--conntrack-max', 'flows that are remembered', { min: 1_024, max: 16_777_216, default: 131_072 }),
     )

@@ -85,9 +85,8 @@ describe('add()', () => {
       await agent.manager.remove(podSpec('server'));
       await node.clock.advance(5_000);
       await agent.prune();
-      const { files: _files, ...left } = inventory(node, agent) as { files: unknown };
-      const { files: _none, ...nothing } = empty as { files: unknown };
-      expect({ seed, ...left }).toEqual({ seed, ...nothing });
+      // A file whose removal failed is taken away at the next start, when its interface is not found.
+      expect({ seed, ...inventory(node, agent) }).toEqual({ seed, ...empty, files: expect.any(Array) });
     }
   });
 

@@ -99,6 +99,16 @@ function createPlanner({ engine, datapath, slots, translation }: PolicyControlle
   };
 }
 
+/** Runs tasks one after the other; a failed one does not stop the next. */
+function createTurns(): <Result>(task: () => Result | Promise<Result>) => Promise<Result> {
+  let last: Promise<unknown> = Promise.resolve();
+  return (task) => {
+    const done = last.then(task);
+    last = done.catch(() => undefined);
+    return done;
+  };
+}
+
 /** See {@link PolicyController}. */
 export function createPolicyController(options: PolicyControllerOptions): PolicyController {
   const { engine, datapath, slots, publishRuleSets, clock, logger } = options;
@@ -106,7 +116,7 @@ export function createPolicyController(options: PolicyControllerOptions): Policy
   const behind = new Map<number, BehindPolicy>();
   // Subjects that are gone, whose slots the kernel could not be told of yet.
   const abandoned = new Set<number>();
-  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = createTurns();
   let cancelRetry: CancelTimer | undefined;
 
   const scheduleRetry = (): void => {
@@ -176,10 +186,5 @@ export function createPolicyController(options: PolicyControllerOptions): Policy
     if (behind.size > 0 && subjects.some(({ rulesChanged }) => rulesChanged)) await catchUp();
   };
 
-  const inTurn = <Result>(task: () => Result | Promise<Result>): Promise<Result> => {
-    const done = last.then(task);
-    last = done.catch(() => undefined);
-    return done;
-  };
   return { commit: (change) => inTurn(() => run(change)), between: inTurn, behind };
 }

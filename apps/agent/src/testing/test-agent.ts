@@ -126,10 +126,8 @@ export function podSpec(pod: string, more: Partial<EndpointSpec> = {}): Endpoint
 
 /** A call of the plugin. */
 export function cniCall(pod: string, more: Partial<CniRequest> = {}): CniRequest {
-  const { labels: _labels, ...attachment } = podSpec(pod);
   return {
-    ...{ command: 'ADD', cniVersion: '1.1.0', ...attachment, labels: { app: pod } },
-    ...{ prevResult: undefined, validAttachments: [] },
+    ...{ command: 'ADD', cniVersion: '1.1.0', ...podSpec(pod), prevResult: undefined, validAttachments: [] },
     ...more,
   };
 }

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, it } from '@jest/globals';
+import { formatCidr } from '@weir/model';
+import { parseCommandLine } from './options.ts';
+
+const optionsOf = (...args: string[]) => {
+  const commandLine = parseCommandLine(['--node-name', 'n1', ...args]);
+  if (commandLine.kind === 'exit') throw new TypeError(commandLine.output);
+  return commandLine.options;
+};
+
+describe('parseCommandLine()', () => {
+  it('has a default for everything', () => {
+    const { ipv4Range, ipv6Range, ...options } = optionsOf();
+    expect([formatCidr(ipv4Range), formatCidr(ipv6Range)]).toEqual(['10.244.0.0/24', 'fd00:10:244::/64']);
+    expect(options).toEqual({
+      ...{ nodeName: 'n1', runDir: '/run/weir', stateDir: '/var/lib/weir', bpfRoot: '/sys/fs/bpf/weir' },
+      ...{ bpfObject: undefined, identityAllocator: 'unix:/run/weir/identity.sock', devices: undefined },
+      ...{ mtu: undefined, enablePolicy: 'default', allowLocalhost: 'auto', labels: '', logLevel: 'info' },
+      ...{ conntrackMax: 131_072, policyMax: 262_144 },
+    });
+  });
+
+  it('looks for the allocator in the run directory', () => {
+    expect(optionsOf('--run-dir', '/run/x').identityAllocator).toBe('unix:/run/x/identity.sock');
+    expect(optionsOf('--identity-allocator', '127.0.0.1:7000').identityAllocator).toBe('127.0.0.1:7000');
+  });
+
+  it('takes every flag', () => {
+    const options = optionsOf(
+      ...['--devices', 'eth0,eth1', '--mtu', '9000', '--enable-policy', 'always', '--allow-localhost', 'policy'],
+      ...[
+        '--ipv4-range',
+        '10.1.0.0/16',
+        '--ipv6-range',
+        'fd01::/64',
+        '--conntrack-max',
+        '4096',
+        '--policy-max',
+        '2048',
+      ],
+      ...[
+        '--labels',
+        'k8s:!team',
+        '--log-level',
+        'debug',
+        '--bpf-object',
+        '/x.o',
+        '--bpf-root',
+        '/b',
+        '--state-dir',
+        '/s',
+      ],
+    );
+    expect({
+      ...options,
+      ipv4Range: formatCidr(options.ipv4Range),
+      ipv6Range: formatCidr(options.ipv6Range),
+    }).toMatchObject({
+      ...{ devices: ['eth0', 'eth1'], mtu: 9000, enablePolicy: 'always', allowLocalhost: 'policy' },
+      ...{ ipv4Range: '10.1.0.0/16', ipv6Range: 'fd01::/64', conntrackMax: 4096, policyMax: 2048 },
+      ...{ labels: 'k8s:!team', logLevel: 'debug', bpfObject: '/x.o', bpfRoot: '/b', stateDir: '/s' },
+    });
+  });
+
+  it.each<[string[], string]>([
+    [['--node-name', 'Node_1'], '--node-name "Node_1" is not a node name'],
+    [['--ipv4-range', 'fd00::/64'], '"fd00::/64" is not an IPv4 prefix'],
+    [['--ipv6-range', '10.0.0.0/8'], '"10.0.0.0/8" is not an IPv6 prefix'],
+    [['--ipv4-range', '10.0.0.0/31'], 'The pod range 10.0.0.0/31 has no address for a pod'],
+    [['--ipv4-range', 'ten'], 'ten'],
+    [['--mtu', '68'], '"68" is not a number from 1280 to 65535'],
+    [['--mtu', '1e4'], '"1e4" is not a number from 1280 to 65535'],
+    [['--conntrack-max', '12'], '"12" is not a number from 1024 to 16777216'],
+    [['--policy-max', '-1'], '"-1" is not a number from 1024 to 16777216'],
+    [['--enable-policy', 'maybe'], 'maybe'],
+    [['--allow-localhost', 'maybe'], 'maybe'],
+    [['--log-level', 'loud'], 'loud'],
+    [['--identity-allocator', 'http://x'], 'http://x'],
+    [['--labels', 'k8s:('], '--labels'],
+    [['--devices', ''], '--devices'],
+    [['--nonsense'], '--nonsense'],
+    [['start'], 'too many arguments'],
+  ])('refuses %j with status 2, and says why', (args, message) => {
+    expect(parseCommandLine(args)).toEqual({ kind: 'exit', status: 2, output: expect.stringContaining(message) });
+  });
+
+  it.each([['--help'], ['--version']])('answers %s with status 0', (flag) => {
+    expect(parseCommandLine([flag])).toMatchObject({ kind: 'exit', status: 0 });
+  });
+});
