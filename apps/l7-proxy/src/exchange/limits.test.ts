@@ -114,6 +114,16 @@ describe('stop()', () => {
     await stopping;
   });
 
+  it('ends a connection with the refusal of a request that had begun', async () => {
+    await start();
+    client.send('GET /no HTTP/1.1\r\n');
+    await soon();
+    const stopping = proxy.proxy.stop({ deadlineMs: 5_000 });
+    client.send('Host: h\r\n\r\n');
+    expect(await client.ended()).toContain('connection: close');
+    await stopping;
+  });
+
   it('drops after the deadline what does not end', async () => {
     await start();
     client.send(get('/ok'));

@@ -24,6 +24,8 @@ export class ProxiedConnection {
   readonly responses: ResponseSide;
   /** When bytes arrived last, in either direction, on the monotonic clock. */
   nowMs: number;
+  /** True when the connection is to end with the running exchange. */
+  draining = false;
 
   readonly #client: ByteStream;
   readonly #record: CallRecord;
@@ -33,7 +35,6 @@ export class ProxiedConnection {
   #connecting: AbortController | undefined;
   #clientGone = false;
   #answeredCount = 0;
-  #draining = false;
 
   /** Starts to serve a connection; `onGone` is called once, when nothing is left of it. */
   constructor(services: ExchangeServices, accepted: AcceptedSocket & { policy: FlowPolicy; onGone: () => void }) {
@@ -173,7 +174,7 @@ export class ProxiedConnection {
 
   /** Closes as soon as the running exchange is over. */
   drain(): void {
-    this.#draining = true;
+    this.draining = true;
     if (this.requests.idle && this.responses.state === ResponseState.NONE) this.close();
   }
 
@@ -200,7 +201,7 @@ export class ProxiedConnection {
 
   #finishExchange(): void {
     const persistent = this.requests.persistent && this.responses.persistent;
-    if (!persistent || this.#client.ended || this.#server?.ended !== false || this.#draining) return this.close();
+    if (!persistent || this.#client.ended || this.#server?.ended !== false || this.draining) return this.close();
     this.responses.state = ResponseState.NONE;
     this.requests.next();
   }
@@ -211,7 +212,7 @@ export class ProxiedConnection {
     if (flows.revision() === this.#policy.revision) return true;
     const policy = flows.lookup(this.flow);
     if (policy === undefined) {
-      this.#warn('no conntrack entry', 'Connection is not known to the datapath any more');
+      this.#warn('no conntrack entry that allows it', 'Reset a connection that the datapath gave up');
       this.abort();
       return false;
     }
@@ -330,7 +331,7 @@ export class ProxiedConnection {
 
   #warn(
     reason: string,
-    message: 'Malformed response' | 'Server cannot be reached' | 'Connection is not known to the datapath any more',
+    message: 'Malformed response' | 'Server cannot be reached' | 'Reset a connection that the datapath gave up',
   ): void {
     const { source, sourcePort, destination, destinationPort } = this.flow;
     const peer = `${source} port ${sourcePort}`;

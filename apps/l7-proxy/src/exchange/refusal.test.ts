@@ -144,7 +144,7 @@ describe('a policy that changes under a running connection', () => {
     client.send(get('/ok'));
     await client.ended();
     expect(client.ending).toBe('reset');
-    expect(proxy.logLines.join('')).toContain('Connection is not known to the datapath any more');
+    expect(proxy.logLines.join('')).toContain('Reset a connection that the datapath gave up');
   });
 
   it('is asked for again as long as the entry is older than the datapath', async () => {

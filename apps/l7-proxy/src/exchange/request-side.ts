@@ -219,7 +219,7 @@ export class RequestSide {
     this.#body.start(framing, head.fields.contentLength);
     const uncertain = head.isConnect || (head.fields.expectContinue && !this.#body.complete);
     const tooLong = head.fields.contentLength > this.#connection.services.limits.drainBytesMax;
-    const keeps = this.persistent && !uncertain && !tooLong;
+    const keeps = this.persistent && !uncertain && !tooLong && !this.#connection.draining;
     this.#connection.refuse(keeps);
     if (!keeps) return head.end;
     this.#drainedBytes = 0;
