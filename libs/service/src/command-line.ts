@@ -7,11 +7,16 @@ export type CommandLine<Options> =
   | { readonly kind: 'run'; readonly options: Options }
   | { readonly kind: 'exit'; readonly status: 0 | 2; readonly output: string };
 
-/** Runs a check of ours as one of commander's, which puts the flag's name in front of its message. */
-export function checkedFlag<Value>(check: (text: string) => Value): (text: string) => Value {
-  return (text) => {
+/**
+ * Runs a check of ours as one of commander's, which puts the flag's name in front of its message. A flag that may be
+ * repeated gets its value before as `previous`.
+ */
+export function checkedFlag<Value>(
+  check: (text: string, previous: Value | undefined) => Value,
+): (text: string, previous: Value | undefined) => Value {
+  return (text, previous) => {
     try {
-      return check(text);
+      return check(text, previous);
     } catch (error) {
       throw new InvalidArgumentError(WeirError.from(error).message);
     }

@@ -16,6 +16,9 @@ export interface ServiceDescription<Options> {
   readonly start: (options: Options, logger: Logger) => Promise<RunningService>;
 }
 
+// A process that is told to stop must end before whoever told it loses patience.
+const stopTimeoutMs = 20_000;
+
 function leave(status: 0 | 1, lastWords: () => void, logger: Logger): void {
   lastWords();
   logger.flush();
@@ -38,6 +41,8 @@ export async function runService<Options>(description: ServiceDescription<Option
     const error = WeirError.from(thrown);
     leave(1, () => logger.error({ error }, 'Cannot go on'), logger);
   };
+  // A bug. What it has left half done nobody knows; a service that starts anew does.
+  process.on('uncaughtException', fail);
   const service = await description.start(commandLine.options, logger).catch(fail);
   if (service === undefined) return;
 
@@ -47,6 +52,9 @@ export async function runService<Options>(description: ServiceDescription<Option
     if (stopping) return leave(1, () => logger.warn({ signal }, 'Stopped at once'), logger);
     stopping = true;
     logger.info({ signal }, 'Stopping');
+    setTimeout(() => {
+      leave(1, () => logger.error({ limit: stopTimeoutMs }, 'Does not stop; left at once'), logger);
+    }, stopTimeoutMs).unref();
     service.stop().then(() => leave(0, () => logger.info({}, 'Stopped'), logger), fail);
   };
   process.on('SIGTERM', stop);
