@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { globSync } from 'node:fs';
+import { accessSync, constants, existsSync, globSync } from 'node:fs';
 import { WeirError } from '@weir/errors';
 import { AgentServiceDefinition } from '@weir/proto';
 import { createRpcClient, type RpcClient } from '@weir/rpc';
@@ -13,10 +13,24 @@ export const defaultAddress = 'unix:/run/weir/agent.sock';
 
 const labSockets = '/run/weir-lab/*/*/run/agent.sock';
 
-/** An agent that is not there may be somewhere else: a lab has one for each of its nodes. */
+const canUse = (path: string): boolean => {
+  try {
+    accessSync(path, constants.R_OK | constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+/** An agent that cannot be reached may be somewhere else: a lab has one for each of its nodes. */
 function explain(error: WeirError, address: string): WeirError {
-  if (error.code !== 'UNAVAILABLE' || address !== defaultAddress) return error;
-  const [lab] = globSync(labSockets);
+  if (error.code !== 'UNAVAILABLE') return error;
+  const [, path] = /^unix:(.*)$/.exec(address) ?? [];
+  if (path !== undefined && existsSync(path) && !canUse(path)) {
+    const message = `The agent's socket "${path}" is not open to this user; try again as root`;
+    return new WeirError('PERMISSION_DENIED', message, { cause: error });
+  }
+  const [lab] = address === defaultAddress ? globSync(labSockets) : [];
   const hint = lab === undefined ? 'is the agent running?' : `for the lab's, set WEIR_ADDRESS=unix:${lab}`;
   return new WeirError('UNAVAILABLE', `No agent listens at ${address}; ${hint}`, { cause: error });
 }

@@ -2,7 +2,7 @@
 import { WeirError } from '@weir/errors';
 import { reservedIdentities } from '@weir/model';
 import type { weir } from '@weir/proto';
-import { onStdout } from '@weir/terminal';
+import { onStdout, printable } from '@weir/terminal';
 
 type MonitorEvent = weir.agent.v1.MonitorEvent;
 type Peer = weir.agent.v1.IMonitorPeer;
@@ -20,7 +20,7 @@ function peerText(peer: Peer | null | undefined): string {
   const { address = '', port, identity = 0, namespace, pod } = peer ?? {};
   const host = address?.includes(':') ? `[${address}]` : address;
   const where = port ? `${host}:${port}` : host;
-  if (pod) return `${onStdout.bold(`${namespace}/${pod}`)} (${where}, identity ${identity})`;
+  if (pod) return `${onStdout.bold(printable(`${namespace}/${pod}`))} (${where}, identity ${identity})`;
   const [reserved] = reservedIdentities.get(identity ?? 0)?.labels ?? [];
   const who = reserved === undefined ? `identity ${identity}` : reserved.key;
   return `${where} (${who})`;
@@ -38,9 +38,10 @@ const latencyText = (latencyNs: number): string => `${(latencyNs / 1e6).toFixed(
 function whatText(event: MonitorEvent): string {
   const { http, protocol, tcpFlags, tracePoint, reason, direction } = event;
   if (http) {
-    const call = `${http.method} ${http.host}${http.path}`;
+    // What a client sends is not ours, and must not steer the terminal.
+    const call = printable(`${http.method} ${http.host}${http.path}`);
     const status = http.status ? ` → ${http.status} in ${latencyText(http.latencyNs ?? 0)}` : '';
-    return `${http.protocol} ${call}${status}${reason ? `: ${reason}` : ''}`;
+    return `${printable(http.protocol ?? '')} ${call}${status}${reason ? `: ${reason}` : ''}`;
   }
   const packet = tcpFlags ? `${protocol} ${tcpFlags}` : protocol;
   if (event.type === 'drop') return `${packet} ${onStdout.red(reason)} (${direction})`;
@@ -65,8 +66,8 @@ export function monitorLine(event: MonitorEvent): string {
 }
 
 /** Checks a value of `--type`. */
-export function parseMonitorType(text: string, previous: readonly string[] = []): readonly string[] {
+export function parseMonitorType(text: string, previous: readonly string[] | undefined): readonly string[] {
   const types = ['drop', 'policy-verdict', 'trace', 'l7'];
-  if (types.includes(text)) return [...previous, text];
+  if (types.includes(text)) return [...(previous ?? []), text];
   throw new WeirError('INVALID_ARGUMENT', `"${text}" is not one of ${types.join(', ')}`);
 }

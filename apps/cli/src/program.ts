@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { parseRpcAddress } from '@weir/rpc';
+import { checkedFlag } from '@weir/service';
 import { Command, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import { defaultAddress } from './agent.ts';
@@ -28,7 +30,8 @@ export function createProgram(): Command {
     .addOption(
       new Option('--address <address>', 'of the agent: unix:/path or host:port')
         .env('WEIR_ADDRESS')
-        .default(defaultAddress),
+        .default(defaultAddress)
+        .argParser(checkedFlag((text) => (parseRpcAddress(text), text))),
     )
     .addHelpText('after', examples)
     .showHelpAfterError('(weir --help shows how)')

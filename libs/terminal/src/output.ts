@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { Option } from 'commander';
 import { onStderr } from './colour.ts';
+import { jsonText } from './json-text.ts';
 
 /** How data is printed. */
 export type OutputFormat = 'table' | 'json';
@@ -11,7 +12,7 @@ export const outputOption = (): Option =>
 
 /** Prints data as JSON, or for people. */
 export function print(format: OutputFormat, data: unknown, forPeople: () => string): void {
-  process.stdout.write(format === 'json' ? `${JSON.stringify(data, null, 2)}\n` : forPeople());
+  process.stdout.write(format === 'json' ? `${jsonText(data, 2)}\n` : forPeople());
 }
 
 /** A line about what is being done; it goes to standard error, so that output can be piped. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError } from '@weir/errors';
 import type { weir } from '@weir/proto';
+import { checkedFlag } from '@weir/service';
 import { outputOption, type OutputFormat, print, table } from '@weir/terminal';
 import type { Command } from 'commander';
 import { withAgent } from '../agent.ts';
@@ -16,7 +17,7 @@ const listText = (identities: readonly Identity[]): string =>
   table(['IDENTITY', 'ENDPOINTS', 'LABELS'], identities.toSorted((a, b) => (a.id ?? 0) - (b.id ?? 0)).flatMap(rowsOf));
 
 function parseIdentity(text: string): number {
-  if (/^\d{1,10}$/.test(text)) return Number(text);
+  if (/^\d{1,10}$/.test(text) && Number(text) < 2 ** 32) return Number(text);
   throw new WeirError('INVALID_ARGUMENT', `"${text}" is not the number of an identity`);
 }
 
@@ -34,10 +35,9 @@ export function addIdentityCommands(program: Command): void {
   identity
     .command('get')
     .description('one of them')
-    .argument('<number>')
+    .argument('<number>', 'as in the list', checkedFlag(parseIdentity))
     .addOption(outputOption())
-    .action(async (number: string, { output }: { output: OutputFormat }, self: Command) => {
-      const id = parseIdentity(number);
+    .action(async (id: number, { output }: { output: OutputFormat }, self: Command) => {
       const response = await withAgent(self, (agent) => agent.getIdentity({ id }));
       print(output, response.identity, () => listText([response.identity ?? {}]));
     });
