@@ -28,11 +28,19 @@ async function outcomeOf(child: ChildProcessWithoutNullStreams) {
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
   const [status] = (await once(child, 'close')) as [number];
   const lines = stderr.split('\n').filter((line) => line.startsWith('{'));
-  return { status, stdout, stderr, messages: lines.map((line) => JSON.parse(line).message as string) };
+  // The last line may overtake one that is still being written.
+  const messages = lines.map((line) => JSON.parse(line).message as string).sort();
+  return { status, stdout, stderr, messages };
 }
 
-// Once it has started: a signal before that ends the process as it ends any other.
-const serving = "setInterval(() => 0, 1000); setTimeout(() => process.stdout.write('ready'), 50);";
+// Says so once it listens to signals: one before that ends the process as it ends any other.
+const serving = `
+  const poll = setInterval(() => {
+    if (process.listenerCount('SIGTERM') === 0) return;
+    clearInterval(poll);
+    process.stdout.write('ready');
+  }, 5);
+  setInterval(() => 0, 1000);`;
 const whenReady = async (child: ChildProcessWithoutNullStreams): Promise<void> =>
   void (await once(child.stdout, 'data'));
 
@@ -42,7 +50,7 @@ describe('runService()', () => {
     const outcome = outcomeOf(child);
     await whenReady(child);
     child.kill(signal);
-    expect(await outcome).toMatchObject({ status: 0, stdout: 'ready stopped', messages: ['Stopping', 'Stopped'] });
+    expect(await outcome).toMatchObject({ status: 0, stdout: 'ready stopped', messages: ['Stopped', 'Stopping'] });
   });
 
   it('stops at once when it is asked twice', async () => {
@@ -52,7 +60,7 @@ describe('runService()', () => {
     child.kill('SIGTERM');
     await whenReady(child);
     child.kill('SIGTERM');
-    expect(await outcome).toMatchObject({ status: 1, messages: ['Stopping', 'Stopped at once'] });
+    expect(await outcome).toMatchObject({ status: 1, messages: ['Stopped at once', 'Stopping'] });
   });
 
   it.each([
@@ -70,7 +78,7 @@ describe('runService()', () => {
     const outcome = outcomeOf(child);
     await whenReady(child);
     child.kill('SIGTERM');
-    expect(await outcome).toMatchObject({ status: 1, messages: ['Stopping', 'Cannot go on'] });
+    expect(await outcome).toMatchObject({ status: 1, messages: ['Cannot go on', 'Stopping'] });
   });
 
   it.each([
