@@ -16,6 +16,7 @@ import { withLab } from './lib/bench-lab.ts';
 import {
   type HttpServer,
   nginxOriginConfig,
+  priority,
   startHaproxy,
   startNginxOrigin,
   startNginxProxy,
@@ -152,15 +153,22 @@ async function measureAlone(servers: Servers, { runs, durationMs, say }: BenchSe
   };
   const variants = { origin: measure('origin'), weir: measure('weir'), haproxy: measure('haproxy') };
   const p50Us = await interleaved({ runs, variants });
-  const added = (values: Readonly<Record<'origin' | 'weir' | 'haproxy', number[]>>, skip: number) => ({
-    unit: 'µs',
-    better: 'lower' as const,
-    ours: difference(values.weir, values.origin).slice(skip),
-    baseline: { name: 'HAProxy', values: difference(values.haproxy, values.origin).slice(skip) },
-  });
   return [
-    { name: 'p50 added to a direct call', ...added(p50Us, 0), target: { kind: 'value', value: 60 } },
-    { name: 'p99 added to a direct call', ...added(p99Us, 1) },
+    {
+      name: 'p50 added to a direct call',
+      unit: 'µs',
+      better: 'lower',
+      ours: difference(p50Us.weir, p50Us.origin),
+      baseline: { name: 'HAProxy', values: difference(p50Us.haproxy, p50Us.origin) },
+      target: { kind: 'value', value: 60 },
+    },
+    {
+      name: 'p99, one call at a time',
+      unit: 'µs',
+      better: 'lower',
+      ours: p99Us.weir.slice(1),
+      baseline: { name: 'HAProxy', values: p99Us.haproxy.slice(1) },
+    },
   ];
 }
 
@@ -176,7 +184,10 @@ spec:
 
 async function pinProxy(lab: Lab, cpu: number): Promise<void> {
   const service = (await lab.services()).find(({ name }) => name.endsWith('/l7-proxy'));
-  if (service?.state.kind === 'running') await run('taskset', ['-apc', String(cpu), String(service.state.pid)]);
+  if (service?.state.kind !== 'running') return;
+  const pid = String(service.state.pid);
+  await run('taskset', ['-apc', String(cpu), pid]);
+  await run('renice', [...priority, '-p', pid]);
 }
 
 /** Calls between pods whose server has HTTP rules, against one that has none. */
