@@ -55,7 +55,7 @@ describe('a timeout', () => {
     const { listen } = createPlainSockets({ listen: here, upstream: here });
     const late = (limitMs: number): Promise<never> =>
       Promise.reject(new WeirError('TIMEOUT', `The server did not accept within ${limitMs} ms`));
-    await start({ server: { sockets: { listen, connect: (_flow, { timeoutMs }) => late(timeoutMs) } } });
+    await start({ server: { sockets: { listen, connect: (_flow, timeoutMs) => late(timeoutMs) } } });
     client.send(get('/ok'));
     const { status, body } = await client.takeResponse();
     expect({ status, body }).toEqual({

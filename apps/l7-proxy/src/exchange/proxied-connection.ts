@@ -32,7 +32,7 @@ export class ProxiedConnection {
   readonly #onGone: () => void;
   #policy: FlowPolicy;
   #server: ByteStream | undefined;
-  #connecting: AbortController | undefined;
+  #connecting = false;
   #clientGone = false;
   #answeredCount = 0;
 
@@ -196,7 +196,6 @@ export class ProxiedConnection {
   #leave(): void {
     this.requests.state = RequestState.CLOSED;
     this.responses.state = ResponseState.CLOSED;
-    this.#connecting?.abort();
   }
 
   #finishExchange(): void {
@@ -222,17 +221,16 @@ export class ProxiedConnection {
   }
 
   #connect(first: Buffer): void {
-    this.#connecting = new AbortController();
+    this.#connecting = true;
     this.#client.hold(Hold.CONNECTING);
-    const options = { timeoutMs: this.services.limits.connectTimeoutMs, signal: this.#connecting.signal };
-    this.services.sockets.connect(this.flow, options).then(
+    this.services.sockets.connect(this.flow, this.services.limits.connectTimeoutMs).then(
       (pending) => this.#connected(pending, first),
       (thrown: unknown) => this.#unreachable(WeirError.from(thrown, 'UNAVAILABLE')),
     );
   }
 
   #connected(pending: PendingSocket, first: Buffer): void {
-    this.#connecting = undefined;
+    this.#connecting = false;
     if (this.requests.state === RequestState.CLOSED) {
       pending.reject();
       this.#goneIfNothingIsLeft();
@@ -252,7 +250,7 @@ export class ProxiedConnection {
   }
 
   #unreachable(error: WeirError): void {
-    this.#connecting = undefined;
+    this.#connecting = false;
     if (this.requests.state !== RequestState.CLOSED) {
       this.#warn(error.message, 'Server cannot be reached');
       this.#fail({ status: 503, text: `Service unavailable: ${error.message}`, reason: error.message });
@@ -310,7 +308,7 @@ export class ProxiedConnection {
 
   #goneIfNothingIsLeft(): void {
     const serverGone = this.#server === undefined || this.#server.gone;
-    if (this.#clientGone && serverGone && this.#connecting === undefined) this.#onGone();
+    if (this.#clientGone && serverGone && !this.#connecting) this.#onGone();
   }
 
   /** Ends the exchange with an answer of our own, if the client has got no part of another one. */

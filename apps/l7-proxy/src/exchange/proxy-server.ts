@@ -65,14 +65,14 @@ export function createProxyServer(options: ProxyServerOptions): ProxyServer {
       listener?.close();
       for (const connection of connections) connection.drain();
       if (connections.size === 0) return;
-      const empty = new Promise<void>((resolve) => (onEmpty = resolve));
-      const cancelDeadline = clock.schedule(deadlineMs, () => {
-        log.warn({ count: connections.size }, 'Dropped connections that did not end in time');
-        for (const connection of connections) connection.abort();
+      await new Promise<void>((resolve) => {
+        onEmpty = resolve;
+        clock.schedule(deadlineMs, resolve);
       });
-      await empty;
-      cancelDeadline();
       cancelSweep?.();
+      if (connections.size === 0) return;
+      log.warn({ count: connections.size }, 'Dropped connections that did not end in time');
+      for (const connection of connections) connection.abort();
     },
     get connectionCount() {
       return connections.size;

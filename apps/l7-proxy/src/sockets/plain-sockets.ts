@@ -3,7 +3,7 @@ import { Socket } from 'node:net';
 import { WeirError } from '@weir/errors';
 import { acceptOn, keepAliveInitialDelayMs } from './accepting-server.ts';
 import { socketFromAccepted } from './adopt-socket.ts';
-import type { ConnectOptions, PendingSocket, SocketFactory } from './socket-factory.ts';
+import type { PendingSocket, SocketFactory } from './socket-factory.ts';
 
 /** An address that is reached without the datapath. */
 export interface PlainEndpoint {
@@ -18,35 +18,28 @@ export interface PlainEndpoint {
 export function createPlainSockets(endpoints: { listen: PlainEndpoint; upstream: PlainEndpoint }): SocketFactory {
   return {
     listen: (handler) => acceptOn({ ...endpoints.listen }, handler),
-    connect: (_flow, options) => connectTo(endpoints.upstream, options),
+    connect: (_flow, timeoutMs) => connectTo(endpoints.upstream, timeoutMs),
   };
 }
 
-function connectTo({ host, port }: PlainEndpoint, options: ConnectOptions): Promise<PendingSocket> {
+function connectTo({ host, port }: PlainEndpoint, timeoutMs: number): Promise<PendingSocket> {
   return new Promise((resolve, reject) => {
     const socket = new Socket({ allowHalfOpen: true });
     const giveUp = (error: WeirError): void => {
-      settle();
+      clearTimeout(timer);
       socket.destroy();
       reject(error);
     };
     const onError = (cause: Error): void =>
       giveUp(new WeirError('UNAVAILABLE', `Cannot connect to ${host} port ${port}: ${cause.message}`, { cause }));
-    const onAbort = (): void => giveUp(new WeirError('CANCELLED', `Connecting to ${host} port ${port} was cancelled`));
-    const timer = setTimeout(
-      () => giveUp(new WeirError('TIMEOUT', `${host} port ${port} did not accept within ${options.timeoutMs} ms`)),
-      options.timeoutMs,
-    );
-    const settle = (): void => {
-      clearTimeout(timer);
-      options.signal.removeEventListener('abort', onAbort);
-      socket.off('error', onError);
-    };
-    options.signal.addEventListener('abort', onAbort, { once: true });
+    const late = (): void =>
+      giveUp(new WeirError('TIMEOUT', `${host} port ${port} did not accept within ${timeoutMs} ms`));
+    const timer = setTimeout(late, timeoutMs);
     socket.once('error', onError);
     socket.setNoDelay(true).setKeepAlive(true, keepAliveInitialDelayMs).pause();
     socket.connect({ host, port }, () => {
-      settle();
+      clearTimeout(timer);
+      socket.off('error', onError);
       resolve({
         open: (receiver) => socketFromAccepted(socket, receiver),
         reject: () => void socket.resetAndDestroy(),

@@ -35,16 +35,10 @@ export interface Listener {
   close(): void;
 }
 
-/** Ends an attempt to connect. */
-export interface ConnectOptions {
-  readonly timeoutMs: number;
-  readonly signal: AbortSignal;
-}
-
 /** Where the proxy's connections come from. Sockets allow half-open connections and send without delay. */
 export interface SocketFactory {
   /** Starts to accept; called once. UNAVAILABLE when it cannot. */
   listen(handler: AcceptHandler): Promise<Listener>;
-  /** Connects to the destination of `flow` from the address of its source. UNAVAILABLE, TIMEOUT or CANCELLED. */
-  connect(flow: Flow, options: ConnectOptions): Promise<PendingSocket>;
+  /** Connects to the destination of `flow` from the address of its source. UNAVAILABLE, or TIMEOUT after `timeoutMs`. */
+  connect(flow: Flow, timeoutMs: number): Promise<PendingSocket>;
 }

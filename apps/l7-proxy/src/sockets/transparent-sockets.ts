@@ -24,14 +24,13 @@ export function createTransparentSockets({ port, clientMark, serverMark }: Trans
       const fd = listenTcp({ address: '::', port, dualStack: true, transparent: true, mark: clientMark });
       return acceptOn({ fd }, handler);
     },
-    async connect(flow, { timeoutMs, signal }) {
+    async connect(flow, timeoutMs) {
       const fd = await connectTcp({
         address: flow.destination,
         port: flow.destinationPort,
         source: { address: flow.source },
         mark: serverMark,
         timeoutMs,
-        signal,
       });
       return {
         open: (receiver) => socketFromDescriptor(fd, receiver).setKeepAlive(true, keepAliveInitialDelayMs),
