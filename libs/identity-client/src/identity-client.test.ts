@@ -162,6 +162,18 @@ describe('while the allocator is away', () => {
     expect(client.labelsOf(500)).toEqual(app('known'));
   });
 
+  it('resolves at once what the node says it had before, unless something else is known', async () => {
+    writeCache(cached);
+    const client = await startClient({ cachePath: cachePath() });
+    client.recall({ id: 700, labels: app('recalled') });
+    client.recall({ id: 701, labels: app('known') });
+    client.recall({ id: 500, labels: app('another') });
+    expect(await client.allocate(app('recalled'))).toBe(700);
+    expect(await client.allocate(app('known'))).toBe(500);
+    expect(client.labelsOf(500)).toEqual(app('known'));
+    expect(events).toContain('+700 k8s:app=recalled;');
+  });
+
   it('lets unknown label sets wait, says why, and resolves them as soon as the allocator is back', async () => {
     const client = await startClient();
     const id = client.allocate(app('unknown'));

@@ -9,7 +9,7 @@ import { createCacheFile } from './cache-file.ts';
 import type { IdentityEvents, KnownIdentity } from './events.ts';
 import { createHeldIdentities } from './held-identities.ts';
 import type { WaitingLabelSet } from './held-label-set.ts';
-import { createIdentityCache } from './identity-cache.ts';
+import { createIdentityCache, type IdentityCache } from './identity-cache.ts';
 import { createLane } from './lane.ts';
 import { createLeaseKeeper } from './lease-keeper.ts';
 import { createWatchLoop, type AllocatorConnection } from './watch-loop.ts';
@@ -55,6 +55,11 @@ export interface IdentityClient {
   allocate(labels: LabelSet, options?: { readonly signal?: AbortSignal }): Promise<number>;
   /** One use less. Releasing more often than was allocated is a bug. */
   release(id: number): void;
+  /**
+   * Says what number a label set had on this node: that is known from now on, unless something newer is. For a node that
+   * has lost, or has not yet written, what it knew.
+   */
+  recall(identity: KnownIdentity): void;
   labelsOf(id: number): LabelSet | undefined;
   /** The newest number known for a label set, held or not. */
   numberOf(labels: LabelSet): number | undefined;
@@ -66,14 +71,15 @@ export interface IdentityClient {
 // A renewal gives up what it does not name. A node that has just started has not yet named all that it uses.
 const settleMs = 10_000;
 
+const isNews = (cache: IdentityCache, { id, labels }: KnownIdentity): boolean =>
+  cache.labelsOf(id) === undefined && cache.numberOf(labels) === undefined;
+
 /** Makes the client of a node. */
 export function createIdentityClient(options: IdentityClientOptions): IdentityClient {
   const { address, node, log, events = {}, clock = systemClock, random = Math.random } = options;
   const rpc = createRpcClient(IdentityAllocatorDefinition, { address, deadlineMs: options.deadlineMs ?? 5_000 });
   const cache = createIdentityCache({
-    events,
-    clock,
-    isInUse: (id) => held.isInUse(id),
+    ...{ events, clock, isInUse: (id) => held.isInUse(id) },
     onChange: () => file.save(),
   });
   const file = createCacheFile({
@@ -126,6 +132,7 @@ export function createIdentityClient(options: IdentityClientOptions): IdentityCl
     },
     allocate: (labels, { signal } = {}) => held.allocate(labels, signal),
     release: (id) => held.release(id),
+    recall: (identity) => void (isNews(cache, identity) && cache.learn(identity)),
     labelsOf: (id) => cache.labelsOf(id),
     numberOf: (labels) => cache.numberOf(labels),
     identities: () => cache.values(),

@@ -263,7 +263,7 @@ async function connect(
       return taken;
     }),
   ]);
-  const record = { ...draft.record, ...link };
+  const record = { ...draft.record, ...link, identity: { id: identity, labels: labels.key } };
   const waiting: Endpoint = { ...table.require(record.id), record, state: 'waiting-to-regenerate', reason: undefined };
   undo.push(() => store.remove(record.id));
   await store.save(record);
@@ -308,8 +308,9 @@ async function relabelEndpoint(
     const identity = await takeIdentity(options, labels, signal);
     undo.push(() => identities.release(identity));
     undo.push(() => store.save(before.record));
-    await store.save(endpoint.record);
-    const waiting: Endpoint = { ...endpoint, state: 'waiting-to-regenerate', reason: undefined };
+    const record = { ...endpoint.record, identity: { id: identity, labels: labels.key } };
+    await store.save(record);
+    const waiting: Endpoint = { ...endpoint, record, state: 'waiting-to-regenerate', reason: undefined };
     await placement.enter([{ endpoint: waiting, labels, identity }]);
     if (before.identity !== undefined) identities.release(before.identity);
     return table.require(endpoint.record.id);
@@ -324,20 +325,26 @@ async function moveEndpoint(
   options: EndpointManagerOptions,
   move: { readonly queue: KeyedQueue; readonly record: EndpointRecord; readonly movedIdentity: MovedIdentity },
 ): Promise<void> {
-  const { table, placement, clock, logger } = options;
+  const { table, placement, store, clock, logger } = options;
   const { queue, record, movedIdentity } = move;
   const { from, to, labels } = movedIdentity;
   await queue.run(keyOf(record), async (signal) => {
     const endpoint = table.get(record.id);
     if (endpoint?.state !== 'ready' || endpoint.identity !== from || signal.aborted) return;
+    const movedRecord = { ...endpoint.record, identity: { id: to, labels: labels.key } };
     try {
-      await placement.enter([{ endpoint: moved(endpoint, 'waiting-to-regenerate'), labels, identity: to }]);
+      const waiting = moved({ ...endpoint, record: movedRecord }, 'waiting-to-regenerate');
+      await placement.enter([{ endpoint: waiting, labels, identity: to }]);
     } catch (error) {
       const reason = `it could not be moved to identity ${to}: ${WeirError.from(error).message}`;
       table.put({ ...endpoint, reason });
       logger.error({ endpoint: record.id, identity: to, error }, 'Endpoint could not be moved to another identity');
       clock.schedule(retryDelayMaxMs, () => void moveEndpoint(options, move));
+      return;
     }
+    await store.save(movedRecord).catch((error: unknown) => {
+      logger.error({ endpoint: record.id, identity: to, error }, 'Identity of an endpoint could not be written down');
+    });
   });
 }
 

@@ -24,12 +24,17 @@ export interface EndpointRecord {
   readonly hostIfindex: number;
   readonly mtu: number;
   readonly createdMs: number;
+  /**
+   * The number that its labels have, and those labels in canonical form (`LabelSet.key`), since another label filter may
+   * select others. With it an agent needs nobody else to put the endpoint under its policy again.
+   */
+  readonly identity?: { readonly id: number; readonly labels: string };
 }
 
 /** Written into every file; a file with a higher one is from a newer agent. */
 export const endpointRecordVersion = 1;
 
-const shape: Readonly<Record<keyof EndpointRecord, 'string' | 'number' | 'object'>> = {
+const shape: Readonly<Record<Exclude<keyof EndpointRecord, 'identity'>, 'string' | 'number' | 'object'>> = {
   id: 'number',
   containerId: 'string',
   ifName: 'string',
@@ -73,7 +78,16 @@ export function parseEndpointRecord(text: string, file: string): EndpointRecord 
   const labels = fields['labels'] as Readonly<Record<string, unknown>>;
   if (Object.values(labels).some((label) => typeof label !== 'string'))
     throw corrupt(file, 'has labels that are not text');
-  return Object.fromEntries(Object.keys(shape).map((field) => [field, fields[field]])) as unknown as EndpointRecord;
+  const record = Object.fromEntries(Object.keys(shape).map((field) => [field, fields[field]]));
+  return { ...record, ...identityOf(fields, file) } as unknown as EndpointRecord;
+}
+
+function identityOf(fields: Readonly<Record<string, unknown>>, file: string): Pick<EndpointRecord, 'identity'> {
+  const { identity } = fields;
+  if (identity === undefined) return {};
+  const { id, labels } = (identity ?? {}) as Readonly<Record<string, unknown>>;
+  if (typeof id === 'number' && typeof labels === 'string') return { identity: { id, labels } };
+  throw corrupt(file, `has identity ${JSON.stringify(identity)}; expected a number "id" and text "labels"`);
 }
 
 /** One line of JSON with its version. */

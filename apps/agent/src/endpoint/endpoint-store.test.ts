@@ -34,10 +34,12 @@ describe('createEndpointStore()', () => {
   it('loads what was saved and not what was removed', async () => {
     const store = createEndpointStore(directory);
     await store.save(record);
+    const relabelled = { ...record, id: 9, identity: { id: 1234, labels: 'k8s:app=a;' } };
+    await store.save(relabelled);
     await store.save({ ...record, id: 8, labels: {} });
     await store.remove(8);
-    await store.remove(9);
-    expect(await createEndpointStore(directory).load()).toEqual({ records: [record], problems: [] });
+    await store.remove(10);
+    expect(await createEndpointStore(directory).load()).toEqual({ records: [record, relabelled], problems: [] });
   });
 
   it('ignores a file that was not finished', async () => {
@@ -50,6 +52,7 @@ describe('createEndpointStore()', () => {
     ['7.json', '{"version":2}', 'has the version 2; expected 1'],
     ['7.json', JSON.stringify({ version: 1, ...record, mtu: '1500' }), 'has mtu "1500"; expected a number'],
     ['7.json', JSON.stringify({ version: 1, ...record, labels: { a: 1 } }), 'has labels that are not text'],
+    ['7.json', JSON.stringify({ version: 1, ...record, identity: { id: '5' } }), 'has identity {"id":"5"}; expected'],
     ['6.json', JSON.stringify({ version: 1, ...record }), 'is that of endpoint 7'],
   ])('reports a broken %s, reads the others and leaves it as it is', async (name, text, problem) => {
     await createEndpointStore(directory).save({ ...record, id: 9 });

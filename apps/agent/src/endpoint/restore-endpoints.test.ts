@@ -56,6 +56,29 @@ describe('a restart', () => {
     expect(agent.table.list().map(({ record }) => record.pod)).toEqual(['server', 'client', 'other']);
   });
 
+  it('needs no allocator, also when nothing else is known of identities', async () => {
+    await before.manager.add(podSpec('server'));
+    const { identity } = before.table.require(1);
+    const agent = restart();
+    node.identities.forget();
+    node.identities.goAway();
+    expect(await restored(agent)).toMatchObject({ ready: 1 });
+    expect(agent.table.require(1)).toMatchObject({ state: 'ready', identity });
+    expect(node.datapath.policy(1)).toMatchObject({ ingressEnforced: true });
+  });
+
+  it('does not take the number of other labels, which another label filter has selected', async () => {
+    await before.manager.add(podSpec('server'));
+    const { record } = before.table.require(1);
+    await before.store.save({ ...record, identity: { id: record.identity?.id ?? 0, labels: 'k8s:app=other;' } });
+    const agent = restart();
+    node.identities.forget();
+    node.identities.goAway();
+    expect(await restored(agent)).toMatchObject({ ready: 0 });
+    expect(states(agent)).toEqual([['server', 'restoring']]);
+    agent.manager.close();
+  });
+
   it('forgets an endpoint whose interface is gone, and what the kernel has of it', async () => {
     await before.manager.add(podSpec('server'));
     await before.manager.add(podSpec('client'));
@@ -173,7 +196,10 @@ describe('an endpoint whose identity is not known', () => {
   let complete: Promise<void>;
   beforeEach(async () => {
     await before.manager.add(podSpec('server'));
-    // The allocator has lost its store: nobody knows the labels.
+    // The file is from an agent that did not write it down, and the allocator has lost its store: nobody knows the labels.
+    const { identity, ...record } = before.table.require(1).record;
+    expect(identity?.id).toBe(256);
+    await before.store.save(record);
     const { datapath, podNetwork, directory, clock, faults } = node;
     const identities = createTestNode().identities;
     identities.goAway();

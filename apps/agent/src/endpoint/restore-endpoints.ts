@@ -88,9 +88,10 @@ async function arrivalsOf(
 }
 
 function restoring(options: RestoreOptions, record: EndpointRecord): Endpoint[] {
-  const { table, labelFilter, logger } = options;
+  const { table, identities, labelFilter, logger } = options;
   try {
     const labels = identityLabels(record, labelFilter);
+    if (record.identity?.labels === labels.key) identities.recall(record.identity.id, labels);
     claimAddresses(options, [parseIpAddress(record.ipv4), parseIpAddress(record.ipv6)]);
     const reason = 'the identity of its labels is not known yet';
     return [table.put({ record, state: 'restoring', reason, identity: undefined, labels })];

@@ -8,6 +8,7 @@ export function createIdentitySource(client: IdentityClient): IdentitySource & I
   return {
     take: (labels, signal) => client.allocate(labels, signal === undefined ? {} : { signal }),
     release: (identity) => client.release(identity),
+    recall: (id, labels) => client.recall({ id, labels }),
     labelsOf: (identity) => reservedIdentities.get(identity) ?? client.labelsOf(identity),
     *all() {
       for (const { id, labels } of client.identities()) yield [id, labels] as const;

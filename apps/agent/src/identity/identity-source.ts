@@ -9,6 +9,8 @@ export interface IdentitySource {
    */
   take(labels: LabelSet, signal?: AbortSignal): Promise<number>;
   release(identity: number): void;
+  /** Says what number a label set had before; counts unless something newer is known. */
+  recall(identity: number, labels: LabelSet): void;
   /** The labels of a number, if it is known here. */
   labelsOf(identity: number): LabelSet | undefined;
 }

@@ -12,6 +12,8 @@ export interface FakeIdentities extends IdentitySource {
   /** Whoever waits gets a number. */
   comeBack(): void;
   readonly waitingCount: number;
+  /** Who asks from now on is told of nothing that was known. */
+  forget(): void;
   /** Gives a label set another number, as the allocator does after it has lost its store. */
   renumber(labels: LabelSet): { readonly labels: LabelSet; readonly from: number; readonly to: number };
 }
@@ -53,6 +55,11 @@ export function createFakeIdentities(): FakeIdentities {
       if (count === 0) throw new WeirError('INTERNAL', `identity ${id} is released more often than it was taken`);
       users.set(key, count - 1);
     },
+    recall(id, labels) {
+      if (numbers.has(labels.key) || labelSets.has(id)) return;
+      numbers.set(labels.key, id);
+      labelSets.set(id, labels);
+    },
     labelsOf: (id) => labelSets.get(id),
     held: () =>
       Object.fromEntries(
@@ -62,6 +69,11 @@ export function createFakeIdentities(): FakeIdentities {
     comeBack() {
       isAway = false;
       for (const go of [...waiting]) go();
+    },
+    forget() {
+      numbers.clear();
+      labelSets.clear();
+      users.clear();
     },
     get waitingCount() {
       return waiting.size;
