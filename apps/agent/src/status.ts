@@ -67,6 +67,11 @@ function proxyStatus({ proxy }: StatusOptions): Component {
 
 function endpointsStatus({ table }: StatusOptions): Component {
   const endpoints = table.list();
+  const [unreadable] = table.reserved();
+  if (unreadable !== undefined) {
+    const which = `${table.reserved().size} cannot be read, first that of endpoint ${unreadable}`;
+    return component('endpoints', 'Failure', `of the endpoint files ${which}, which stays under its old policy`);
+  }
   const waiting = endpoints.filter(({ state, reason }) => state !== 'ready' || reason !== undefined);
   const [first] = waiting;
   if (first === undefined) return component('endpoints', 'Ok', `${endpoints.length} ready`);
