@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError } from '@weir/errors';
-import { parsePolicyFiles, type Policy, type PolicyEngine, type PolicyFile, type PolicyProblem } from '@weir/policy';
+import type { Policy, PolicyEngine, PolicyFile, PolicyProblem } from '@weir/policy';
+import { parsePolicies } from './parse-policies.ts';
 import type { PolicyController } from './policy-controller.ts';
 import type { PolicyStore } from './policy-store.ts';
 
@@ -70,10 +71,14 @@ export function createPolicyService({ engine, controller, store }: PolicyService
     return run;
   };
 
-  const keysOf = ({ names, files, all }: PolicySelection): { keys: string[]; problems: readonly PolicyProblem[] } => {
+  const keysOf = async ({
+    names,
+    files,
+    all,
+  }: PolicySelection): Promise<{ keys: string[]; problems: readonly PolicyProblem[] }> => {
     const policies = engine.policies();
     if (all) return { keys: policies.map(({ key }) => key), problems: [] };
-    const parsed = parsePolicyFiles(files);
+    const parsed = await parsePolicies(files);
     const named = names.map((name) => ({ name, found: policies.filter((policy) => isNamed(policy, name)) }));
     const known = new Set(policies.map(({ key }) => key));
     const missing = [
@@ -90,14 +95,14 @@ export function createPolicyService({ engine, controller, store }: PolicyService
   return {
     import: (files, { validateOnly }) =>
       inTurn(async () => {
-        const { policies, problems } = parsePolicyFiles(files);
+        const { policies, problems } = await parsePolicies(files);
         const keys = policies.map(({ key }) => key);
         if (!validateOnly && problems.length === 0) await replace({ upsert: policies, delete: [] });
         return { revision: engine.revision, problems, keys };
       }),
     delete: (selection) =>
       inTurn(async () => {
-        const { keys, problems } = keysOf(selection);
+        const { keys, problems } = await keysOf(selection);
         if (problems.length === 0) await replace({ upsert: [], delete: keys });
         return { revision: engine.revision, problems, keys };
       }),
