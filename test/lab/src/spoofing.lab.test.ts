@@ -16,9 +16,8 @@ const loopback = { ipv4: '127.0.0.1', ipv6: '::1' };
 let liar: PlayedPod, victim: PlayedPod, server: PlayedPod;
 let agent: AgentClient, node1: PlayedHost;
 const test = useLab('spoof', async ({ pod, host, lab }) => {
-  [liar, victim, server] = await Promise.all(['liar', 'victim', 'server'].map((name) => pod(name)));
+  [liar, victim, server, node1] = await Promise.all([pod('liar'), pod('victim'), pod('server'), host('@node1')]);
   await server.echo(port, [server.ipv4, server.ipv6]);
-  node1 = await host('@node1');
   agent = lab.agent();
 });
 afterAll(() => agent.close());
