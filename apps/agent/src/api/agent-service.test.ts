@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { AgentServiceDefinition } from '@weir/proto';
+import { createRpcClient, createRpcServer, type RpcClient, type RpcServer } from '@weir/rpc';
+import { createMonitor } from '../monitor/monitor.ts';
+import { createPeers } from '../monitor/peers.ts';
+import { createPolicyService } from '../policy/policy-service.ts';
+import { createPolicyStore } from '../policy/policy-store.ts';
+import {
+  createTestAgent,
+  createTestNode,
+  podSpec,
+  policyFor,
+  type TestAgent,
+  type TestNode,
+} from '../testing/test-agent.ts';
+import { createAgentService } from './agent-service.ts';
+
+let node: TestNode;
+let agent: TestAgent;
+let server: RpcServer;
+let client: RpcClient<typeof AgentServiceDefinition>;
+beforeEach(async () => {
+  node = createTestNode();
+  agent = createTestAgent(node);
+  const { engine, controller, table, translation } = agent;
+  const labelled = { ...node.identities, all: () => [[256, agent.table.require(1).labels] as const] };
+  const peers = createPeers({ table, identities: node.identities });
+  const forMonitor = { engine, cookies: translation.cookies, ruleSets: translation.ruleSets, node: 'n1' };
+  const service = createAgentService({
+    ...agent,
+    ...{ datapath: node.datapath, identities: labelled, status: () => ({ node: 'n1' }) },
+    monitor: createMonitor({ datapath: node.datapath, peers, ...forMonitor }),
+    policies: createPolicyService({ engine, controller, store: createPolicyStore(join(node.directory, 'p.json')) }),
+  });
+  const address = `unix:${node.directory}/a.sock`;
+  server = createRpcServer({ services: [service], listen: [address] });
+  await server.start();
+  client = createRpcClient(AgentServiceDefinition, { address });
+  await agent.manager.add(podSpec('web'));
+});
+afterEach(async () => {
+  client.close();
+  await server.stop({ deadlineMs: 0 });
+  node.remove();
+});
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+const fileFor = (app: string, from = 'web') => ({ name: app, content: bytes(policyFor(app, { from }).document) });
+
+describe('endpoints', () => {
+  it('are listed with what the kernel has of them', async () => {
+    await client.importPolicy({ files: [fileFor('web')] });
+    expect((await client.listEndpoints({})).endpoints).toMatchObject([
+      {
+        ...{ id: 1, namespace: 'default', pod: 'web', containerId: 'c-web', state: 'ready', identity: 256 },
+        ...{ ipv4: '10.0.0.2', ipv6: 'fd00::2', hostInterface: 'weir1', policies: ['default/web'] },
+        ...{ ingressEnforced: true, policyRevision: 1, labels: expect.arrayContaining(['k8s:app=web']) },
+      },
+    ]);
+  });
+
+  it.each(['1', 'default/web', 'web', 'c-web', '10.0.0.2', 'fd00::2', 'FD00:0::2'])(
+    'are found by %s',
+    async (reference) => {
+      expect((await client.getEndpoint({ endpoint: { reference } })).endpoint?.id).toBe(1);
+    },
+  );
+
+  it.each([
+    ['', 'INVALID_ARGUMENT', 'endpoint.reference is empty'],
+    ['9', 'NOT_FOUND', '"9" is not an endpoint of this node'],
+    ['other/web', 'NOT_FOUND', '"other/web" is not an endpoint'],
+    ['10.0.0.9', 'NOT_FOUND', '"10.0.0.9" is not an endpoint'],
+  ])('are not found by "%s"', async (reference, code, message) => {
+    await expect(client.getEndpoint({ endpoint: { reference } })).rejects.toMatchObject({
+      ...{ code, message: expect.stringContaining(message) },
+    });
+  });
+
+  it('that a reference does not tell apart are named by number', async () => {
+    await agent.manager.add(podSpec('web', { ifName: 'net1' }));
+    await expect(client.getEndpoint({ endpoint: { reference: 'web' } })).rejects.toThrow(
+      '"web" is several endpoints: 1 (eth0), 2 (net1); name one by its number',
+    );
+  });
+
+  it('by a number are not mistaken for a pod of that name', async () => {
+    await agent.manager.add(podSpec('1'));
+    expect((await client.getEndpoint({ endpoint: { reference: '1' } })).endpoint?.pod).toBe('web');
+  });
+
+  it('whose policy has no room are regenerating, at the revision that is in force', async () => {
+    node.datapath.limit({ policyEntriesMax: 0 });
+    const policy = policyFor('web', { from: 'web' });
+    await agent.controller.commit({ policy: { upsertPolicies: [policy] } }).catch(() => undefined);
+    expect((await client.getEndpoint({ endpoint: { reference: '1' } })).endpoint).toMatchObject({
+      ...{ state: 'regenerating', policyRevision: 0, reason: expect.stringContaining('no room') },
+    });
+  });
+
+  it('get other labels', async () => {
+    const request = { endpoint: { reference: 'web' }, set: ['app=db', 'empty'], remove: ['none'] };
+    const { endpoint } = await client.patchEndpointLabels(request);
+    expect(endpoint).toMatchObject({ identity: 257, labels: expect.arrayContaining(['k8s:app=db', 'k8s:empty']) });
+    const refused = client.patchEndpointLabels({ ...request, set: ['io.kubernetes.pod.namespace=x'] });
+    await expect(refused).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+});
+
+describe('identities', () => {
+  it('are listed with the reserved ones, and found by number', async () => {
+    const { identities } = await client.listIdentities({});
+    expect(identities[0]).toMatchObject({ id: 1, labels: ['reserved:host'] });
+    expect((await client.getIdentity({ id: 256 })).identity).toMatchObject({ id: 256, endpoints: [1] });
+    await expect(client.getIdentity({ id: 999 })).rejects.toThrow('There is no identity 999');
+  });
+});
+
+describe('policies', () => {
+  it('are imported, shown and deleted', async () => {
+    expect((await client.importPolicy({ files: [fileFor('web')] })).imported).toEqual([
+      'CiliumNetworkPolicy/default/web',
+    ]);
+    for (const name of ['', 'web', 'default/web']) {
+      expect((await client.getPolicy({ name })).policies).toMatchObject([
+        { name: 'web', endpoints: [1], file: 'web' },
+      ]);
+    }
+    await expect(client.getPolicy({ name: 'none' })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+    expect((await client.deletePolicy({ names: ['web'] })).deleted).toEqual(['CiliumNetworkPolicy/default/web']);
+    expect((await client.getPolicy({})).policies).toEqual([]);
+  });
+
+  it('with problems are not, and the answer says where', async () => {
+    const answer = await client.importPolicy({
+      files: [{ name: 'x.yaml', content: bytes('- endpointSelectr: {}\n') }],
+    });
+    expect(answer).toMatchObject({ imported: [], revision: 0 });
+    expect(answer.problems[0]).toMatchObject({ file: 'x.yaml', line: 1 });
+  });
+});
+
+describe('the kernel', () => {
+  it('shows policy entries with the policies behind them', async () => {
+    await client.importPolicy({ files: [fileFor('web')] });
+    const entry = {
+      ...{ subjectIdentity: 256, direction: 'ingress', peerIdentity: 256, protocol: 6, port: 80, verdict: 'allow' },
+      ...{ policies: ['default/web'], peerLabels: expect.arrayContaining(['k8s:app=web']) },
+    };
+    expect((await client.listPolicyEntries({})).entries).toMatchObject([entry]);
+    expect((await client.listPolicyEntries({ endpoint: { reference: '1' } })).entries).toMatchObject([entry]);
+    await expect(client.listPolicyEntries({ endpoint: { reference: '5' } })).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+    });
+  });
+
+  it('shows endpoints, addresses, flows and counts', async () => {
+    node.datapath.setTraffic([{ reason: 133, direction: 1, packets: 2, bytes: 3 }]);
+    expect((await client.listDatapathEndpoints({})).endpoints).toMatchObject([
+      { endpointId: 1, identity: 256, mac: '02:00:00:00:00:01', ipv4: '10.0.0.2' },
+    ]);
+    expect((await client.listIpcache({})).entries.map(({ prefix }) => prefix)).toEqual(['10.0.0.2/32', 'fd00::2/128']);
+    expect((await client.listDatapathMetrics({})).metrics).toMatchObject([{ reason: 'Policy denied', packets: 2 }]);
+    for await (const { connections } of client.listConnections({})) expect(connections).toEqual([]);
+  });
+});
+
+describe('monitor', () => {
+  it('refuses types and endpoints that do not exist', async () => {
+    const first = async (request: object) => {
+      for await (const event of client.monitor(request)) return event;
+    };
+    await expect(first({ types: ['drops'] })).rejects.toThrow(
+      'types: "drops" is not one of drop, policy-verdict, trace, l7',
+    );
+    await expect(first({ relatedTo: [{ reference: 'nobody' }] })).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+});
