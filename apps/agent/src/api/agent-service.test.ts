@@ -124,9 +124,7 @@ describe('policies', () => {
       'CiliumNetworkPolicy/default/web',
     ]);
     for (const name of ['', 'web', 'default/web']) {
-      expect((await client.getPolicy({ name })).policies).toMatchObject([
-        { name: 'web', endpoints: [1], file: 'web' },
-      ]);
+      expect((await client.getPolicy({ name })).policies).toMatchObject([{ name: 'web', endpoints: [1], file: 'web' }]);
     }
     await expect(client.getPolicy({ name: 'none' })).rejects.toMatchObject({ code: 'NOT_FOUND' });
     expect((await client.deletePolicy({ names: ['web'] })).deleted).toEqual(['CiliumNetworkPolicy/default/web']);
