@@ -118,6 +118,7 @@ export function createPodNetwork(netlink: Netlink): PodNetwork {
       try {
         using pod = createNetlink({ netns });
         setSysctl(`ipv6/conf/${hostInterface}/addr_gen_mode`, '1');
+        setSysctl(`ipv4/conf/${hostInterface}/rp_filter`, '0');
         await configurePod(spec, pod);
       } catch (error) {
         await remove(hostInterface);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { WeirError } from '@weir/errors';
 import { type Cidr, formatCidr, formatIpAddress, type IpAddress } from '@weir/model';
 import {
@@ -64,16 +64,31 @@ export function setSysctl(path: string, value: string): void {
   }
 }
 
-function setForwarding(uplinks: readonly string[]): void {
-  for (const name of uplinks) {
+/** The value of `/proc/sys/net/<path>`; undefined where the device does not have that protocol. */
+function sysctl(path: string): string | undefined {
+  const file = `/proc/sys/net/${path}`;
+  return existsSync(file) ? readFileSync(file, 'utf8').trim() : undefined;
+}
+
+/** Lets the node forward, and changes as little as possible for devices that are not ours. */
+function setForwarding(others: readonly string[]): void {
+  for (const name of others) {
     // A host that forwards stops listening to router advertisements; one that lives on them shall not lose its route.
-    const acceptRa = `ipv6/conf/${name}/accept_ra`;
-    if (readFileSync(`/proc/sys/net/${acceptRa}`, 'utf8').trim() === '1') setSysctl(acceptRa, '2');
+    const isListening = sysctl(`ipv6/conf/${name}/forwarding`) === '0' && sysctl(`ipv6/conf/${name}/accept_ra`) === '1';
+    if (isListening) setSysctl(`ipv6/conf/${name}/accept_ra`, '2');
   }
   setSysctl('ipv4/ip_forward', '1');
   setSysctl('ipv6/conf/all/forwarding', '1');
-  // What the proxy sends carries its client's address; where it may come from is judged by the programs, not by routes.
-  for (const scope of ['all', 'default']) setSysctl(`ipv4/conf/${scope}/rp_filter`, '0');
+  // What the proxy sends carries its client's address: on our devices, where it may come from is judged by the programs.
+  // The strictest of a device's setting and that of "all" counts, so "all" must be off; the others keep what it was.
+  const all = sysctl('ipv4/conf/all/rp_filter') ?? '0';
+  if (all === '0') return;
+  for (const name of [...others, 'default']) {
+    const path = `ipv4/conf/${name}/rp_filter`;
+    const own = sysctl(path);
+    if (own !== undefined && Number(own) < Number(all)) setSysctl(path, all);
+  }
+  setSysctl('ipv4/conf/all/rp_filter', '0');
 }
 
 /** Creates or repairs the pair; returns the two ends. */
@@ -149,8 +164,10 @@ function routeOperations(
   ];
 }
 
-async function findUplinks(netlink: Netlink, devices: readonly string[] | undefined): Promise<Link[]> {
-  const links = await netlink.run(listLinks());
+async function findUplinks(
+  netlink: Netlink,
+  { links, devices }: { readonly links: readonly Link[]; readonly devices: readonly string[] | undefined },
+): Promise<Link[]> {
   if (devices !== undefined) {
     return devices.map((name) => {
       const link = links.find((each) => each.name === name);
@@ -171,9 +188,10 @@ async function findUplinks(netlink: Netlink, devices: readonly string[] | undefi
  * on. Idempotent, and never takes away what forwards packets now.
  */
 export async function ensureNodeNetwork(netlink: Netlink, options: NodeNetworkOptions): Promise<NodeNetwork> {
-  const uplinks = await findUplinks(netlink, options.devices);
+  const links = await netlink.run(listLinks());
+  const uplinks = await findUplinks(netlink, { links, devices: options.devices });
   const mtu = options.mtu ?? Math.min(...uplinks.map((link) => link.mtu), uplinks.length === 0 ? mtuDefault : Infinity);
-  setForwarding(uplinks.map((link) => link.name));
+  setForwarding(links.map(({ name }) => name).filter((name) => !/^weir(_host|_net|\d+)$/.test(name)));
   const { host, net } = await ensureHostDevice(netlink, mtu);
   const loopback = await netlink.run(getLink({ name: 'lo' }));
   await netlink.batch([
