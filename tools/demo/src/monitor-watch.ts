@@ -13,7 +13,7 @@ export interface MonitorEvent {
   readonly source?: MonitorPeer;
   readonly destination?: MonitorPeer;
   readonly policies?: readonly string[];
-  readonly http?: { readonly method?: string; readonly path?: string; readonly status?: number };
+  readonly http: { readonly method?: string; readonly path?: string; readonly status?: number } | null;
 }
 
 export interface MonitorPeer {
@@ -64,7 +64,7 @@ const peerText = ({ namespace, pod, address = '', port }: MonitorPeer): string =
 /** An event on one line, for people. */
 export function describeEvent(event: MonitorEvent): string {
   const { type, verdict, reason, http, protocol, tcpFlags, source = {}, destination = {}, policies = [] } = event;
-  const what = http === undefined ? `${protocol} ${tcpFlags}` : `${http.method} ${http.path} → ${http.status}`;
+  const what = http === null ? `${protocol} ${tcpFlags}` : `${http.method} ${http.path} → ${http.status}`;
   const why = [reason, `policy ${policies.join(', ')}`].filter(Boolean).join(', ');
   return `${type} ${verdict}: ${peerText(source)} → ${peerText(destination)} ${what}: ${why}`;
 }

@@ -23,7 +23,7 @@ export interface EventPattern {
 
 /** Everything the datapath and the proxy of a node report. */
 export interface EventLog {
-  /** Where the log stands now: what comes behind it has happened since. */
+  /** This moment, in ns since 1970: events behind it have happened since, whenever they were read. */
   mark(): number;
   /** The first event behind a mark that fits; waits for it, and fails naming what has come instead. */
   find(since: number, pattern: EventPattern): Promise<SeenEvent>;
@@ -33,6 +33,8 @@ export interface EventLog {
 }
 
 const patienceMs = 15_000;
+// The agent tells wall-clock time from CLOCK_MONOTONIC to the millisecond.
+const clockToleranceNs = 2e6;
 
 // Hosts have several addresses, and go by their reserved identities.
 const hosts: Readonly<Record<number, string>> = { 1: '@node1', 2: '@world' };
@@ -76,16 +78,17 @@ export async function logEvents(lab: Lab, node = 'node1'): Promise<EventLog> {
     if (attempt === 50) throw new Error('the monitor shows nothing');
     await lab.exec(`@${node}`, ['ping', '-c', '1', '-W', '0.1', nobody]);
   }
+  const behind = (since: number): SeenEvent[] => events.filter(({ timeNs }) => timeNs >= since - clockToleranceNs);
   return {
-    mark: () => events.length,
-    all: (since, pattern) => events.slice(since).filter((event) => fits(event, pattern)),
+    mark: () => Date.now() * 1e6,
+    all: (since, pattern) => behind(since).filter((event) => fits(event, pattern)),
     async find(since, pattern) {
       const endMs = performance.now() + patienceMs;
       for (;;) {
-        const found = events.slice(since).find((event) => fits(event, pattern));
+        const found = behind(since).find((event) => fits(event, pattern));
         if (found !== undefined) return found;
         if (performance.now() > endMs) {
-          const seen = events.slice(since).map(line).join('\n');
+          const seen = behind(since).map(line).join('\n');
           throw new Error(`No event fits ${JSON.stringify(pattern)}. There were:\n${seen}`);
         }
         await sleep(10);
