@@ -88,7 +88,11 @@ export function formatCidr(cidr: Cidr): string {
 /** Whether an address lies in a prefix. An IPv4 address lies in IPv4 prefixes only: `::/0` is not about it. */
 export function cidrContains(cidr: Cidr, address: IpAddress): boolean {
   if (isIpv4Cidr(cidr) !== isIpv4(address)) return false;
-  return (ipAddressToBigInt(address) ^ ipAddressToBigInt(cidr.address)) <= hostMask(cidr.prefixLength);
+  const wholeBytes = cidr.prefixLength >> 3;
+  for (let i = 0; i < wholeBytes; i++) if (cidr.address[i] !== address[i]) return false;
+  const bits = cidr.prefixLength & 7;
+  if (bits === 0) return true;
+  return (((cidr.address[wholeBytes] ?? 0) ^ (address[wholeBytes] ?? 0)) & (0xff00 >> bits) & 0xff) === 0;
 }
 
 /** Whether every address of one prefix lies in another. */

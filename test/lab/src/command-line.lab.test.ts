@@ -36,7 +36,7 @@ describe('weir monitor', () => {
   const monitors: ChildProcess[] = [];
   const watch = (args: string[], onLine: (line: string) => void): void => {
     const [file, ...argv] = weirArgv(args);
-    const monitor = spawn(file, argv, { env: weirEnvironment(test.lab), stdio: ['ignore', 'pipe', 'inherit'] });
+    const monitor = spawn(file, argv, { env: weirEnvironment(test.lab), stdio: ['ignore', 'pipe', 'ignore'] });
     createInterface({ input: monitor.stdout }).on('line', onLine);
     monitors.push(monitor);
   };

@@ -2,10 +2,11 @@
 import { join } from 'node:path';
 import { runCommand, type Argv, type CommandResult, type Lab } from '@weir/lab';
 
-const dist = process.env['WEIR_DIST'] ?? join(import.meta.dirname, '../../../../dist');
+/** Where the programs are that the lab runs. */
+export const distDirectory = process.env['WEIR_DIST'] ?? join(import.meta.dirname, '../../../../dist');
 
 /** What `weir` is run as, by its own file. */
-export const weirArgv = (args: readonly string[]): Argv => [process.execPath, join(dist, 'weir.mjs'), ...args];
+export const weirArgv = (args: readonly string[]): Argv => [process.execPath, join(distDirectory, 'weir.mjs'), ...args];
 
 /** Without colours, and with the address of the lab's node. */
 export const weirEnvironment = (lab: Lab): NodeJS.ProcessEnv => ({
@@ -21,7 +22,7 @@ export function weir(lab: Lab, args: readonly string[], input?: string): Promise
 /** Runs `weir lab` for the same lab. */
 export function weirLab(lab: Lab, args: readonly string[]): Promise<CommandResult> {
   const env = { PATH: process.env['PATH'], HOME: '/root', NO_COLOR: '1', WEIR_LAB: lab.name };
-  return runCommand([process.execPath, join(dist, 'lab.mjs'), ...args], { env });
+  return runCommand([process.execPath, join(distDirectory, 'lab.mjs'), ...args], { env });
 }
 
 /** What `weir … -o json` prints. */

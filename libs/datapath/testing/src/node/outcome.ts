@@ -54,7 +54,10 @@ function verdictOf({ sent, result, marks, counted }: RunRecord): string {
     return `dropped: ${reason} ${directionNames[count.direction] ?? count.direction}`;
   }
   assert(count.reason === 0, `a packet that is not dropped counts as forwarded, found ${JSON.stringify(count)}`);
-  if (result.retval === tcActRedirect) return redirected(parsePacket(result.data));
+  if (result.retval === tcActRedirect) {
+    assert(marks[1] === 0, `a packet to a pod has no mark, found ${marks[1].toString(16)}`);
+    return redirected(parsePacket(result.data));
+  }
   assert(result.retval === tcActOk, `no program returns action ${result.retval}`);
   assert(isUnchanged, 'a packet to the stack does not change');
   if (marks[1] === markToProxy) return 'to proxy';
