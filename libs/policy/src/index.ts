@@ -5,17 +5,20 @@ export { parsePolicyFiles, type ParsedPolicies, type ParseOptions } from './pars
 export type { PolicyFile } from './document/read-documents.ts';
 export { formatProblem, type PolicyProblem } from './problem.ts';
 export { policyLimits } from './limits.ts';
+export { defaultFeatures, type FeatureSet, type PolicyFeature, policyFeatures } from './feature.ts';
 export type {
   Grant,
   HeaderMismatch,
   HttpHeader,
   HttpHeaderMatch,
   HttpRule,
+  NamedPortMatch,
   Policy,
   PolicyKind,
   PortMatch,
   Rule,
   RuleSection,
+  ServiceMatch,
 } from './rule.ts';
 export {
   createSelectorSpec,
@@ -25,6 +28,7 @@ export {
   type SelectorSpec,
 } from './selector-spec.ts';
 export { createPolicyEngine } from './engine/policy-engine.ts';
+export type { EngineOptions } from './engine/engine-state.ts';
 export type { EnforcementMode, EnforcementOptions } from './engine/direction-policy.ts';
 export type {
   LabelledIdentity,
@@ -32,8 +36,26 @@ export type {
   PolicyChanges,
   PolicyEngine,
   PolicyQuestion,
+  PolicySubject,
   PolicyUpdate,
+  ServiceDescription,
+  ServiceName,
   SubjectChange,
+  UnknownPortName,
 } from './engine/engine-types.ts';
-export type { EntryOrigin, PolicyEntry, PolicyEntryKey, ResolvedPolicy, RuleSet } from './policy-entry.ts';
+export type {
+  ExplainedEnd,
+  ExplainedEntry,
+  ExplainQuestion,
+  Explanation,
+  FlowEnd,
+  HttpRequest,
+  Miss,
+  NearMiss,
+  SideExplanation,
+} from './explain/explain-types.ts';
+export { formatPorts } from './explain/near-misses.ts';
+export { requestPasses } from './explain/request-match.ts';
+export type { Enforcement, EntryOrigin, PolicyEntry, PolicyEntryKey, ResolvedPolicy, RuleSet } from './policy-entry.ts';
+export { completePrefixes, policyPrefixes } from './policy-prefixes.ts';
 export { languageFields, type FieldReference } from './language/fields.ts';

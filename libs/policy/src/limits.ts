@@ -14,12 +14,18 @@ export const policyLimits = {
   rulesPerPolicyMax: 1000,
   /** Items of `toPorts[].ports`. */
   portsPerRuleMax: 40,
+  /** Items of `icmps[].fields`. */
+  icmpFieldsMax: 40,
   /** Items of `toPorts[].rules.http`. */
   httpRulesPerPortRuleMax: 1000,
   /** Characters of a regular expression. */
   patternCharactersMax: 1024,
   /** Instructions that a regular expression may compile to. */
   patternInstructionsMax: 2000,
+  /** Items of `headers`, and of `headerMatches`, of one HTTP rule. */
+  headersPerHttpRuleMax: 100,
+  /** Characters of the value of a header. */
+  headerValueCharactersMax: 4096,
   /** Characters of a description. */
   descriptionCharactersMax: 4096,
   /** Problems reported for one import; what comes after is counted only. */

@@ -51,7 +51,7 @@ describe('parsePolicyFiles()', () => {
         // A rule without conditions lets every request through, so that the other one says nothing.
         http: [{}],
         path: 'spec.ingress[0].toPorts[0]',
-        line: 10,
+        line: 13,
       },
     ]);
     expect(rule?.labels).toEqual([
@@ -133,9 +133,6 @@ describe('parsePolicyFiles()', () => {
 
   it('knows no other kinds', () => {
     const kind = (text: string): string[] => problemsOf(`kind: ${text}`);
-    expect(kind('NetworkPolicy')).toEqual([
-      'policy.yaml:1:7: kind: Not enforced by this version: NetworkPolicy of Kubernetes; write a CiliumNetworkPolicy',
-    ]);
     expect(kind('CilliumNetworkPolicy')).toEqual([
       'policy.yaml:1:7: kind: "CilliumNetworkPolicy" is not a kind of policy; did you mean "CiliumNetworkPolicy"?',
     ]);
@@ -143,7 +140,7 @@ describe('parsePolicyFiles()', () => {
     expect(problemsOf('metadata: {}')[0]).toContain('kind: Field "kind" is missing');
     expect(problemsOf('endpointSelector: {}')[0]).toContain('A rule by itself is not a policy; write a list of rules');
     expect(problemsOf('hello')[0]).toBe(
-      'policy.yaml:1:1: hello is not a policy; expected CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy, or a list of rules',
+      'policy.yaml:1:1: hello is not a policy; expected CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy, NetworkPolicy, or a list of rules',
     );
   });
 
@@ -177,7 +174,7 @@ describe('parsePolicyFiles()', () => {
     const [escape, long] = ['"\\e[31m\\n"', `"${'x'.repeat(10_000)}"`].map(
       (port) => problemsOf(yaml.replace('"80"', port))[0]!,
     );
-    expect(escape).toContain('.port: "\\u001b[31m\\n" is not a port');
+    expect(escape).toContain('.port: "\\u001b[31m\\n" is neither a port');
     expect(long!.length).toBeLessThan(600);
   });
 

@@ -5,7 +5,8 @@ import { descend, fieldPath, itemPlace, type Place, type PlaceSink, reportProble
 import { listAt, mapAt, readString } from './document/readers.ts';
 import { type PolicyFile, readDocuments } from './document/read-documents.ts';
 import { closestWord } from './document/unknown-field.ts';
-import { notEnforced } from './language/not-enforced.ts';
+import { defaultFeatures, type PolicyFeature } from './feature.ts';
+import { readNetworkPolicy } from './language/network-policy.ts';
 import { readPolicyObject } from './language/policy-object.ts';
 import { readRuleList } from './language/rule-list.ts';
 import { createProblemList, type PolicyProblem } from './problem.ts';
@@ -15,6 +16,8 @@ import type { Policy } from './rule.ts';
 export interface ParseOptions {
   /** Value of the cluster label of local endpoints. Default `default`. */
   readonly clusterName?: string;
+  /** What can be enforced; what needs anything else is refused. Default {@link defaultFeatures}. */
+  readonly supports?: Iterable<PolicyFeature>;
 }
 
 /** What an import holds. With any problem nothing of it should be applied. */
@@ -26,14 +29,14 @@ export interface ParsedPolicies {
   readonly warnings: readonly PolicyProblem[];
 }
 
-const objectKinds = ['CiliumNetworkPolicy', 'CiliumClusterwideNetworkPolicy'] as const;
+const objectKinds = ['CiliumNetworkPolicy', 'CiliumClusterwideNetworkPolicy', 'NetworkPolicy'] as const;
 const listKinds: readonly string[] = ['List', ...objectKinds.map((kind) => `${kind}List`)];
 const whatIsExpected = `${objectKinds.join(', ')}, or a list of rules`;
 
 function readKind(object: Place<MapNode>, clusterName: string): Policy[] {
   const at = descend(object, ['kind']);
   if (at === object) {
-    const isRule = object.node.fields.some(({ key }) => key === 'endpointSelector');
+    const isRule = object.node.fields.some(({ key }) => key === 'endpointSelector' || key === 'nodeSelector');
     const message = isRule
       ? 'A rule by itself is not a policy; write a list of rules, [ … ]'
       : `Field "kind" is missing; expected ${whatIsExpected}`;
@@ -45,12 +48,8 @@ function readKind(object: Place<MapNode>, clusterName: string): Policy[] {
   if (listKinds.includes(written)) return readItems(object, clusterName);
   const kind = objectKinds.find((candidate) => candidate === written);
   if (kind !== undefined) {
-    const policy = readPolicyObject(object, kind, clusterName);
+    const policy = kind === 'NetworkPolicy' ? readNetworkPolicy(object) : readPolicyObject(object, kind, clusterName);
     return policy === undefined ? [] : [policy];
-  }
-  if (written === 'NetworkPolicy') {
-    reportProblem(at, notEnforced('NetworkPolicy of Kubernetes; write a CiliumNetworkPolicy'));
-    return [];
   }
   const guess = closestWord(written, objectKinds);
   const advice = guess === undefined ? `expected ${whatIsExpected}` : `did you mean "${guess}"?`;
@@ -103,15 +102,17 @@ function unique(policies: readonly Policy[], sink: PlaceSink): Policy[] {
 
 /**
  * Reads policy files, YAML or JSON, each of one or more documents: `CiliumNetworkPolicy` and
- * `CiliumClusterwideNetworkPolicy` of `cilium.io/v2`, Kubernetes lists of them, and lists of rules. All that is wrong
- * with all files comes back in one list. Never throws because of what a file holds.
+ * `CiliumClusterwideNetworkPolicy` of `cilium.io/v2`, `NetworkPolicy` of `networking.k8s.io/v1`, Kubernetes lists of
+ * them, and lists of rules. All that is wrong with all files comes back in one list. Never throws because of what a file
+ * holds.
  */
 export function parsePolicyFiles(files: readonly PolicyFile[], options: ParseOptions = {}): ParsedPolicies {
   const sink = { problems: createProblemList(), warnings: createProblemList() };
   const clusterName = options.clusterName ?? defaultClusterName;
+  const features = new Set(options.supports ?? defaultFeatures);
   const policies = files.flatMap((given) => {
     const file = readDocuments(given, sink.problems);
-    return file.documents.flatMap((node) => readDocument({ node, path: '', file, sink }, clusterName));
+    return file.documents.flatMap((node) => readDocument({ node, path: '', file, sink, features }, clusterName));
   });
   const accepted = unique(policies, sink);
   return { policies: accepted, problems: sink.problems.list(), warnings: sink.warnings.list() };

@@ -24,18 +24,21 @@ export interface EntryOrigin {
 /** What an entry of a policy map is found by. */
 export interface PolicyEntryKey {
   readonly direction: Direction;
-  /** 0: any. */
+  /** 0: any; {@link clusterPeer}: every pod, of this cluster and of others. */
   readonly peerIdentity: number;
   /** 0: any. */
   readonly protocol: number;
-  /** 0: any. Never without a protocol. */
+  /** 0: any. Never without a protocol. For ICMP the type plus 256. */
   readonly port: number;
+  /** How many bits of the port count: 16, this port; 0, any; else a range. Absent: 16, or 0 for port 0. */
+  readonly portPrefixLength?: number;
 }
 
 /**
  * An entry of a policy map. A flow looks up every kind of key and combines what it finds: a `deny` beats everything, an
  * `allow` beats a `redirect`, and of several redirects the one with the most specific key counts. Its rule set therefore
- * holds the rules of all redirects that are about its peer and port.
+ * holds the rules of all redirects that are about its peer and port. Of ranges only the narrowest is found, and so each
+ * says all that wider ones do. What a wider entry says already has no entry.
  */
 export interface PolicyEntry extends PolicyEntryKey {
   readonly verdict: 'allow' | 'deny' | 'redirect';
@@ -45,13 +48,20 @@ export interface PolicyEntry extends PolicyEntryKey {
   readonly origins: readonly EntryOrigin[];
 }
 
-/** The whole policy of a subject. */
-export interface ResolvedPolicy {
-  /** Identity of the endpoints that it is for. */
-  readonly subject: number;
-  /** Whether what no entry allows is dropped. Without it there are no entries in that direction. */
+/** What a subject's policy does besides its entries. */
+export interface Enforcement {
+  /** Whether entries count. Without it there are none in that direction, and everything is let through. */
   readonly ingressEnforced: boolean;
   readonly egressEnforced: boolean;
+  /** Whether what no entry is about is let through; only where policy is enforced, and with the feature `defaultAllow`. */
+  readonly ingressDefaultAllow: boolean;
+  readonly egressDefaultAllow: boolean;
+}
+
+/** The whole policy of a subject. */
+export interface ResolvedPolicy extends Enforcement {
+  /** The subject that it is for. */
+  readonly subject: number;
   /** In no order. */
   readonly entries: readonly PolicyEntry[];
 }

@@ -2,10 +2,29 @@
 import type { Direction } from '@weir/model';
 import type { SelectorSpec } from './selector-spec.ts';
 
-/** Ports that a grant is about. `protocol` 0 is every protocol, `port` 0 every port. */
+/** Ports that a grant is about. `protocol` 0 is every protocol. ICMP types are ports from 256 on. */
 export interface PortMatch {
   readonly protocol: number;
+  /** The lowest of them; 0 with a `prefixLength` of 0 is every port. */
   readonly port: number;
+  /** How many of the port's 16 bits count. Absent: all of them, or none for port 0. */
+  readonly prefixLength?: number;
+}
+
+/** A port by the name that pods give it: the subject of an ingress rule, the peers of an egress rule. */
+export interface NamedPortMatch {
+  /** Lower case. */
+  readonly name: string;
+  /** 0: any that has ports. */
+  readonly protocol: number;
+}
+
+/** Services that a grant is about: one by name, or those that a selector selects. */
+export interface ServiceMatch {
+  /** Absent: of any namespace. */
+  readonly namespace?: string;
+  readonly name?: string;
+  readonly selector?: SelectorSpec;
 }
 
 /** A header that a request must have. */
@@ -46,8 +65,11 @@ export interface Grant {
   readonly verdict: 'allow' | 'deny';
   /** `any` is every peer, known or not; an empty list is none. */
   readonly peers: 'any' | readonly SelectorSpec[];
-  /** At least one. */
+  /** Peers besides: what is behind these services. */
+  readonly services?: readonly ServiceMatch[];
   readonly ports: readonly PortMatch[];
+  /** Ports besides. */
+  readonly namedPorts?: readonly NamedPortMatch[];
   /** Only requests that match one of these pass. Absent: no look at requests. Never with a `deny`. */
   readonly http?: readonly HttpRule[];
   /** Where it is written: `spec.ingress[0].toPorts[1]`. */
@@ -60,20 +82,26 @@ export interface RuleSection {
   /** Whether the rule puts those it selects into default deny in this direction. */
   readonly defaultDeny: boolean;
   readonly grants: readonly Grant[];
+  /** What a peer must be for any rule to allow anything to those that this one selects. Grants nothing. */
+  readonly required?: SelectorSpec;
+  /** What a peer must be for any rule to deny it anything. */
+  readonly requiredOfDenied?: SelectorSpec;
 }
 
 /** A rule with all defaults and scopes applied. Plain data: may be stored and sent to another thread. */
 export interface Rule extends Readonly<Record<Direction, RuleSection>> {
-  /** Whose policy this is. */
+  /** Whose policy this is: endpoints, or nodes. */
   readonly subject: SelectorSpec;
+  /** Absent: `endpoints`. */
+  readonly appliesTo?: 'endpoints' | 'nodes';
   /** `source:key=value`, sorted; for people. */
   readonly labels: readonly string[];
   readonly description?: string;
   readonly lines: { readonly first: number; readonly last: number };
 }
 
-/** The kinds of policy that this version enforces. */
-export type PolicyKind = 'CiliumNetworkPolicy' | 'CiliumClusterwideNetworkPolicy' | 'RuleList';
+/** The kinds of policy. */
+export type PolicyKind = 'CiliumNetworkPolicy' | 'CiliumClusterwideNetworkPolicy' | 'NetworkPolicy' | 'RuleList';
 
 /** A policy: what is imported, replaced and deleted as a whole. Plain data, like its rules. */
 export interface Policy {

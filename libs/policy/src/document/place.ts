@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ProblemList } from '../problem.ts';
 import { describeNode, type DocumentNode, type MapField, type Span } from './document-node.ts';
+import type { FeatureSet } from '../feature.ts';
 import type { ReadFile } from './read-documents.ts';
 
 /** Where a reader stands in a document: the value, the path to it, and where to report what is wrong with it. */
@@ -10,6 +11,8 @@ export interface Place<N extends DocumentNode = DocumentNode> {
   readonly path: string;
   readonly file: ReadFile;
   readonly sink: PlaceSink;
+  /** What may be asked for. */
+  readonly features: FeatureSet;
 }
 
 /** Where the findings of one import go. Warnings do not keep a policy from being imported. */

@@ -1,19 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type Direction, directions, identityScope, reservedIdentities } from '@weir/model';
+import { clusterPeer, directions, identityScope, isClusterIdentity, reservedIdentities } from '@weir/model';
 import { WeirError } from '@weir/errors';
+import type { Enforcement } from '../policy-entry.ts';
 import type { Policy } from '../rule.ts';
+import type { AttributeSet } from '../selector-spec.ts';
 import { type ChangeRecord, createChangeRecord, type EntryChanges } from './change-record.ts';
-import { createDirectionPolicy, type DirectionPolicy } from './direction-policy.ts';
-import { contributions, type EngineState, requireSubject, rulesSelecting, type Subject } from './engine-state.ts';
-import type { LabelledIdentity, PolicyUpdate, SubjectChange } from './engine-types.ts';
+import {
+  contributions,
+  enforcementOf,
+  type EngineState,
+  requireSubject,
+  rulesFor,
+  type Subject,
+} from './engine-state.ts';
+import type { PolicyUpdate, SubjectChange } from './engine-types.ts';
 import type { ActiveRule } from './policy-repository.ts';
 import type { PortTable } from './port-table.ts';
+import { attributesOf, checkService } from './references.ts';
+import type { CachedSelector } from './selector-cache.ts';
+import { addSubject, isSameSubject, removeSubject } from './subjects.ts';
 
 /** The rules that an update adds to a subject and takes from it, and what was enforced before. */
 interface RuleChange {
   readonly added: Set<ActiveRule>;
   readonly removed: Set<ActiveRule>;
-  readonly before: Enforced;
+  readonly before: Enforcement;
 }
 
 /** What has happened so far in an update. */
@@ -25,85 +36,68 @@ interface Transaction {
   readonly ruleChanges: Map<number, RuleChange>;
 }
 
-type Enforced = Pick<SubjectChange, 'ingressEnforced' | 'egressEnforced'>;
-
-const enforced = ({ ingress, egress }: Subject): Enforced => ({
-  ingressEnforced: ingress.isEnforced,
-  egressEnforced: egress.isEnforced,
-});
-
-function checkIdentities(identities: readonly LabelledIdentity[] | undefined, what: string): void {
-  for (const { id } of identities ?? []) {
+function checkUpdate(update: PolicyUpdate): void {
+  for (const { id } of update.upsertIdentities ?? []) {
     const scope = identityScope(id);
     if (scope === 'invalid' || scope === 'unknown') {
-      throw new WeirError('INVALID_ARGUMENT', `${id} is not an identity that a ${what} can have`);
+      throw new WeirError('INVALID_ARGUMENT', `${id} is not an identity that a peer can have`);
     }
   }
-}
-
-function checkUpdate(update: PolicyUpdate): void {
-  checkIdentities(update.upsertIdentities, 'peer');
-  checkIdentities(update.upsertSubjects, 'subject');
+  for (const { id } of update.upsertSubjects ?? []) {
+    if (!Number.isSafeInteger(id) || id <= 0) {
+      throw new WeirError('INVALID_ARGUMENT', `${id} is not a number that a subject can have`);
+    }
+  }
+  for (const service of update.upsertServices ?? []) checkService(service);
   const reserved = update.deleteIdentities?.find((id) => reservedIdentities.has(id));
   if (reserved !== undefined) {
     throw new WeirError('INVALID_ARGUMENT', `Identity ${reserved} is reserved; it cannot be deleted`);
   }
 }
 
-function removeSubject({ state, removedSubjects }: Transaction, id: number): void {
-  const subject = state.subjects.get(id);
-  if (subject === undefined) return;
-  const rules = rulesSelecting(state, id);
-  for (const direction of directions) {
-    subject[direction].change({ added: [], removed: contributions(rules, direction) });
-    subject[direction].dispose();
+/** Brings what rules refer to up to date; nothing that can fail comes after it. */
+function changeReferences({ references, identities }: EngineState, update: PolicyUpdate): void {
+  for (const service of update.deleteServices ?? []) references.deleteService(service);
+  for (const service of update.upsertServices ?? []) references.putService(service);
+  for (const id of update.deleteIdentities ?? []) {
+    references.countPorts(identities.get(id)?.namedPorts, -1);
+    identities.delete(id);
   }
-  state.rules.removeMember(id);
-  state.subjects.delete(id);
-  removedSubjects.add(id);
-}
-
-function addSubject({ state, addedSubjects }: Transaction, { id, labels }: LabelledIdentity): void {
-  if (state.subjects.has(id)) return;
-  const { options, peers } = state;
-  const create = (direction: Direction): DirectionPolicy =>
-    createDirectionPolicy({ subject: id, direction }, { cache: peers, options });
-  const subject: Subject = { id, ingress: create('ingress'), egress: create('egress') };
-  state.subjects.set(id, subject);
-  state.rules.addMember(id, labels);
-  const rules = rulesSelecting(state, id);
-  for (const direction of directions) {
-    subject[direction].change({ added: contributions(rules, direction), removed: [] });
+  for (const identity of update.upsertIdentities ?? []) {
+    references.countPorts(identity.namedPorts, 1);
+    references.countPorts(identities.get(identity.id)?.namedPorts, -1);
+    identities.set(identity.id, identity);
   }
-  addedSubjects.add(subject);
 }
 
 function ruleChangeOf({ state, ruleChanges }: Transaction, id: number): RuleChange {
   const known = ruleChanges.get(id);
   if (known !== undefined) return known;
-  const change: RuleChange = { added: new Set(), removed: new Set(), before: enforced(requireSubject(state, id)) };
+  const change: RuleChange = { added: new Set(), removed: new Set(), before: enforcementOf(requireSubject(state, id)) };
   ruleChanges.set(id, change);
   return change;
 }
 
+function dropRule(transaction: Transaction, rule: ActiveRule): void {
+  const cache = rulesFor(transaction.state, rule.rule);
+  for (const id of cache.find(rule.rule.subject)?.members ?? []) ruleChangeOf(transaction, id).removed.add(rule);
+  cache.release(rule.rule.subject, rule);
+}
+
+function bringRule(transaction: Transaction, rule: ActiveRule): void {
+  const { members } = rulesFor(transaction.state, rule.rule).use(rule.rule.subject, rule);
+  for (const id of members) ruleChangeOf(transaction, id).added.add(rule);
+}
+
 function removePolicy(transaction: Transaction, key: string): void {
-  const { repository, rules } = transaction.state;
-  for (const rule of repository.rulesOf(key)) {
-    for (const id of rules.find(rule.rule.subject)?.members ?? []) {
-      ruleChangeOf(transaction, id).removed.add(rule);
-    }
-    rules.release(rule.rule.subject, rule);
-  }
+  const { repository } = transaction.state;
+  for (const rule of repository.rulesOf(key)) dropRule(transaction, rule);
   repository.delete(key);
 }
 
 function putPolicy(transaction: Transaction, policy: Policy): void {
-  const { repository, rules } = transaction.state;
   removePolicy(transaction, policy.key);
-  for (const rule of repository.put(policy)) {
-    const { members } = rules.use(rule.rule.subject, rule);
-    for (const id of members) ruleChangeOf(transaction, id).added.add(rule);
-  }
+  for (const rule of transaction.state.repository.put(policy)) bringRule(transaction, rule);
 }
 
 /** Applies the policies of an update, as yet without effect on subjects; true when there was anything to do. */
@@ -123,20 +117,45 @@ function changePolicies(transaction: Transaction, update: PolicyUpdate): boolean
   return hasChanged;
 }
 
+/** Takes rules that refer to something that has changed to what it is now. */
+function renewRules(transaction: Transaction): void {
+  const { repository, references } = transaction.state;
+  for (const rule of repository.outdated()) {
+    dropRule(transaction, rule);
+    bringRule(transaction, repository.renew(rule));
+  }
+  references.settle();
+}
+
 const tablesOf = ({ peers }: EngineState, id: number): Set<PortTable> =>
   new Set([...peers.selectorsOf(id)].flatMap(({ users }) => [...users]));
 
-function removeIdentity({ state, record }: Transaction, id: number): void {
-  for (const table of tablesOf(state, id)) record.touch(table, id);
+/** Notes all that changes when a selector begins or ceases to stand for all pods at once. */
+function noteTurned({ record }: Transaction, selectors: readonly CachedSelector<PortTable>[]): void {
+  const note = (table: PortTable, peer: number): void => record.touch(table, peer);
+  for (const { users, members } of selectors) {
+    const pods = [...members].filter(isClusterIdentity);
+    for (const table of users) {
+      table.noteAround(clusterPeer, note);
+      for (const peer of pods) table.noteAround(peer, note);
+    }
+  }
+}
+
+function removeIdentity(transaction: Transaction, id: number): void {
+  const { state, record } = transaction;
+  noteTurned(transaction, state.peers.turnedByRemoving(id));
+  for (const table of tablesOf(state, id)) table.noteAround(id, (place, peer) => record.touch(place, peer));
   state.peers.removeMember(id);
 }
 
-function addIdentity(transaction: Transaction, { id, labels }: LabelledIdentity): void {
+function addIdentity(transaction: Transaction, id: number, attributes: AttributeSet): void {
   const { state, record } = transaction;
-  if (state.peers.labelsOf(id)?.key === labels.key) return;
+  if (state.peers.attributesOf(id)?.key === attributes.key) return;
   removeIdentity(transaction, id);
-  state.peers.addMember(id, labels);
-  for (const table of tablesOf(state, id)) record.touchNew(table, id);
+  noteTurned(transaction, state.peers.turnedByAdding(id, attributes));
+  state.peers.addMember(id, attributes);
+  for (const table of tablesOf(state, id)) table.noteAround(id, (place, peer) => record.touchNew(place, peer));
 }
 
 function applyRuleChanges({ state, ruleChanges, record }: Transaction): void {
@@ -151,21 +170,32 @@ function applyRuleChanges({ state, ruleChanges, record }: Transaction): void {
 
 const noChanges: EntryChanges = { upserted: [], deleted: [] };
 
+const isSameEnforcement = (a: Enforcement, b: Enforcement): boolean =>
+  a.ingressEnforced === b.ingressEnforced &&
+  a.egressEnforced === b.egressEnforced &&
+  a.ingressDefaultAllow === b.ingressDefaultAllow &&
+  a.egressDefaultAllow === b.egressDefaultAllow;
+
 function changesOfSubject(transaction: Transaction, id: number, entries: EntryChanges): SubjectChange | undefined {
-  const now = enforced(requireSubject(transaction.state, id));
+  const now = enforcementOf(requireSubject(transaction.state, id));
   const { before = now } = transaction.ruleChanges.get(id) ?? {};
-  const isSame = before.ingressEnforced === now.ingressEnforced && before.egressEnforced === now.egressEnforced;
-  if (isSame && entries.upserted.length + entries.deleted.length === 0) return undefined;
+  if (isSameEnforcement(before, now) && entries.upserted.length + entries.deleted.length === 0) return undefined;
   return { subject: id, kind: 'changed', ...now, rulesChanged: transaction.ruleChanges.has(id), ...entries };
 }
+
+const unenforced: Enforcement = {
+  ingressEnforced: false,
+  egressEnforced: false,
+  ingressDefaultAllow: false,
+  egressDefaultAllow: false,
+};
 
 function describeChanges(transaction: Transaction): SubjectChange[] {
   const { state, record, addedSubjects, removedSubjects, ruleChanges } = transaction;
   const changes: SubjectChange[] = [];
   for (const subject of removedSubjects) {
     if (state.subjects.has(subject)) continue;
-    const nothing = { ingressEnforced: false, egressEnforced: false, rulesChanged: true, ...noChanges };
-    changes.push({ subject, kind: 'removed', ...nothing });
+    changes.push({ subject, kind: 'removed', ...unenforced, rulesChanged: true, ...noChanges });
   }
   const entries = record.collect();
   for (const id of new Set([...ruleChanges.keys(), ...entries.keys()])) {
@@ -177,7 +207,7 @@ function describeChanges(transaction: Transaction): SubjectChange[] {
     changes.push({
       subject: subject.id,
       kind: 'added',
-      ...enforced(subject),
+      ...enforcementOf(subject),
       rulesChanged: true,
       upserted,
       deleted: [],
@@ -202,16 +232,20 @@ export function applyUpdate(
     addedSubjects: new Set(),
     ruleChanges: new Map(),
   };
-  const replaced = (update.upsertSubjects ?? []).filter(
-    ({ id, labels }) => state.rules.labelsOf(id)?.key !== labels.key,
-  );
-  for (const id of update.deleteSubjects ?? []) removeSubject(transaction, id);
-  for (const { id } of replaced) removeSubject(transaction, id);
+  changeReferences(state, update);
+  const replaced = (update.upsertSubjects ?? []).filter((subject) => !isSameSubject(state, subject));
+  for (const id of [...(update.deleteSubjects ?? []), ...replaced.map(({ id: number }) => number)]) {
+    if (removeSubject(state, id)) transaction.removedSubjects.add(id);
+  }
   const policiesChanged = changePolicies(transaction, update);
+  renewRules(transaction);
   for (const id of update.deleteIdentities ?? []) removeIdentity(transaction, id);
-  for (const identity of update.upsertIdentities ?? []) addIdentity(transaction, identity);
+  for (const identity of update.upsertIdentities ?? []) addIdentity(transaction, identity.id, attributesOf(identity));
   applyRuleChanges(transaction);
-  for (const subject of update.upsertSubjects ?? []) addSubject(transaction, subject);
+  for (const subject of update.upsertSubjects ?? []) {
+    const added = addSubject(state, subject);
+    if (added !== undefined) transaction.addedSubjects.add(added);
+  }
 
   const subjects = describeChanges(transaction);
   for (const id of transaction.ruleChanges.keys()) {

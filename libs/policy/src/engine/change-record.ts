@@ -24,7 +24,8 @@ export interface ChangeRecord {
 
 /** The key of a peer's entry in a table. */
 export function entryKey(table: PortTable, peerIdentity: number): PolicyEntryKey {
-  return { direction: table.owner.direction, peerIdentity, protocol: table.protocol, port: table.port };
+  const { owner, protocol, port, prefixLength } = table;
+  return { direction: owner.direction, peerIdentity, protocol, port, portPrefixLength: prefixLength };
 }
 
 /** The more an entry forbids, the sooner it has to be there and the later it may go. */

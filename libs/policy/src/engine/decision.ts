@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+import { canonicalHttpRules } from '../http-rules.ts';
 import type { EntryOrigin, PolicyEntry, RuleSet } from '../policy-entry.ts';
 import type { Grant, HttpRule } from '../rule.ts';
-import { canonicalHttpRules } from '../language/ports.ts';
 
 /** A grant at work in an engine; `id` is never used again for another one. */
-export interface ActiveGrant extends Pick<Grant, 'verdict' | 'peers' | 'ports' | 'http'> {
+export interface ActiveGrant extends Pick<Grant, 'verdict' | 'peers' | 'ports' | 'namedPorts' | 'http'> {
   readonly id: number;
   /** Absent for grants of Weir's own. */
   readonly origin?: EntryOrigin;
@@ -16,10 +16,10 @@ export type Decision = Pick<PolicyEntry, 'verdict' | 'ruleSet' | 'origins'>;
 /** Whether a grant lets only certain requests through. */
 export const isRedirect = (grant: ActiveGrant): boolean => grant.verdict === 'allow' && grant.http !== undefined;
 
-/** Makes the canonical rule set of some rules; one without conditions stands for all. */
+/** Makes the canonical rule set of some rules; it is empty when all of them let everything through as it is. */
 export function createRuleSet(rules: readonly HttpRule[]): RuleSet {
   const canonical = canonicalHttpRules(rules);
-  const http = canonical.some((rule) => Object.keys(rule).length === 0) ? [] : canonical;
+  const http = canonical.every((rule) => Object.keys(rule).length === 0) ? [] : canonical;
   return { key: JSON.stringify(http), http };
 }
 

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Direction } from '@weir/model';
+import type { Direction, NamedPort } from '@weir/model';
 import type { PolicyEntry } from '../policy-entry.ts';
-import type { PortMatch } from '../rule.ts';
-import { createSelectorSpec, labelIs } from '../selector-spec.ts';
+import { distinctPorts } from '../port-prefix.ts';
+import type { NamedPortMatch, PortMatch } from '../rule.ts';
+import { createSelectorSpec, labelIs, type SelectorSpec } from '../selector-spec.ts';
 import { type ChangeRecord, entryKey } from './change-record.ts';
-import type { ActiveGrant, Decision } from './decision.ts';
+import { type ActiveGrant, type Decision, isRedirect } from './decision.ts';
 import type { PeerCache, PortTable } from './port-table.ts';
 import { createPortTables } from './port-tables.ts';
+import { createRequiredPeers } from './required-peers.ts';
 
 /**
  * When policy is enforced: `default`, for whom a rule selects in a direction; `always`, for everybody; `never`, for
@@ -19,21 +21,33 @@ export interface EnforcementOptions {
   readonly mode: EnforcementMode;
   /** Whether the local host may always reach endpoints, unless a rule denies it. */
   readonly allowLocalHost: boolean;
+  /** Whether the datapath can let through what no entry is about, and still look at entries. */
+  readonly defaultAllow: boolean;
 }
 
 /** What a rule that selects a subject brings into one direction. */
 export interface Contribution {
   readonly defaultDeny: boolean;
   readonly grants: readonly ActiveGrant[];
+  readonly required?: SelectorSpec | undefined;
+  readonly requiredOfDenied?: SelectorSpec | undefined;
+}
+
+/** Whose policy, in which direction. */
+export interface DirectionSubject {
+  readonly subject: number;
+  readonly direction: Direction;
+  /** The subject's own: what names of ports in ingress rules mean. */
+  readonly namedPorts: readonly NamedPort[];
+  readonly isHost: boolean;
 }
 
 /** The policy of one subject in one direction. */
-export interface DirectionPolicy {
-  /** The identity that it is for. */
-  readonly subject: number;
-  readonly direction: Direction;
-  /** Whether what no entry allows is dropped. */
+export interface DirectionPolicy extends DirectionSubject {
+  /** Whether entries count. */
   readonly isEnforced: boolean;
+  /** Whether what no entry is about is let through where entries count. */
+  readonly isDefaultAllow: boolean;
   /** Replaces what rules contribute; `record` is absent while nobody has seen the subject's policy. */
   change(
     contributions: { readonly added: readonly Contribution[]; readonly removed: readonly Contribution[] },
@@ -42,21 +56,16 @@ export interface DirectionPolicy {
   /** The decision of a peer's entry in one of the tables; undefined while nothing is enforced. */
   decision(table: PortTable, peer: number): Decision | undefined;
   entries(): Iterable<PolicyEntry>;
-  /** The table of a protocol and port. */
+  /** The table of a span of ports. */
   table(match: PortMatch): PortTable | undefined;
+  tables(): Iterable<PortTable>;
   /** Forgets tables that nothing is left of. Not before a change has been collected: they are part of its record. */
   prune(): void;
   /** Gives up every selector. Only after all contributions have been removed. */
   dispose(): void;
 }
 
-/** Whose policy, in which direction. */
-export interface DirectionSubject {
-  readonly subject: number;
-  readonly direction: Direction;
-}
-
-const everyPort: PortMatch = { protocol: 0, port: 0 };
+const everyPort: PortMatch = { protocol: 0, port: 0, prefixLength: 0 };
 
 // Grants of Weir's own; the numbers of those that come from rules begin at 1.
 const localHostGrant: ActiveGrant = {
@@ -67,32 +76,94 @@ const localHostGrant: ActiveGrant = {
 };
 const allElseGrant: ActiveGrant = { id: -2, verdict: 'allow', peers: 'any', ports: [everyPort] };
 
-const defaultDenies = (contributions: readonly Contribution[]): number =>
-  contributions.filter(({ defaultDeny }) => defaultDeny).length;
+/** The ports that a name stands for. */
+export function resolvePortName(wanted: NamedPortMatch, named: readonly NamedPort[]): PortMatch[] {
+  return named
+    .filter(({ name, protocol }) => name === wanted.name && (wanted.protocol === 0 || wanted.protocol === protocol))
+    .map(({ protocol, port }) => ({ protocol, port, prefixLength: 16 }));
+}
 
-const denials = (contributions: readonly Contribution[]): number =>
-  contributions.reduce((count, { grants }) => count + grants.filter(({ verdict }) => verdict === 'deny').length, 0);
+/** How many rules want what, in one direction. */
+interface Tally {
+  defaultDenies: number;
+  denials: number;
+  redirects: number;
+}
+
+function tally(sum: Tally, contributions: readonly Contribution[], step: 1 | -1): void {
+  for (const { defaultDeny, grants } of contributions) {
+    if (defaultDeny) sum.defaultDenies += step;
+    for (const grant of grants) {
+      if (grant.verdict === 'deny') sum.denials += step;
+      else if (isRedirect(grant)) sum.redirects += step;
+    }
+  }
+}
 
 /** Makes the policy of a direction that no rule says anything about. */
 export function createDirectionPolicy(
-  { subject, direction }: DirectionSubject,
+  subject: DirectionSubject,
   deps: { readonly cache: PeerCache; readonly options: EnforcementOptions },
 ): DirectionPolicy {
   const { cache, options } = deps;
   const tables = createPortTables(() => policy, cache);
+  const required = createRequiredPeers();
   const builtIn = new Set<ActiveGrant>();
-  let defaultDenyCount = 0;
-  let denialCount = 0;
+  /** Grants of rules with what they come to here. */
+  const active = new Map<ActiveGrant, ActiveGrant>();
+  const sum: Tally = { defaultDenies: 0, denials: 0, redirects: 0 };
   let isEnforced = false;
+  let isDefaultAllow = false;
+
+  /** What a grant comes to for this subject. */
+  function apply(grant: ActiveGrant): ActiveGrant {
+    const narrowed = required.narrow(grant);
+    if (grant.namedPorts === undefined) return narrowed;
+    const named = grant.namedPorts.flatMap((wanted) => resolvePortName(wanted, subject.namedPorts));
+    return { ...narrowed, ports: distinctPorts([...grant.ports, ...named]) };
+  }
 
   function setBuiltIn(grant: ActiveGrant, isWanted: boolean, record: ChangeRecord | undefined): void {
     if (builtIn.has(grant) === isWanted) return;
+    const note = noteIn(record);
     if (isWanted) {
       builtIn.add(grant);
-      tables.add(grant, record);
+      tables.add(grant, note);
     } else {
       builtIn.delete(grant);
-      tables.remove(grant, record);
+      tables.remove(grant, note);
+    }
+  }
+
+  const noteIn = (record: ChangeRecord | undefined) => (table: PortTable, peer: number) => record?.touch(table, peer);
+
+  function changeGrants(added: readonly Contribution[], removed: readonly Contribution[], record?: ChangeRecord): void {
+    const note = noteIn(record);
+    const before = required.key;
+    for (const contribution of added) required.add(contribution);
+    for (const contribution of removed) required.remove(contribution);
+    const isNarrowedAnew = required.key !== before;
+    // First what comes, so that selectors that stay are not forgotten in between.
+    const comes = new Set(added.flatMap(({ grants }) => grants));
+    for (const grant of comes) {
+      const applied = apply(grant);
+      active.set(grant, applied);
+      tables.add(applied, note);
+    }
+    for (const { grants } of removed) {
+      for (const grant of grants) {
+        const applied = active.get(grant);
+        active.delete(grant);
+        if (applied !== undefined) tables.remove(applied, note);
+      }
+    }
+    if (!isNarrowedAnew) return;
+    for (const [grant, applied] of [...active]) {
+      const next = apply(grant);
+      if (comes.has(grant) || next === applied) continue;
+      active.set(grant, next);
+      tables.add(next, note);
+      tables.remove(applied, note);
     }
   }
 
@@ -101,24 +172,28 @@ export function createDirectionPolicy(
   }
 
   const policy: DirectionPolicy = {
-    subject,
-    direction,
+    ...subject,
     get isEnforced() {
       return isEnforced;
     },
+    get isDefaultAllow() {
+      return isDefaultAllow;
+    },
     change({ added, removed }, record) {
-      defaultDenyCount += defaultDenies(added) - defaultDenies(removed);
-      denialCount += denials(added) - denials(removed);
-      const isAsked = options.mode === 'always' || defaultDenyCount > 0;
-      const willEnforce = options.mode !== 'never' && (isAsked || denialCount > 0);
+      tally(sum, added, 1);
+      tally(sum, removed, -1);
+      const isAsked = options.mode === 'always' || sum.defaultDenies > 0;
+      const hasOther = sum.denials > 0 || (options.defaultAllow && sum.redirects > 0);
+      const willEnforce = options.mode !== 'never' && (isAsked || hasOther);
       if (willEnforce !== isEnforced && record !== undefined) touchAll(record);
-      // First what comes, so that selectors that stay are not forgotten in between.
-      for (const { grants } of added) for (const grant of grants) tables.add(grant, record);
-      for (const { grants } of removed) for (const grant of grants) tables.remove(grant, record);
-      setBuiltIn(allElseGrant, willEnforce && !isAsked, record);
-      setBuiltIn(localHostGrant, willEnforce && direction === 'ingress' && options.allowLocalHost, record);
+      changeGrants(added, removed, record);
+      const isOpen = willEnforce && !isAsked;
+      setBuiltIn(allElseGrant, isOpen && !options.defaultAllow, record);
+      const hasLocalHost = subject.direction === 'ingress' && options.allowLocalHost && !subject.isHost;
+      setBuiltIn(localHostGrant, willEnforce && hasLocalHost, record);
       // Last: what the record asked about so far is what was before.
       isEnforced = willEnforce;
+      isDefaultAllow = isOpen && options.defaultAllow;
     },
     decision: (table, peer) => (isEnforced ? table.decision(peer) : undefined),
     *entries() {
@@ -131,9 +206,10 @@ export function createDirectionPolicy(
       }
     },
     table: tables.get,
+    tables: tables.all,
     prune: tables.prune,
     dispose() {
-      for (const grant of builtIn) tables.remove(grant);
+      for (const grant of builtIn) tables.remove(grant, () => undefined);
       builtIn.clear();
     },
   };

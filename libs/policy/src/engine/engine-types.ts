@@ -1,13 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Direction, LabelSet } from '@weir/model';
-import type { EntryOrigin, PolicyEntry, PolicyEntryKey, ResolvedPolicy, RuleSet } from '../policy-entry.ts';
+import type { Cidr, Direction, LabelSet, NamedPort } from '@weir/model';
+import type { Explanation, ExplainQuestion } from '../explain/explain-types.ts';
+import type {
+  Enforcement,
+  EntryOrigin,
+  PolicyEntry,
+  PolicyEntryKey,
+  ResolvedPolicy,
+  RuleSet,
+} from '../policy-entry.ts';
 import type { Policy } from '../rule.ts';
 
 /** A numeric identity with the labels that it stands for. */
 export interface LabelledIdentity {
   readonly id: number;
   readonly labels: LabelSet;
+  /** Of all pods of the identity; what names of ports in egress rules mean. Several ports may have one name. */
+  readonly namedPorts?: readonly NamedPort[];
 }
+
+/**
+ * Endpoints that share one policy. An identity is one, and several where pods of it call different ports by one name.
+ * The host is the one with the label `reserved:host`; it has the labels of its node besides, and policies for nodes are
+ * for it alone.
+ */
+export interface PolicySubject {
+  /** Any positive number; what it stands for is the caller's business. */
+  readonly id: number;
+  readonly labels: LabelSet;
+  /** What names of ports in ingress rules mean. */
+  readonly namedPorts?: readonly NamedPort[];
+}
+
+/** A service of the cluster, as rules with `toServices` look at it. */
+export interface ServiceDescription {
+  readonly namespace: string;
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Labels of the pods behind it, which are in its namespace. Empty or absent: it has none, and `addresses` count. */
+  readonly selector?: Readonly<Record<string, string>>;
+  /** What is behind a service without selector. */
+  readonly addresses?: readonly Cidr[];
+}
+
+/** Which service. */
+export type ServiceName = Pick<ServiceDescription, 'namespace' | 'name'>;
 
 /** A change of what an engine knows, applied as a whole. Within it, deletions come before additions. */
 export interface PolicyUpdate {
@@ -18,18 +55,19 @@ export interface PolicyUpdate {
   /** Everybody who can be a peer. The reserved identities are there from the start. */
   readonly upsertIdentities?: readonly LabelledIdentity[];
   readonly deleteIdentities?: readonly number[];
-  /** Identities of local endpoints: those whose policy is wanted. */
-  readonly upsertSubjects?: readonly LabelledIdentity[];
+  /** Local endpoints: those whose policy is wanted. */
+  readonly upsertSubjects?: readonly PolicySubject[];
   readonly deleteSubjects?: readonly number[];
+  readonly upsertServices?: readonly ServiceDescription[];
+  /** Unknown ones are no error. */
+  readonly deleteServices?: readonly ServiceName[];
 }
 
 /** What an update changed for one subject. */
-export interface SubjectChange {
+export interface SubjectChange extends Enforcement {
   readonly subject: number;
   /** `added`: `upserted` is the whole policy; `removed`: the whole policy is gone, nothing is listed. */
   readonly kind: 'added' | 'changed' | 'removed';
-  readonly ingressEnforced: boolean;
-  readonly egressEnforced: boolean;
   /**
    * Whether enforcement or rules of the subject changed, so that the entries must be replaced as a whole. Without it only
    * identities came or went: writing `upserted` and then removing `deleted` in their order lets no flow through at any
@@ -56,7 +94,7 @@ export interface PolicyQuestion {
   readonly direction: Direction;
   readonly peerIdentity: number;
   readonly protocol: number;
-  /** 0 for protocols without ports. */
+  /** 0 for protocols without ports; for ICMP the type plus 256. */
   readonly port: number;
 }
 
@@ -67,6 +105,14 @@ export interface PolicyAnswer {
   readonly ruleSet?: RuleSet;
   /** The items of rules that decided; for `no-match` empty, see {@link PolicyEngine.policiesInDefaultDeny}. */
   readonly origins: readonly EntryOrigin[];
+}
+
+/** The name of a port that a rule uses and that nobody gives to a port. */
+export interface UnknownPortName {
+  readonly name: string;
+  readonly origin: EntryOrigin;
+  /** The subjects that lack it, ascending; empty for an egress rule, where no peer that there is has it. */
+  readonly subjects: readonly number[];
 }
 
 /** Resolves policies into the entries of policy maps, and keeps them up to date. */
@@ -84,6 +130,10 @@ export interface PolicyEngine {
   policiesSelecting(subject: number): readonly string[];
   /** Keys of the policies that put a subject into default deny in a direction, sorted. */
   policiesInDefaultDeny(subject: number, direction: Direction): readonly string[];
+  /** Names of ports that open nothing, because nobody has such a port. */
+  unknownPortNames(): readonly UnknownPortName[];
+  /** Says what becomes of a flow and why, or why nothing allows it. See {@link ExplainQuestion} for what may be asked. */
+  explain(question: ExplainQuestion): Explanation;
   /** Numbers of the subjects that a policy selects, ascending. */
   subjectsOf(policy: string): readonly number[];
 }

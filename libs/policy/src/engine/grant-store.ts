@@ -1,40 +1,74 @@
 // SPDX-License-Identifier: Apache-2.0
+import { anyIdentity, clusterPeer, isClusterIdentity } from '@weir/model';
 import type { SelectorSpec } from '../selector-spec.ts';
 import { type ActiveGrant, isRedirect } from './decision.ts';
 import type { CachedSelector, SelectorCache } from './selector-cache.ts';
 
-/** Grants about one protocol and port, found by the peers that they are about. 0 is "any peer". */
+/** Grants about one span of ports, found by the peers that they are about: an identity, all pods, or any. */
 export interface GrantStore {
   readonly isEmpty: boolean;
-  /** Adds a grant; `beforeChange` is first called with every peer whose decision may change. */
+  /** Whether there are grants for certain requests. */
+  readonly hasRedirects: boolean;
+  /** Whether there are such grants to certain peers. */
+  readonly hasSelectiveRedirects: boolean;
+  /** Adds a grant; `beforeChange` is first called with every peer that it is about. */
   add(grant: ActiveGrant, beforeChange: (peer: number) => void): void;
   /** Removes a grant, likewise. */
   remove(grant: ActiveGrant, beforeChange: (peer: number) => void): void;
-  /** The grants to any peer. */
-  readonly toAnyPeer: ReadonlySet<ActiveGrant>;
-  /** The grants that select a peer; those to any peer are not among them. */
-  toPeer(peer: number): Set<ActiveGrant>;
-  /** The peers that grants select; some may come twice. */
-  selectedPeers(): Iterable<number>;
+  /** The grants that are about just this peer, not about wider ones; each once. */
+  grantsTo(peer: number): readonly ActiveGrant[];
+  /** The peers that grants are about; some may come twice. */
+  peers(): Iterable<number>;
 }
 
 const selectorsOf = (grant: ActiveGrant): readonly SelectorSpec[] => (grant.peers === 'any' ? [] : grant.peers);
+
+/** The peers of a policy map that a selector stands for. */
+export function* peersOfSelector<U>(selector: CachedSelector<U>): Iterable<number> {
+  if (!selector.coversPods) return yield* selector.members;
+  yield clusterPeer;
+  for (const id of selector.members) if (!isClusterIdentity(id)) yield id;
+}
+
+const noGrants: readonly ActiveGrant[] = [];
 
 /** Makes an empty store that uses selectors in the name of `user`. */
 export function createGrantStore<U>(cache: SelectorCache<U>, user: () => U): GrantStore {
   const toAnyPeer = new Set<ActiveGrant>();
   const bySelector = new Map<CachedSelector<U>, Set<ActiveGrant>>();
+  let redirects = 0;
+  let selectiveRedirects = 0;
 
-  function* selectedPeers(): Iterable<number> {
-    for (const selector of bySelector.keys()) yield* selector.members;
+  const stands = (selector: CachedSelector<U>, peer: number): boolean => {
+    if (peer === clusterPeer) return selector.coversPods;
+    return selector.members.has(peer) && !(selector.coversPods && isClusterIdentity(peer));
+  };
+
+  /** The sets of grants about a peer. Walks whichever is shorter: the selectors of the peer, or those of the store. */
+  function* setsFor(peer: number): Iterable<Set<ActiveGrant>> {
+    const selecting = peer === clusterPeer ? undefined : cache.selectorsOf(peer);
+    if (selecting !== undefined && selecting.size <= bySelector.size) {
+      for (const selector of selecting) {
+        const grants = bySelector.get(selector);
+        if (grants !== undefined && stands(selector, peer)) yield grants;
+      }
+      return;
+    }
+    for (const [selector, grants] of bySelector) if (stands(selector, peer)) yield grants;
   }
 
-  function* peersOf(grant: ActiveGrant): Iterable<number> {
-    for (const spec of selectorsOf(grant)) yield* cache.find(spec)?.members ?? [];
-    if (grant.peers !== 'any') return;
-    yield 0;
-    // The requests that are let through from anywhere are also in the rule sets of each peer.
-    if (isRedirect(grant)) yield* selectedPeers();
+  function noteAll(grant: ActiveGrant, beforeChange: (peer: number) => void): void {
+    if (grant.peers === 'any') beforeChange(anyIdentity);
+    for (const spec of selectorsOf(grant)) {
+      const selector = cache.find(spec);
+      if (selector !== undefined) for (const peer of peersOfSelector(selector)) beforeChange(peer);
+    }
+  }
+
+  function count(grant: ActiveGrant, step: 1 | -1): void {
+    if (!isRedirect(grant)) return;
+    redirects += step;
+    if (grant.peers !== 'any') selectiveRedirects += step;
   }
 
   function drop(grant: ActiveGrant, spec: SelectorSpec): void {
@@ -48,15 +82,20 @@ export function createGrantStore<U>(cache: SelectorCache<U>, user: () => U): Gra
   }
 
   return {
-    toAnyPeer,
-    selectedPeers,
     get isEmpty() {
       return toAnyPeer.size === 0 && bySelector.size === 0;
+    },
+    get hasRedirects() {
+      return redirects > 0;
+    },
+    get hasSelectiveRedirects() {
+      return selectiveRedirects > 0;
     },
     add(grant, beforeChange) {
       // Only a selector in use can tell whom it selects.
       const selectors = selectorsOf(grant).map((spec) => cache.use(spec, user()));
-      for (const peer of peersOf(grant)) beforeChange(peer);
+      noteAll(grant, beforeChange);
+      count(grant, 1);
       if (grant.peers === 'any') toAnyPeer.add(grant);
       for (const selector of selectors) {
         const grants = bySelector.get(selector);
@@ -65,22 +104,25 @@ export function createGrantStore<U>(cache: SelectorCache<U>, user: () => U): Gra
       }
     },
     remove(grant, beforeChange) {
-      for (const peer of peersOf(grant)) beforeChange(peer);
+      noteAll(grant, beforeChange);
+      count(grant, -1);
       toAnyPeer.delete(grant);
       for (const spec of selectorsOf(grant)) drop(grant, spec);
     },
-    toPeer(peer) {
-      const found = new Set<ActiveGrant>();
-      const selecting = cache.selectorsOf(peer);
-      // Walk whichever is shorter: the selectors of the peer, or those of the store.
-      if (selecting.size <= bySelector.size) {
-        for (const selector of selecting) for (const grant of bySelector.get(selector) ?? []) found.add(grant);
-      } else {
-        for (const [{ members }, grants] of bySelector) {
-          if (members.has(peer)) for (const grant of grants) found.add(grant);
-        }
+    grantsTo(peer) {
+      if (peer === anyIdentity) return toAnyPeer.size === 0 ? noGrants : [...toAnyPeer];
+      let found: ActiveGrant[] | undefined;
+      let isUnique = true;
+      for (const grants of setsFor(peer)) {
+        if (found !== undefined) isUnique = false;
+        found = found === undefined ? [...grants] : [...found, ...grants];
       }
-      return found;
+      if (found === undefined) return noGrants;
+      return isUnique ? found : [...new Set(found)];
+    },
+    *peers() {
+      if (toAnyPeer.size > 0) yield anyIdentity;
+      for (const selector of bySelector.keys()) yield* peersOfSelector(selector);
     },
   };
 }

@@ -1,44 +1,55 @@
 // SPDX-License-Identifier: Apache-2.0
 import { directions } from '@weir/model';
-import type { PortMatch } from '../rule.ts';
+import { explainFlow } from '../explain/explain-flow.ts';
 import { applyUpdate } from './apply-update.ts';
-import type { Decision } from './decision.ts';
-import type { EnforcementOptions } from './direction-policy.ts';
-import { createEngineState, requireSubject, rulesSelecting } from './engine-state.ts';
-import type { PolicyAnswer, PolicyEngine, PolicyQuestion } from './engine-types.ts';
+import { resolvePortName } from './direction-policy.ts';
+import {
+  createEngineState,
+  enforcementOf,
+  type EngineOptions,
+  type EngineState,
+  requireSubject,
+  rulesFor,
+  rulesSelecting,
+} from './engine-state.ts';
+import type { PolicyEngine, UnknownPortName } from './engine-types.ts';
+import { judgeFlow } from './look-up.ts';
 import type { ActiveRule } from './policy-repository.ts';
-
-/** The keys that a flow looks up, the most specific first. */
-function lookUps({
-  peerIdentity,
-  protocol,
-  port,
-}: PolicyQuestion): { readonly match: PortMatch; readonly peer: number }[] {
-  const matches = [
-    { protocol, port },
-    { protocol, port: 0 },
-    { protocol: 0, port: 0 },
-  ];
-  return [peerIdentity, 0].flatMap((peer) => matches.map((match) => ({ match, peer })));
-}
-
-/** Combines what a flow has found, as the datapath does. */
-function combine(found: readonly Decision[]): PolicyAnswer {
-  for (const verdict of ['deny', 'allow', 'redirect'] as const) {
-    const first = found.find((decision) => decision.verdict === verdict);
-    if (first !== undefined) return first;
-  }
-  return { verdict: 'no-match', origins: [] };
-}
 
 function policyKeys(rules: readonly ActiveRule[]): string[] {
   return [...new Set(rules.map(({ policy }) => policy.key))].sort();
 }
 
-/** Makes an engine that knows the reserved identities and no policy. Default: mode `default`, no special local host. */
-export function createPolicyEngine(options: Partial<EnforcementOptions> = {}): PolicyEngine {
-  const { mode = 'default', allowLocalHost = false } = options;
-  const state = createEngineState({ mode, allowLocalHost });
+const ascending = (numbers: Iterable<number>): number[] => [...numbers].sort((a, b) => a - b);
+
+/** The names that the items of a rule use and that stand for nothing. */
+function unknownNames(state: EngineState, active: ActiveRule): UnknownPortName[] {
+  const subjects = ascending(rulesFor(state, active.rule).find(active.rule.subject)?.members ?? []);
+  return directions.flatMap((direction) =>
+    active.rule[direction].grants.flatMap(({ namedPorts = [], path, line }) =>
+      namedPorts.flatMap((wanted): UnknownPortName[] => {
+        const origin = { policy: active.policy.key, rule: active.index, direction, path, line };
+        if (direction === 'egress') {
+          const isUnknown = state.references.portsNamed(wanted).length === 0;
+          return isUnknown ? [{ name: wanted.name, origin, subjects: [] }] : [];
+        }
+        const lacking = subjects.filter((id) => {
+          const { namedPorts: named } = requireSubject(state, id)[direction];
+          return resolvePortName(wanted, named).length === 0;
+        });
+        return lacking.length === 0 ? [] : [{ name: wanted.name, origin, subjects: lacking }];
+      }),
+    ),
+  );
+}
+
+/**
+ * Makes an engine that knows the reserved identities and no policy. Default: mode `default`, no special local host, and
+ * nothing of a datapath that is not there everywhere.
+ */
+export function createPolicyEngine(options: Partial<EngineOptions> = {}): PolicyEngine {
+  const { mode = 'default', allowLocalHost = false, defaultAllow = false, clusterPeer } = options;
+  const state = createEngineState({ mode, allowLocalHost, defaultAllow, ...(clusterPeer && { clusterPeer }) });
   let revision = 0;
 
   return {
@@ -54,25 +65,26 @@ export function createPolicyEngine(options: Partial<EnforcementOptions> = {}): P
       const subject = state.subjects.get(id);
       if (subject === undefined) return undefined;
       const entries = directions.flatMap((direction) => [...subject[direction].entries()]);
-      const { ingress, egress } = subject;
-      return { subject: id, ingressEnforced: ingress.isEnforced, egressEnforced: egress.isEnforced, entries };
+      return { subject: id, ...enforcementOf(subject), entries };
     },
-    decide(question) {
-      const policy = requireSubject(state, question.subject)[question.direction];
-      if (!policy.isEnforced) return { verdict: 'not-enforced', origins: [] };
-      const found = lookUps(question).flatMap(({ match, peer }) => policy.table(match)?.decision(peer) ?? []);
-      return combine(found);
-    },
+    decide: (question) => judgeFlow(requireSubject(state, question.subject)[question.direction], question),
+    explain: (question) => explainFlow(state, question),
     policies: () => state.repository.list(),
-    policiesSelecting: (subject) => policyKeys(rulesSelecting(state, requireSubject(state, subject).id)),
+    policiesSelecting: (subject) => policyKeys(rulesSelecting(state, requireSubject(state, subject))),
     policiesInDefaultDeny(subject, direction) {
-      const rules = rulesSelecting(state, requireSubject(state, subject).id);
+      const rules = rulesSelecting(state, requireSubject(state, subject));
       return policyKeys(rules.filter(({ rule }) => rule[direction].defaultDeny));
     },
     subjectsOf(policy) {
       const rules = state.repository.rulesOf(policy);
-      const ids = new Set(rules.flatMap(({ rule }) => [...(state.rules.find(rule.subject)?.members ?? [])]));
-      return [...ids].sort((a, b) => a - b);
+      return ascending(
+        new Set(rules.flatMap(({ rule }) => [...(rulesFor(state, rule).find(rule.subject)?.members ?? [])])),
+      );
     },
+    unknownPortNames: () =>
+      state.repository
+        .list()
+        .flatMap(({ key }) => state.repository.rulesOf(key))
+        .flatMap((rule) => unknownNames(state, rule)),
   };
 }

@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-import { type LabelSet, wellKnownLabelKey } from '@weir/model';
-import type { Requirement, SelectorSpec } from '../selector-spec.ts';
+import { type Cidr, wellKnownLabelKey } from '@weir/model';
+import {
+  attributePrefix,
+  type AttributeSet,
+  type Requirement,
+  requiredPrefix,
+  type SelectorSpec,
+} from '../selector-spec.ts';
 import { createLabelPostings, type LabelPostings } from './label-postings.ts';
+import { createPrefixIndex } from './prefix-index.ts';
 
 /** Finds the selectors that could select a new set of labels, without looking at the others. */
 export interface SelectorIndex<S> {
   add(spec: SelectorSpec, selector: S): void;
   remove(spec: SelectorSpec, selector: S): void;
   /** Every selector that selects these labels is among them; some may come twice. */
-  candidates(labels: LabelSet): Iterable<S>;
+  candidates(labels: AttributeSet): Iterable<S>;
 }
 
 // Stand for every namespace, every value and no label at all. No label contains a control character.
@@ -31,6 +38,15 @@ interface Bucket {
   readonly labels: readonly { readonly key: string; readonly value: string }[];
 }
 
+/** The prefix in which whom a selector selects must lie. */
+function prefixOf(spec: SelectorSpec): Cidr | undefined {
+  for (const requirement of spec.requirements) {
+    const prefix = requiredPrefix(requirement);
+    if (prefix !== undefined) return prefix;
+  }
+  return undefined;
+}
+
 /** A selector with nothing but negative requirements is a candidate for everything in its namespace. */
 function bucketOf(spec: SelectorSpec): Bucket {
   const match = spec.requirements.find(isNamespaceMatch);
@@ -46,8 +62,9 @@ function bucketOf(spec: SelectorSpec): Bucket {
 /** Makes an empty index. */
 export function createSelectorIndex<S>(): SelectorIndex<S> {
   const byNamespace = new Map<string, LabelPostings<S>>();
+  const byPrefix = createPrefixIndex<S>();
 
-  function* inNamespace(postings: LabelPostings<S>, set: LabelSet): Iterable<S> {
+  function* inNamespace(postings: LabelPostings<S>, set: AttributeSet): Iterable<S> {
     yield* postings.get(noKey, anyValue) ?? [];
     for (const { key, value } of set.labels) {
       yield* postings.get(key, anyValue) ?? [];
@@ -57,18 +74,24 @@ export function createSelectorIndex<S>(): SelectorIndex<S> {
 
   return {
     add(spec, selector) {
+      const prefix = prefixOf(spec);
+      if (prefix !== undefined) return byPrefix.add(prefix, selector);
       const { namespace, labels } = bucketOf(spec);
       const postings = byNamespace.get(namespace) ?? createLabelPostings<S>();
       byNamespace.set(namespace, postings);
       for (const { key, value } of labels) postings.add(key, value, selector);
     },
     remove(spec, selector) {
+      const prefix = prefixOf(spec);
+      if (prefix !== undefined) return byPrefix.remove(prefix, selector);
       const { namespace, labels } = bucketOf(spec);
       const postings = byNamespace.get(namespace);
       for (const { key, value } of labels) postings?.remove(key, value, selector);
       if (postings?.isEmpty) byNamespace.delete(namespace);
     },
     *candidates(set) {
+      const prefix = attributePrefix(set);
+      if (prefix !== undefined) yield* byPrefix.covering(prefix);
       const namespaces = set.labels.filter(({ key }) => key === wellKnownLabelKey.namespace).map(({ value }) => value);
       for (const namespace of [anyNamespace, ...namespaces]) {
         const postings = byNamespace.get(namespace);

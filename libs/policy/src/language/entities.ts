@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Entity, entityReservedIdentities, wellKnownLabelKey } from '@weir/model';
-import { type Place, reportProblem } from '../document/place.ts';
-import { type Reader, wordReader } from '../document/readers.ts';
+import { notEnforced } from '../document/not-enforced.ts';
+import { reportProblem } from '../document/place.ts';
+import { createReader, type Reader, wordReader } from '../document/readers.ts';
 import { createSelectorSpec, labelIs, type SelectorSpec, wildcardSelector } from '../selector-spec.ts';
-import { notEnforced } from './not-enforced.ts';
 
 /** Entities that policies may name. */
 export const enforcedEntities = [
@@ -24,11 +24,11 @@ export const refusedEntities = ['ingress', 'kube-apiserver'] as const satisfies 
 const readKnown = wordReader(enforcedEntities, 'an entity');
 
 /** Reads the name of an entity. */
-export const readEntity: Reader<Entity> = (place: Place) => {
+export const readEntity: Reader<Entity> = createReader(readKnown.schema, (place) => {
   const { node } = place;
   const refused = refusedEntities.find((entity) => node.kind === 'scalar' && node.value === entity);
   return refused === undefined ? readKnown(place) : reportProblem(place, notEnforced(`the entity "${refused}"`));
-};
+});
 
 /** The selectors that an entity stands for; `clusterName` is the value of the cluster label of local endpoints. */
 export function entitySelectors(entity: Entity, clusterName: string): SelectorSpec[] {

@@ -1,33 +1,48 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { ObjectSchema } from '../document/readers.ts';
+import { type ObjectSchema, refusedFields } from '../document/readers.ts';
+import { defaultFeatures, type FeatureSet } from '../feature.ts';
+import { cidrRuleSchema } from './cidr-rule.ts';
 import { enforcedEntities, refusedEntities } from './entities.ts';
+import { headerMatchSchema, httpRuleSchema } from './http-rule.ts';
+import { icmpFieldSchema, icmpRuleSchema } from './icmp-rule.ts';
+import {
+  ipBlockSchema,
+  networkEgressSchema,
+  networkIngressSchema,
+  networkPeerSchema,
+  networkPolicySchema,
+  networkPolicySpecSchema,
+  networkPortSchema,
+} from './network-policy.ts';
 import { metadataSchema, objectSchema } from './policy-object.ts';
-import { denyPortRuleSchema, httpRuleSchema, layer7Schema, portRuleSchema, portSchema } from './ports.ts';
+import { portSchema } from './port-item.ts';
+import { denyPortRuleSchema, layer7Schema, portRuleSchema } from './port-rule.ts';
 import { defaultDenySchema, ruleLabelSchema, ruleSchema } from './rule.ts';
 import { egressDenySchema, egressSchema, ingressDenySchema, ingressSchema } from './section.ts';
 import { expressionSchema, selectorSchema } from './selector.ts';
+import { namedServiceSchema, selectedServicesSchema, serviceSchema } from './service-rule.ts';
 
 /** A field of the language and what becomes of it. */
 export interface FieldReference {
-  /** The object that it is in: `rule`, `toPorts[]`. */
+  /** The object that it is in: `rule`, `toPorts[]`. Those of a NetworkPolicy begin with its name. */
   readonly object: string;
   readonly field: string;
   readonly status: 'enforced' | 'refused' | 'ignored';
 }
 
-function fieldsOf<T>(object: string, schema: ObjectSchema<T>): FieldReference[] {
-  const entry = (status: FieldReference['status']) => (field: string) => ({ object, field, status });
-  return [
-    ...Object.keys(schema.fields).map(entry('enforced')),
-    ...Object.keys(schema.refused ?? {}).map(entry('refused')),
-    ...(schema.ignored ?? []).map(entry('ignored')),
-  ];
-}
-
-/** Every field of the language, taken from the very tables that read it. */
-export function languageFields(): FieldReference[] {
+/** Every field of the language under some features, taken from the very tables that read it. */
+export function languageFields(features: FeatureSet = defaultFeatures): FieldReference[] {
+  const entry = (object: string, status: FieldReference['status']) => (field: string) => ({ object, field, status });
+  const fieldsOf = <T>(object: string, schema: ObjectSchema<T>): FieldReference[] => {
+    const refused = refusedFields(schema, features);
+    const enforced = Object.keys(schema.fields).filter((field) => !refused.has(field));
+    return [
+      ...enforced.map(entry(object, 'enforced')),
+      ...[...refused.keys()].map(entry(object, 'refused')),
+      ...(schema.ignored ?? []).map(entry(object, 'ignored')),
+    ];
+  };
   const origin = { scope: { kind: 'unscoped' }, clusterName: '', labels: [] } as const;
-  const entity = (status: FieldReference['status']) => (field: string) => ({ object: 'entity', field, status });
   return [
     ...fieldsOf('policy', objectSchema(origin)),
     ...fieldsOf('metadata', metadataSchema),
@@ -40,12 +55,26 @@ export function languageFields(): FieldReference[] {
     ...fieldsOf('ingressDeny[]', ingressDenySchema),
     ...fieldsOf('egress[]', egressSchema),
     ...fieldsOf('egressDeny[]', egressDenySchema),
-    ...enforcedEntities.map(entity('enforced')),
-    ...refusedEntities.map(entity('refused')),
+    ...enforcedEntities.map(entry('entity', 'enforced')),
+    ...refusedEntities.map(entry('entity', 'refused')),
+    ...fieldsOf('CIDRSet[]', cidrRuleSchema),
+    ...fieldsOf('toServices[]', serviceSchema),
+    ...fieldsOf('k8sService', namedServiceSchema),
+    ...fieldsOf('k8sServiceSelector', selectedServicesSchema),
     ...fieldsOf('toPorts[]', portRuleSchema),
     ...fieldsOf('toPorts[] of a denial', denyPortRuleSchema),
     ...fieldsOf('ports[]', portSchema),
+    ...fieldsOf('icmps[]', icmpRuleSchema),
+    ...fieldsOf('icmps[].fields[]', icmpFieldSchema),
     ...fieldsOf('rules', layer7Schema),
     ...fieldsOf('http[]', httpRuleSchema),
+    ...fieldsOf('headerMatches[]', headerMatchSchema),
+    ...fieldsOf('NetworkPolicy', networkPolicySchema(undefined)),
+    ...fieldsOf('NetworkPolicy spec', networkPolicySpecSchema),
+    ...fieldsOf('NetworkPolicy ingress[]', networkIngressSchema),
+    ...fieldsOf('NetworkPolicy egress[]', networkEgressSchema),
+    ...fieldsOf('NetworkPolicy peer', networkPeerSchema),
+    ...fieldsOf('NetworkPolicy ipBlock', ipBlockSchema),
+    ...fieldsOf('NetworkPolicy ports[]', networkPortSchema),
   ];
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { type PolicyFeature, policyFeatures } from '../feature.ts';
 import { formatProblem } from '../problem.ts';
 import { onlyPolicy, parse, problemsOf, specProblems, withSpec } from '../testing/parse-text.ts';
 
@@ -9,7 +10,10 @@ describe('fields', () => {
     ['ingres: []', '"ingres" is not known; did you mean "ingress"?'],
     ['Ingress: []', '"Ingress" is not known; letter case counts, write "ingress"'],
     ['endpointselector: {}', '"endpointselector" is not known; letter case counts, write "endpointSelector"'],
-    ['zone: x', '"zone" is not known; expected one of endpointSelector, ingress, ingressDeny, egress, egressDeny,'],
+    [
+      'zone: x',
+      '"zone" is not known; expected one of endpointSelector, nodeSelector, ingress, ingressDeny, egress, egressDeny,',
+    ],
     ['constructor: x', '"constructor" is not known'],
     ['__proto__: x', '"__proto__" is not known'],
     ['<<: {}', '"<<" is not known'],
@@ -18,34 +22,19 @@ describe('fields', () => {
   });
 
   it.each([
-    ['nodeSelector: {}', 'spec.nodeSelector: Not enforced by this version: policies for nodes'],
     ['log: {value: x}', 'spec.log: Not enforced by this version: text for the log of flows'],
-    ['ingress: [{fromCIDR: []}]', 'spec.ingress[0].fromCIDR: Not enforced by this version: peers by address'],
-    ['ingress: [{fromCIDRSet: []}]', 'spec.ingress[0].fromCIDRSet: Not enforced'],
     ['ingress: [{fromGroups: []}]', 'spec.ingress[0].fromGroups: Not enforced'],
-    ['ingress: [{fromNodes: []}]', 'spec.ingress[0].fromNodes: Not enforced'],
-    ['ingress: [{fromRequires: []}]', 'spec.ingress[0].fromRequires: Not enforced'],
-    ['ingress: [{icmps: []}]', 'spec.ingress[0].icmps: Not enforced'],
     ['ingress: [{authentication: {}}]', 'spec.ingress[0].authentication: Not enforced'],
-    ['ingressDeny: [{fromCIDR: []}]', 'spec.ingressDeny[0].fromCIDR: Not enforced'],
-    ['egress: [{toCIDR: []}]', 'spec.egress[0].toCIDR: Not enforced'],
-    ['egress: [{toCIDRSet: []}]', 'spec.egress[0].toCIDRSet: Not enforced'],
+    ['ingress: [{fromCIDRSet: [{cidrGroupRef: x}]}]', 'fromCIDRSet[0].cidrGroupRef: Not enforced'],
+    ['ingress: [{fromCIDRSet: [{cidrGroupSelector: {}}]}]', 'fromCIDRSet[0].cidrGroupSelector: Not enforced'],
     ['egress: [{toFQDNs: []}]', 'spec.egress[0].toFQDNs: Not enforced by this version: peers by DNS name'],
+    ['egressDeny: [{toFQDNs: []}]', 'spec.egressDeny[0].toFQDNs: Not enforced by this version: denials by DNS name'],
     ['egress: [{toGroups: []}]', 'spec.egress[0].toGroups: Not enforced'],
-    ['egress: [{toNodes: []}]', 'spec.egress[0].toNodes: Not enforced'],
-    ['egress: [{toRequires: []}]', 'spec.egress[0].toRequires: Not enforced'],
-    ['egress: [{toServices: []}]', 'spec.egress[0].toServices: Not enforced'],
-    ['egressDeny: [{icmps: []}]', 'spec.egressDeny[0].icmps: Not enforced'],
     [
       'egress: [{toEntities: [kube-apiserver]}]',
       'toEntities[0]: Not enforced by this version: the entity "kube-apiserver"',
     ],
     ['egress: [{toEntities: [ingress]}]', 'toEntities[0]: Not enforced by this version: the entity "ingress"'],
-    ['ingress: [{toPorts: [{ports: [{port: "1", endPort: 2}]}]}]', 'ports[0].endPort: Not enforced'],
-    [
-      'ingress: [{toPorts: [{ports: [{port: http}]}]}]',
-      'ports[0].port: Not enforced by this version: "http" as the name of a port',
-    ],
     ['ingress: [{toPorts: [{ports: [{port: "1"}], listener: {}}]}]', 'toPorts[0].listener: Not enforced'],
     ['ingress: [{toPorts: [{ports: [{port: "1"}], serverNames: []}]}]', 'toPorts[0].serverNames: Not enforced'],
     ['ingress: [{toPorts: [{ports: [{port: "1"}], terminatingTLS: {}}]}]', 'toPorts[0].terminatingTLS: Not enforced'],
@@ -54,12 +43,53 @@ describe('fields', () => {
       `ingress: [{toPorts: [{ports: [{port: "1", protocol: TCP}], rules: {${rules}}}]}]`,
       `toPorts[0].rules.${rules.split(':')[0]}: Not enforced`,
     ]),
-    ...['headers: []', 'headerMatches: []'].map((field) => [
+    [
+      'ingress: [{toPorts: [{ports: [{port: "1", protocol: TCP}], rules: {http: [{headerMatches: [{name: x, secret: {}}]}]}}]}]',
+      'http[0].headerMatches[0].secret: Not enforced by this version: values from secrets; write the value',
+    ],
+  ])('that are known but not enforced are refused by name: %s', (field, message) => {
+    expect(specProblems(`endpointSelector: {}, ${field}`)).toEqual([expect.stringContaining(message)]);
+  });
+
+  const needy: [PolicyFeature, string, string][] = [
+    ['cidr', 'ingress: [{fromCIDR: []}]', 'spec.ingress[0].fromCIDR: Not enforced by this version: peers by address'],
+    ['cidr', 'ingress: [{fromCIDRSet: []}]', 'spec.ingress[0].fromCIDRSet: Not enforced'],
+    ['cidr', 'ingressDeny: [{fromCIDR: []}]', 'spec.ingressDeny[0].fromCIDR: Not enforced'],
+    ['cidr', 'egress: [{toCIDR: []}]', 'spec.egress[0].toCIDR: Not enforced'],
+    ['cidr', 'egress: [{toCIDRSet: []}]', 'spec.egress[0].toCIDRSet: Not enforced'],
+    ['cidr', 'egress: [{toEndpoints: [{matchLabels: {"cidr:1.0.0.0/8": ""}}]}]', 'matchLabels["cidr:1.0.0.0/8"]: Not'],
+    ['nodeLabels', 'ingress: [{fromNodes: []}]', 'spec.ingress[0].fromNodes: Not enforced by this version: peers by'],
+    ['nodeLabels', 'egress: [{toNodes: []}]', 'spec.egress[0].toNodes: Not enforced'],
+    ['icmp', 'ingress: [{icmps: [{}]}]', 'spec.ingress[0].icmps: Not enforced by this version: types of ICMP message'],
+    ['icmp', 'egressDeny: [{icmps: [{}]}]', 'spec.egressDeny[0].icmps: Not enforced'],
+    ['services', 'egress: [{toServices: []}]', 'spec.egress[0].toServices: Not enforced'],
+    ['portRanges', 'ingress: [{toPorts: [{ports: [{port: "1", endPort: 2}]}]}]', 'ports[0].endPort: Not enforced'],
+    [
+      'namedPorts',
+      'ingress: [{toPorts: [{ports: [{port: http}]}]}]',
+      'ports[0].port: Not enforced by this version: "http" as the name of a port',
+    ],
+    ...['headers: []', 'headerMatches: []'].map((field): [PolicyFeature, string, string] => [
+      'httpHeaders',
       `ingress: [{toPorts: [{ports: [{port: "1", protocol: TCP}], rules: {http: [{${field}}]}}]}]`,
       `http[0].${field.split(':')[0]}: Not enforced by this version: conditions on headers other than Host`,
     ]),
-  ])('that are known but not enforced are refused by name: %s', (field, message) => {
-    expect(specProblems(`endpointSelector: {}, ${field}`)).toEqual([expect.stringContaining(message)]);
+  ];
+  it.each(needy)(
+    'that need the feature %s are refused by name where it is not there: %s',
+    (feature, field, message) => {
+      const others = policyFeatures.filter((other) => other !== feature);
+      expect(specProblems(`endpointSelector: {}, ${field}`, others)).toEqual([expect.stringContaining(message)]);
+      expect(specProblems(`endpointSelector: {}, ${field}`)).toEqual([]);
+    },
+  );
+
+  it('of policies for nodes are refused by name where there are none', () => {
+    const policy = '{apiVersion: cilium.io/v2, kind: CiliumClusterwideNetworkPolicy, metadata: {name: p}, spec: {';
+    expect(problemsOf(`${policy} nodeSelector: {}, ingress: [{}]}}`, [])).toEqual([
+      expect.stringContaining('spec.nodeSelector: Not enforced by this version: policies for nodes'),
+    ]);
+    expect(problemsOf(`${policy} nodeSelector: {}, ingress: [{}]}}`, ['hostPolicy'])).toEqual([]);
   });
 
   it('of kinds that exclude each other are refused', () => {
@@ -123,50 +153,6 @@ describe('selectors', () => {
   });
 });
 
-describe('ports', () => {
-  const port = (text: string): string[] =>
-    specProblems(`endpointSelector: {}, ingress: [{toPorts: [{ports: ${text}}]}]`);
-  const matches = (text: string): unknown =>
-    onlyPolicy(withSpec(`endpointSelector: {}, ingress: [{toPorts: [{ports: ${text}}]}]`)).rules[0]?.ingress.grants[0]
-      ?.ports;
-
-  it.each([
-    ['[{port: "80", protocol: TCP}]', [{ protocol: 6, port: 80 }]],
-    ['[{port: "65535", protocol: udp}]', [{ protocol: 17, port: 65535 }]],
-    ['[{port: "0x50", protocol: SCTP}]', [{ protocol: 132, port: 80 }]],
-    ['[{port: "0", protocol: TCP}]', [{ protocol: 6, port: 0 }]],
-    ['[{port: "0"}]', [{ protocol: 0, port: 0 }]],
-    ['[{port: "53", protocol: ""}]', [6, 17, 132].map((protocol) => ({ protocol, port: 53 }))],
-  ])('%s is %j', (text, expected) => {
-    expect(matches(text)).toEqual(expected);
-  });
-
-  it.each([
-    ['[{port: "70000"}]', '"70000" is not a port (0–65535; 0 is every port)'],
-    ['[{port: 70000}]', '70000" is not a port (0–65535'],
-    ['[{port: -1}]', '"-1" is not a port'],
-    ['[{port: 80}]', '80 is a number, expected a string; write "80" in quotes'],
-    ['[{port: "080"}]', '"080" is octal to some and decimal to others; write it without leading zeros'],
-    ['[{port: ""}]', '"" is not a port'],
-    ['[{port: "8 0"}]', '"8 0" is not a port'],
-    ['[{}]', 'port: Field "port" is missing'],
-    ['[{port: "80", protocol: ICMP}]', 'protocol: "ICMP" is not a protocol (one of TCP, UDP, SCTP, ANY)'],
-    ['[]', 'ports: List of ports is empty; leave toPorts out to mean every port'],
-    [`[${'{port: "1"},'.repeat(41)}]`, 'ports: List has 41 items; expected at most 40'],
-  ])('%s is refused', (text, message) => {
-    expect(port(text)).toEqual([expect.stringContaining(message)]);
-  });
-
-  it('must be named where toPorts is', () => {
-    expect(specProblems('endpointSelector: {}, egress: [{toPorts: []}]')).toEqual([
-      expect.stringContaining('egress[0].toPorts: List of port rules is empty; leave it out to mean every port'),
-    ]);
-    expect(specProblems('endpointSelector: {}, egress: [{toPorts: [{}]}]')).toEqual([
-      expect.stringContaining('egress[0].toPorts[0].ports: Field "ports" is missing'),
-    ]);
-  });
-});
-
 describe('HTTP rules', () => {
   const http = (rules: string, ports = '[{port: "80", protocol: TCP}]'): string =>
     `endpointSelector: {}, ingress: [{toPorts: [{ports: ${ports}, rules: {http: ${rules}}}]}]`;
@@ -218,13 +204,14 @@ describe('HTTP rules', () => {
   });
 
   it('are refused where default deny is turned off, which the datapath could not tell apart', () => {
-    expect(specProblems(`${http('[{}]')}, enableDefaultDeny: {ingress: false}`)).toEqual([
+    expect(specProblems(`${http('[{}]')}, enableDefaultDeny: {ingress: false}`, ['cidr'])).toEqual([
       expect.stringContaining(
         'spec.enableDefaultDeny.ingress: Not enforced by this version: default deny turned off beside HTTP rules for ingress',
       ),
     ]);
-    expect(specProblems(`${http('[{}]')}, enableDefaultDeny: {egress: false, ingress: true}`)).toEqual([]);
-    expect(specProblems(`${http('[]')}, enableDefaultDeny: {ingress: false}`)).toEqual([]);
+    expect(specProblems(`${http('[{}]')}, enableDefaultDeny: {egress: false, ingress: true}`, [])).toEqual([]);
+    expect(specProblems(`${http('[]')}, enableDefaultDeny: {ingress: false}`, [])).toEqual([]);
+    expect(specProblems(`${http('[{}]')}, enableDefaultDeny: {ingress: false}`, ['defaultAllow'])).toEqual([]);
   });
 });
 

@@ -2,47 +2,23 @@
 import { policyLimits } from '../limits.ts';
 import { plainValue, type MapNode, type PlainValue } from '../document/document-node.ts';
 import { descend, type Place, placeLine, reportProblem } from '../document/place.ts';
-import {
-  listReader,
-  objectReader,
-  type ObjectSchema,
-  type Reader,
-  readString,
-  wordReader,
-} from '../document/readers.ts';
+import { listReader, objectReader, type ObjectSchema, readString, wordReader } from '../document/readers.ts';
 import type { Policy, PolicyKind, Rule } from '../rule.ts';
+import { readName, readNamespace } from './names.ts';
 import { ruleReader, type RuleOrigin } from './rule.ts';
 
-/** The kinds of policy that are Kubernetes objects. */
-export type ObjectKind = Exclude<PolicyKind, 'RuleList'>;
+/** The kinds of policy that are objects of `cilium.io`. */
+export type ObjectKind = Exclude<PolicyKind, 'RuleList' | 'NetworkPolicy'>;
 
 /** The one version of the API that is read. */
 export const policyApiVersion = 'cilium.io/v2';
 
-interface MetadataFields {
+/** What of `metadata` concerns a policy. */
+export interface MetadataFields {
   readonly name: string;
   readonly namespace?: string;
   readonly uid?: string;
 }
-
-function nameReader(pattern: RegExp, expected: string): Reader<string> {
-  return (place) => {
-    const name = readString(place);
-    return name === undefined || pattern.test(name) ? name : reportProblem(place, `"${name}" is not ${expected}`);
-  };
-}
-
-const dnsLabel = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?';
-
-const readName = nameReader(
-  new RegExp(`^(?=.{1,253}$)${dnsLabel}(\\.${dnsLabel})*$`),
-  'a name (1–253 lower-case letters, digits, "-" and ".", beginning and ending with a letter or digit)',
-);
-
-const readNamespace = nameReader(
-  new RegExp(`^${dnsLabel}$`),
-  'a namespace (1–63 lower-case letters, digits and "-", beginning and ending with a letter or digit)',
-);
 
 /** `metadata`: Kubernetes fills it with more than concerns a policy. */
 export const metadataSchema: ObjectSchema<MetadataFields> = {
@@ -63,6 +39,8 @@ export const metadataSchema: ObjectSchema<MetadataFields> = {
   ],
 };
 
+const readMetadata = objectReader(metadataSchema);
+
 interface ObjectFields {
   readonly apiVersion: string;
   readonly kind: string;
@@ -72,18 +50,19 @@ interface ObjectFields {
 }
 
 /** Labels that rules of policy objects carry in the baseline, too; tools recognise policies by them. */
-function derivedLabels(kind: ObjectKind, metadata: MetadataFields): string[] {
+export function derivedLabels(kind: PolicyKind, metadata: MetadataFields): string[] {
   const { name, namespace, uid } = metadata;
   const prefix = 'k8s:io.cilium.k8s.policy';
   return [
     `${prefix}.derived-from=${kind}`,
     `${prefix}.name=${name}`,
-    ...(kind === 'CiliumNetworkPolicy' ? [`${prefix}.namespace=${namespace ?? defaultNamespace}`] : []),
+    ...(kind === 'CiliumClusterwideNetworkPolicy' ? [] : [`${prefix}.namespace=${namespace ?? defaultNamespace}`]),
     ...(uid === undefined ? [] : [`${prefix}.uid=${uid}`]),
   ];
 }
 
-const defaultNamespace = 'default';
+/** The namespace of what names none. */
+export const defaultNamespace = 'default';
 
 /** The schema of a policy object whose rules come from `origin`. */
 export function objectSchema(origin: RuleOrigin): ObjectSchema<ObjectFields> {
@@ -92,7 +71,7 @@ export function objectSchema(origin: RuleOrigin): ObjectSchema<ObjectFields> {
     fields: {
       apiVersion: wordReader([policyApiVersion], 'the API version of a policy'),
       kind: readString,
-      metadata: objectReader(metadataSchema),
+      metadata: readMetadata,
       spec: readRule,
       specs: listReader(readRule, { itemsMax: policyLimits.rulesPerPolicyMax }),
     },
@@ -114,26 +93,33 @@ function pick(node: MapNode, keys: readonly string[]): Record<string, PlainValue
 }
 
 /** The object without what Kubernetes and other tools add to it, as canonical JSON. */
-function canonicalDocument(place: Place<MapNode>, kind: ObjectKind, metadata: MetadataFields): string {
+export function canonicalDocument(
+  place: Place<MapNode>,
+  type: { readonly apiVersion: string; readonly kind: PolicyKind },
+  metadata: MetadataFields,
+): string {
   const { name, namespace = defaultNamespace, uid } = metadata;
   return JSON.stringify({
-    apiVersion: policyApiVersion,
-    kind,
+    ...type,
     metadata: {
       name,
-      ...(kind === 'CiliumNetworkPolicy' && { namespace }),
+      ...(type.kind !== 'CiliumClusterwideNetworkPolicy' && { namespace }),
       ...(uid !== undefined && { uid }),
     },
     ...pick(place.node, ['spec', 'specs']),
   });
 }
 
+/** What `metadata` says, before anything else of an object is read and without reporting what is wrong with it. */
+export function peekMetadata(place: Place<MapNode>): MetadataFields | undefined {
+  const silent = { count: 0, add: (): void => undefined, list: () => [] };
+  return readMetadata({ ...descend(place, ['metadata']), sink: { problems: silent, warnings: silent } });
+}
+
 /** Reads a `CiliumNetworkPolicy` or `CiliumClusterwideNetworkPolicy`. */
 export function readPolicyObject(place: Place<MapNode>, kind: ObjectKind, clusterName: string): Policy | undefined {
-  // The rules depend on the namespace, so it is needed before they can be read; its problems are reported below.
-  const silent = { count: 0, add: (): void => undefined, list: () => [] };
-  const early = descend(place, ['metadata']);
-  const metadata = objectReader(metadataSchema)({ ...early, sink: { problems: silent, warnings: silent } });
+  // The rules depend on the namespace, so it is needed before they can be read.
+  const metadata = peekMetadata(place);
   const namespace = metadata?.namespace ?? defaultNamespace;
   const fields = objectReader(
     objectSchema({
@@ -155,6 +141,6 @@ export function readPolicyObject(place: Place<MapNode>, kind: ObjectKind, cluste
     name,
     source: { file: place.file.name, line: placeLine(place, 'first') },
     rules: [...(fields.spec === undefined ? [] : [fields.spec]), ...(fields.specs ?? [])],
-    document: canonicalDocument(place, kind, fields.metadata),
+    document: canonicalDocument(place, { apiVersion: policyApiVersion, kind }, fields.metadata),
   };
 }

@@ -2,6 +2,7 @@
 // Holds docs/reference/policy-language.md to the tables that read the language, and its proofs to tests that exist.
 import { globSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { allFeatures } from '../feature.ts';
 import { policyLimits } from '../limits.ts';
 import { languageFields } from './fields.ts';
 
@@ -24,7 +25,7 @@ describe('docs/reference/policy-language.md', () => {
     const documented = rows.flatMap(([objects = '', fields = '', status]) =>
       quoted(objects).flatMap((object) => quoted(fields).map((field) => `${object} ${field} ${status}`)),
     );
-    const known = languageFields().map(({ object, field, status }) => `${object} ${field} ${status}`);
+    const known = languageFields(allFeatures).map(({ object, field, status }) => `${object} ${field} ${status}`);
     expect(documented.toSorted()).toEqual(known.toSorted());
   });
 
@@ -36,9 +37,15 @@ describe('docs/reference/policy-language.md', () => {
 
   it('has every refused field in the test that it names', () => {
     const refusals = tests.find((text) => text.includes('that are known but not enforced are refused by name'))!;
-    const fields = languageFields().filter(({ status, object }) => status === 'refused' && object !== 'entity');
+    const fields = languageFields(allFeatures).filter(
+      ({ status, object }) => status === 'refused' && object !== 'entity',
+    );
     const untested = fields.filter(({ field }) => !new RegExp(`\\b${field}: `).test(refusals));
     expect(untested).toEqual([]);
+  });
+
+  it('says of every feature what needs it', () => {
+    for (const feature of allFeatures) expect(page).toMatch(new RegExp(`^\\| \`${feature}\` \\|`, 'm'));
   });
 
   it('states every limit', () => {

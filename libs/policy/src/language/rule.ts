@@ -10,8 +10,10 @@ import {
 } from '@weir/model';
 import { WeirError } from '@weir/errors';
 import { policyLimits } from '../limits.ts';
-import { descend, fieldPath, type Place, placeLine, reportProblem } from '../document/place.ts';
+import { notEnforced } from '../document/not-enforced.ts';
+import { descend, fieldPath, fieldPlace, type Place, placeLine, reportProblem } from '../document/place.ts';
 import {
+  createReader,
   listReader,
   mapAt,
   objectReader,
@@ -22,16 +24,17 @@ import {
   textReader,
 } from '../document/readers.ts';
 import type { Rule, RuleSection } from '../rule.ts';
-import type { SelectorSpec } from '../selector-spec.ts';
-import { notEnforced } from './not-enforced.ts';
+import { type SelectorSpec, wildcardSelector } from '../selector-spec.ts';
+import { itemGrants, requiredPeer, type RuleContext } from './item-grants.ts';
 import { type PolicyScope, scopeSubject } from './scope.ts';
-import { itemGrants, type ReadItem, readSections, type RuleContext } from './section.ts';
+import { type ReadItem, readSections } from './section.ts';
 import { readSelector } from './selector.ts';
 
 type DefaultDenyFields = { readonly [D in Direction]?: boolean };
 
 interface RuleFields {
-  readonly endpointSelector: SelectorSpec;
+  readonly endpointSelector?: SelectorSpec;
+  readonly nodeSelector?: SelectorSpec;
   readonly ingress?: readonly ReadItem[];
   readonly ingressDeny?: readonly ReadItem[];
   readonly egress?: readonly ReadItem[];
@@ -55,7 +58,7 @@ export const ruleLabelSchema: ObjectSchema<RuleLabelFields> = {
 
 const readLabelFields = objectReader(ruleLabelSchema);
 
-const readRuleLabel: Reader<string> = (place) => {
+const ruleLabelOf = (place: Place): string | undefined => {
   const written = place.node.kind === 'map' ? readLabelFields(place) : readString(place);
   if (written === undefined) return undefined;
   try {
@@ -73,21 +76,41 @@ const readRuleLabel: Reader<string> = (place) => {
   }
 };
 
+// Kubernetes has no name for "a string or a mapping".
+const readRuleLabel: Reader<string> = createReader({ 'x-kubernetes-preserve-unknown-fields': true }, ruleLabelOf);
+
 /** `enableDefaultDeny`. */
 export const defaultDenySchema: ObjectSchema<DefaultDenyFields> = {
   fields: { ingress: readBoolean, egress: readBoolean },
 };
 
+const hasHttp = (items: readonly ReadItem[] | undefined): boolean =>
+  items?.some(({ item }) => item.toPorts?.some((port) => port.rules?.http?.length)) ?? false;
+
 /**
- * A redirect counts only where the default is to deny: in the datapath an allowance of everything else would cover the
- * requests that the rule wants looked at.
+ * A redirect counts only where the default is to deny, unless the datapath knows another default: otherwise an allowance
+ * of everything else would cover the requests that the rule wants looked at.
  */
 function checkDefaultDeny(rule: Partial<RuleFields>, place: Place): void {
+  if (place.features.has('defaultAllow')) return;
   for (const direction of directions) {
-    const hasHttp = rule[direction]?.some(({ item }) => item.toPorts?.some((port) => port.rules?.http?.length));
-    if (rule.enableDefaultDeny?.[direction] !== false || !hasHttp) continue;
+    if (rule.enableDefaultDeny?.[direction] !== false || !hasHttp(rule[direction])) continue;
     const at = descend(place, ['enableDefaultDeny', direction]);
     reportProblem(at, notEnforced(`default deny turned off beside HTTP rules for ${direction}`));
+  }
+}
+
+function checkSubject(place: Place): void {
+  if (place.node.kind !== 'map') return;
+  const selectors = place.node.fields.filter(({ key }) => key === 'endpointSelector' || key === 'nodeSelector');
+  const [first, second] = selectors;
+  if (first === undefined) {
+    const path = fieldPath(place.path, 'endpointSelector');
+    reportProblem(place, 'Field "endpointSelector" is missing; {} selects every endpoint', { path, value: '' });
+  } else if (second !== undefined && place.features.has('hostPolicy')) {
+    reportProblem(fieldPlace(place, second), `Only one of ${first.key}, ${second.key} may be in one rule`, {
+      span: second.keySpan,
+    });
   }
 }
 
@@ -95,18 +118,16 @@ function checkDefaultDeny(rule: Partial<RuleFields>, place: Place): void {
 export const ruleSchema: ObjectSchema<RuleFields> = {
   fields: {
     endpointSelector: readSelector,
+    nodeSelector: readSelector,
     ...readSections,
     enableDefaultDeny: objectReader(defaultDenySchema),
     labels: listReader(readRuleLabel),
     description: textReader(policyLimits.descriptionCharactersMax),
   },
-  refused: { nodeSelector: notEnforced('policies for nodes'), log: notEnforced('text for the log of flows') },
+  needs: { nodeSelector: { feature: 'hostPolicy', what: 'policies for nodes' } },
+  refused: { log: notEnforced('text for the log of flows') },
   check(rule, place) {
-    const isSelected = place.node.fields.some(({ key }) => key === 'endpointSelector' || key === 'nodeSelector');
-    if (!isSelected) {
-      const path = fieldPath(place.path, 'endpointSelector');
-      reportProblem(place, 'Field "endpointSelector" is missing; {} selects every endpoint', { path, value: '' });
-    }
+    checkSubject(place);
     checkDefaultDeny(rule, place);
   },
 };
@@ -114,13 +135,16 @@ export const ruleSchema: ObjectSchema<RuleFields> = {
 const readFields = objectReader(ruleSchema);
 
 function ruleSection(fields: RuleFields, direction: Direction, context: RuleContext): RuleSection {
-  const items = [
-    ...(fields[direction] ?? []),
-    ...((direction === 'ingress' ? fields.ingressDeny : fields.egressDeny) ?? []),
-  ];
+  const allowing = fields[direction] ?? [];
+  const denying = (direction === 'ingress' ? fields.ingressDeny : fields.egressDeny) ?? [];
+  const items = [...allowing, ...denying];
+  const required = requiredPeer(allowing, context);
+  const requiredOfDenied = requiredPeer(denying, context);
   return {
     defaultDeny: fields.enableDefaultDeny?.[direction] ?? items.length > 0,
     grants: items.flatMap((item) => itemGrants(item, context)),
+    ...(required && { required }),
+    ...(requiredOfDenied && { requiredOfDenied }),
   };
 }
 
@@ -133,32 +157,62 @@ export interface RuleOrigin {
   readonly labels: readonly string[];
 }
 
+/** Reports what a policy for nodes cannot have. */
+function checkNodeRule(fields: RuleFields, place: Place, scope: PolicyScope): void {
+  if (fields.nodeSelector === undefined) return;
+  if (scope.kind !== 'cluster') {
+    const message = 'Nodes are selected by policies of the kind CiliumClusterwideNetworkPolicy only';
+    reportProblem(descend(place, ['nodeSelector']), message);
+  }
+  for (const direction of directions) {
+    const message = notEnforced('HTTP rules of policies for nodes');
+    if (hasHttp(fields[direction])) reportProblem(descend(place, [direction]), message);
+  }
+}
+
+function subjectOf(fields: RuleFields, place: Place, scope: PolicyScope): SelectorSpec {
+  if (fields.nodeSelector !== undefined) return fields.nodeSelector;
+  const { selector, overridden } = scopeSubject(fields.endpointSelector ?? wildcardSelector, scope);
+  if (overridden !== undefined && scope.kind === 'namespace') {
+    const at = descend(place, ['endpointSelector']);
+    const message = `Namespace "${overridden}" is overridden: the policy selects in its own, "${scope.namespace}"`;
+    reportProblem(at, message, { severity: 'warning', value: overridden });
+  }
+  return selector;
+}
+
+/** Warns of rules that say nothing. */
+export function checkEffect(rule: Rule, place: Place): void {
+  const hasEffect = directions.some((direction) => {
+    const { defaultDeny, grants, required, requiredOfDenied } = rule[direction];
+    return defaultDeny || grants.length > 0 || required !== undefined || requiredOfDenied !== undefined;
+  });
+  if (hasEffect) return;
+  const message = 'Rule has no effect: it neither allows nor denies anything, in no direction';
+  reportProblem(place, message, { severity: 'warning' });
+}
+
 /** Makes a reader of rules that applies the defaults and the scope of a policy. */
 export function ruleReader(origin: RuleOrigin): Reader<Rule> {
-  return (place) => {
+  const { scope, clusterName } = origin;
+  return createReader(readFields.schema, (place) => {
+    const before = place.sink.problems.count;
     const fields = mapAt(place, 'a rule') === undefined ? undefined : readFields(place);
     if (fields === undefined) return undefined;
-    const { selector: subject, overridden } = scopeSubject(fields.endpointSelector, origin.scope);
-    if (overridden !== undefined && origin.scope.kind === 'namespace') {
-      const at = descend(place, ['endpointSelector']);
-      const message = `Namespace "${overridden}" is overridden: the policy selects in its own, "${origin.scope.namespace}"`;
-      reportProblem(at, message, { severity: 'warning', value: overridden });
-    }
-    const context = { scope: origin.scope, clusterName: origin.clusterName, subject };
+    checkNodeRule(fields, place, scope);
+    if (place.sink.problems.count > before) return undefined;
+    const subject = subjectOf(fields, place, scope);
+    const context = { scope, clusterName, subject };
     const rule: Rule = {
       subject,
+      ...(fields.nodeSelector !== undefined && { appliesTo: 'nodes' }),
       labels: [...new Set([...origin.labels, ...(fields.labels ?? [])])].sort(),
       ...(fields.description !== undefined && { description: fields.description }),
       lines: { first: placeLine(place, 'first'), last: placeLine(place, 'last') },
       ingress: ruleSection(fields, 'ingress', context),
       egress: ruleSection(fields, 'egress', context),
     };
-    const hasEffect = directions.some((direction) => rule[direction].defaultDeny || rule[direction].grants.length > 0);
-    if (!hasEffect) {
-      reportProblem(place, 'Rule has no effect: it neither allows nor denies anything, in no direction', {
-        severity: 'warning',
-      });
-    }
+    checkEffect(rule, place);
     return rule;
-  };
+  });
 }

@@ -1,71 +1,79 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Direction, Entity } from '@weir/model';
-import { fieldPath, fieldPlace, type Place, placeLine, reportProblem } from '../document/place.ts';
-import { listReader, objectReader, type ObjectSchema, type Reader } from '../document/readers.ts';
-import type { Grant } from '../rule.ts';
+import { allNotEnforced, notEnforced } from '../document/not-enforced.ts';
+import { fieldPath, fieldPlace, type Place, reportProblem } from '../document/place.ts';
+import {
+  createReader,
+  type FieldNeed,
+  listReader,
+  objectReader,
+  type ObjectSchema,
+  type Reader,
+} from '../document/readers.ts';
+import type { ServiceMatch } from '../rule.ts';
 import type { SelectorSpec } from '../selector-spec.ts';
-import { entitySelectors, readEntity } from './entities.ts';
-import { allNotEnforced } from './not-enforced.ts';
-import { canonicalHttpRules, portMatches, type PortRule, readDenyPortRules, readPortRules } from './ports.ts';
-import { type PolicyScope, scopePeer } from './scope.ts';
+import { type CidrRule, readCidrs, readCidrSet } from './cidr-rule.ts';
+import { readEntity } from './entities.ts';
+import { checkPortsOrIcmps, type IcmpRule, readIcmps } from './icmp-rule.ts';
+import { type PortRule, readDenyPortRules, readPortRules } from './port-rule.ts';
 import { readSelector } from './selector.ts';
+import { checkServicesWithoutPorts, readServices } from './service-rule.ts';
 
 /** An item of `ingress`, `egress`, `ingressDeny` or `egressDeny`, with the members of both directions under one name. */
-interface SectionItem {
-  readonly endpoints?: readonly SelectorSpec[];
-  readonly entities?: readonly Entity[];
-  readonly toPorts?: readonly PortRule[];
+export interface SectionItem {
+  readonly endpoints?: readonly SelectorSpec[] | undefined;
+  readonly entities?: readonly Entity[] | undefined;
+  readonly cidrs?: readonly CidrRule[] | undefined;
+  readonly nodes?: readonly SelectorSpec[] | undefined;
+  readonly services?: readonly ServiceMatch[] | undefined;
+  readonly requires?: readonly SelectorSpec[] | undefined;
+  readonly toPorts?: readonly PortRule[] | undefined;
+  readonly icmps?: readonly IcmpRule[] | undefined;
 }
 
-interface IngressFields {
+interface SharedFields {
+  readonly toPorts?: readonly PortRule[];
+  readonly icmps?: readonly IcmpRule[];
+}
+
+interface IngressFields extends SharedFields {
   readonly fromEndpoints?: readonly SelectorSpec[];
   readonly fromEntities?: readonly Entity[];
-  readonly toPorts?: readonly PortRule[];
+  readonly fromCIDR?: readonly CidrRule[];
+  readonly fromCIDRSet?: readonly CidrRule[];
+  readonly fromNodes?: readonly SelectorSpec[];
+  readonly fromRequires?: readonly SelectorSpec[];
 }
 
-interface EgressFields {
+interface EgressFields extends SharedFields {
   readonly toEndpoints?: readonly SelectorSpec[];
   readonly toEntities?: readonly Entity[];
-  readonly toPorts?: readonly PortRule[];
+  readonly toCIDR?: readonly CidrRule[];
+  readonly toCIDRSet?: readonly CidrRule[];
+  readonly toNodes?: readonly SelectorSpec[];
+  readonly toRequires?: readonly SelectorSpec[];
+  readonly toServices?: readonly ServiceMatch[];
 }
 
-const readEndpoints = listReader(readSelector);
+const readSelectors = listReader(readSelector);
 const readEntities = listReader(readEntity);
 
-const sharedRefusals = { authentication: 'mutual authentication', icmps: 'types of ICMP message' };
-
-const ingressRefusals = allNotEnforced({
-  ...sharedRefusals,
-  fromCIDR: 'peers by address',
-  fromCIDRSet: 'peers by address',
-  fromGroups: 'peers by group of a cloud provider',
-  fromNodes: 'peers by labels of nodes',
-  fromRequires: 'requirements on the peers of other rules',
-});
-
-const egressRefusals = allNotEnforced({
-  ...sharedRefusals,
-  toCIDR: 'peers by address',
-  toCIDRSet: 'peers by address',
-  toFQDNs: 'peers by DNS name',
-  toGroups: 'peers by group of a cloud provider',
-  toNodes: 'peers by labels of nodes',
-  toRequires: 'requirements on the peers of other rules',
-  toServices: 'peers by service',
-});
+const cidrNeed: FieldNeed = { feature: 'cidr', what: 'peers by address' };
+const nodesNeed: FieldNeed = {
+  feature: 'nodeLabels',
+  what: 'peers by labels of nodes, as identities of nodes do not carry them',
+};
+const icmpNeed: FieldNeed = { feature: 'icmp', what: 'types of ICMP message' };
 
 /** Two ways to name peers in one item would have to be both true of a peer; the baseline refuses this, too. */
-function onePeerMember(members: readonly string[]): (value: object, place: Place) => void {
-  return (_value, place) => {
-    if (place.node.kind !== 'map') return;
-    const used = place.node.fields.filter((field) => members.includes(field.key));
-    const second = used[1];
-    if (second === undefined) return;
-    reportProblem(fieldPlace(place, second), `Only one of ${members.join(', ')} may be in one item; write two items`, {
-      span: second.keySpan,
-      path: fieldPath(place.path, second.key),
-    });
-  };
+function checkPeerMembers(members: readonly string[], place: Place): void {
+  if (place.node.kind !== 'map') return;
+  const second = place.node.fields.filter((field) => members.includes(field.key))[1];
+  if (second === undefined) return;
+  reportProblem(fieldPlace(place, second), `Only one of ${members.join(', ')} may be in one item; write two items`, {
+    span: second.keySpan,
+    path: fieldPath(place.path, second.key),
+  });
 }
 
 const ingressMembers = ['fromEndpoints', 'fromEntities', 'fromCIDR', 'fromCIDRSet', 'fromGroups', 'fromNodes'];
@@ -82,16 +90,57 @@ const egressMembers = [
 
 /** An item of `ingress`. */
 export const ingressSchema: ObjectSchema<IngressFields> = {
-  fields: { fromEndpoints: readEndpoints, fromEntities: readEntities, toPorts: readPortRules },
-  refused: ingressRefusals,
-  check: onePeerMember(ingressMembers),
+  fields: {
+    fromEndpoints: readSelectors,
+    fromEntities: readEntities,
+    fromCIDR: readCidrs,
+    fromCIDRSet: readCidrSet,
+    fromNodes: readSelectors,
+    fromRequires: readSelectors,
+    toPorts: readPortRules,
+    icmps: readIcmps,
+  },
+  needs: { fromCIDR: cidrNeed, fromCIDRSet: cidrNeed, fromNodes: nodesNeed, icmps: icmpNeed },
+  refused: allNotEnforced({
+    authentication: 'mutual authentication',
+    fromGroups: 'peers by group of a cloud provider',
+  }),
+  check(_fields, place) {
+    checkPeerMembers(ingressMembers, place);
+    checkPortsOrIcmps(place);
+  },
 };
 
 /** An item of `egress`. */
 export const egressSchema: ObjectSchema<EgressFields> = {
-  fields: { toEndpoints: readEndpoints, toEntities: readEntities, toPorts: readPortRules },
-  refused: egressRefusals,
-  check: onePeerMember(egressMembers),
+  fields: {
+    toEndpoints: readSelectors,
+    toEntities: readEntities,
+    toCIDR: readCidrs,
+    toCIDRSet: readCidrSet,
+    toNodes: readSelectors,
+    toRequires: readSelectors,
+    toServices: readServices,
+    toPorts: readPortRules,
+    icmps: readIcmps,
+  },
+  needs: {
+    toCIDR: cidrNeed,
+    toCIDRSet: cidrNeed,
+    toNodes: nodesNeed,
+    toServices: { feature: 'services', what: 'peers by service' },
+    icmps: icmpNeed,
+  },
+  refused: allNotEnforced({
+    authentication: 'mutual authentication',
+    toFQDNs: 'peers by DNS name',
+    toGroups: 'peers by group of a cloud provider',
+  }),
+  check(_fields, place) {
+    checkPeerMembers(egressMembers, place);
+    checkPortsOrIcmps(place);
+    checkServicesWithoutPorts(place);
+  },
 };
 
 /** An item of `ingressDeny`. */
@@ -104,6 +153,8 @@ export const ingressDenySchema: ObjectSchema<IngressFields> = {
 export const egressDenySchema: ObjectSchema<EgressFields> = {
   ...egressSchema,
   fields: { ...egressSchema.fields, toPorts: readDenyPortRules },
+  // Names are known only after the fact, so that a denial by name has holes; the reference refuses it, too.
+  refused: { ...egressSchema.refused, toFQDNs: notEnforced('denials by DNS name') },
 };
 
 /** An item of a section as it was read, with its place, before it is known whose policy it is. */
@@ -114,16 +165,29 @@ export interface ReadItem {
   readonly place: Place;
 }
 
-const ingressItem = ({ fromEndpoints, fromEntities, toPorts }: IngressFields): SectionItem => ({
-  ...(fromEndpoints && { endpoints: fromEndpoints }),
-  ...(fromEntities && { entities: fromEntities }),
-  ...(toPorts && { toPorts }),
+/** Both fields are never there at once. */
+const cidrsOf = (cidrs?: readonly CidrRule[], cidrSet?: readonly CidrRule[]): readonly CidrRule[] | undefined =>
+  cidrs ?? cidrSet;
+
+const ingressItem = (fields: IngressFields): SectionItem => ({
+  endpoints: fields.fromEndpoints,
+  entities: fields.fromEntities,
+  cidrs: cidrsOf(fields.fromCIDR, fields.fromCIDRSet),
+  nodes: fields.fromNodes,
+  requires: fields.fromRequires,
+  toPorts: fields.toPorts,
+  icmps: fields.icmps,
 });
 
-const egressItem = ({ toEndpoints, toEntities, toPorts }: EgressFields): SectionItem => ({
-  ...(toEndpoints && { endpoints: toEndpoints }),
-  ...(toEntities && { entities: toEntities }),
-  ...(toPorts && { toPorts }),
+const egressItem = (fields: EgressFields): SectionItem => ({
+  endpoints: fields.toEndpoints,
+  entities: fields.toEntities,
+  cidrs: cidrsOf(fields.toCIDR, fields.toCIDRSet),
+  nodes: fields.toNodes,
+  services: fields.toServices,
+  requires: fields.toRequires,
+  toPorts: fields.toPorts,
+  icmps: fields.icmps,
 });
 
 function itemReader<T extends object>(
@@ -132,10 +196,12 @@ function itemReader<T extends object>(
   toItem: (fields: T) => SectionItem,
 ): Reader<readonly ReadItem[]> {
   const read = objectReader(schema);
-  return listReader((place) => {
-    const fields = read(place);
-    return fields === undefined ? undefined : { ...kind, item: toItem(fields), place };
-  });
+  return listReader(
+    createReader(read.schema, (place) => {
+      const fields = read(place);
+      return fields === undefined ? undefined : { ...kind, item: toItem(fields), place };
+    }),
+  );
 }
 
 /** Readers of the four sections of a rule. */
@@ -145,45 +211,3 @@ export const readSections = {
   egress: itemReader(egressSchema, { direction: 'egress', verdict: 'allow' }, egressItem),
   egressDeny: itemReader(egressDenySchema, { direction: 'egress', verdict: 'deny' }, egressItem),
 };
-
-/** What selectors of a policy are resolved against. */
-export interface RuleContext {
-  readonly scope: PolicyScope;
-  readonly clusterName: string;
-  /** The rule's subject, in its scope. */
-  readonly subject: SelectorSpec;
-}
-
-/** The peers of an item: any when no member names peers but ports are named, none when nothing is. */
-function itemPeers(item: SectionItem, context: RuleContext): Grant['peers'] {
-  const { endpoints, entities, toPorts } = item;
-  if (endpoints === undefined && entities === undefined) return toPorts === undefined ? [] : 'any';
-  const selectors = [
-    ...(endpoints ?? []).map((selector) => scopePeer(selector, context.scope, context.subject)),
-    ...(entities ?? []).flatMap((entity) => entitySelectors(entity, context.clusterName)),
-  ];
-  return selectors.some((selector) => selector.requirements.length === 0) ? 'any' : selectors;
-}
-
-/** What an item of a section grants: one grant for each of its port rules, or one for every port. */
-export function itemGrants(read: ReadItem, context: RuleContext): Grant[] {
-  const { item, verdict, place } = read;
-  const peers = itemPeers(item, context);
-  if (peers !== 'any' && peers.length === 0) return [];
-  const common = { verdict, peers };
-  if (item.toPorts === undefined) {
-    const everything = [{ protocol: 0, port: 0 }];
-    return [{ ...common, ports: everything, path: place.path, line: placeLine(place, 'first') }];
-  }
-  return item.toPorts.map((rule, index) => {
-    const http = canonicalHttpRules(rule.rules?.http ?? []);
-    return {
-      ...common,
-      ports: portMatches(rule),
-      // An empty list of HTTP rules lets every request pass, which is what no list does.
-      ...(http.length > 0 && { http }),
-      path: `${fieldPath(place.path, 'toPorts')}[${index}]`,
-      line: placeLine(place, 'first'),
-    };
-  });
-}
