@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs inside the guest: loads the programs, then runs the packet tests, and says what came of it in lines of JSON that
+// ../guest-run.ts reads.
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { createPacketNode } from '@weir/datapath-testing';
+
+const report = (content: object): void => void process.stdout.write(`weir-matrix: ${JSON.stringify(content)}\n`);
+
+function loadPrograms(): boolean {
+  const start = performance.now();
+  try {
+    const node = createPacketNode();
+    const loadMs = Math.round(performance.now() - start);
+    const programs = [...node.object.programs].map(([name, program]) => {
+      const { verifiedInstructions, jitedBytes } = program.info();
+      return { name, verifiedInstructions, jitedBytes };
+    });
+    node.close();
+    report({ kind: 'programs', loadMs, programs });
+    return true;
+  } catch (error) {
+    report({ kind: 'error', message: (error as Error).message });
+    return false;
+  }
+}
+
+interface JestResult {
+  readonly numPassedTests: number;
+  readonly numFailedTests: number;
+  readonly testResults: readonly {
+    readonly name: string;
+    readonly message: string;
+    readonly assertionResults: readonly { readonly fullName: string; readonly status: string }[];
+  }[];
+}
+
+function runTests(): void {
+  const output = '/tmp/result.json';
+  // What thousands of packets prove is no question of the kernel, and takes minutes in emulation.
+  const tests = ['libs/datapath/testing/src/datapath', '--testPathIgnorePatterns=pressure|property'];
+  const settings = ['--watchman=false', '--runInBand', '--testTimeout=120000', '--json', `--outputFile=${output}`];
+  spawnSync(process.execPath, ['node_modules/jest/bin/jest.js', ...tests, ...settings], {
+    env: { ...process.env, NODE_OPTIONS: '--experimental-vm-modules --disable-warning=ExperimentalWarning' },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
+  const result = JSON.parse(readFileSync(output, 'utf8')) as JestResult;
+  const failures = result.testResults.flatMap(({ name, message, assertionResults }) => {
+    const failed = assertionResults.filter(({ status }) => status === 'failed').map(({ fullName }) => fullName);
+    // A suite that could not run has no assertions to name.
+    return failed.length === 0 && message !== '' && assertionResults.length === 0 ? [`${name}: ${message}`] : failed;
+  });
+  report({ kind: 'tests', passed: result.numPassedTests, failed: failures.length, failures });
+}
+
+if (loadPrograms()) runTests();
