@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Direction, NamedPort } from '@weir/model';
 import type { PolicyEntry } from '../policy-entry.ts';
-import { distinctPorts } from '../port-prefix.ts';
 import type { NamedPortMatch, PortMatch } from '../rule.ts';
 import { createSelectorSpec, labelIs, type SelectorSpec } from '../selector-spec.ts';
+import { createAppliedGrants } from './applied-grants.ts';
 import { type ChangeRecord, entryKey } from './change-record.ts';
 import { type ActiveGrant, type Decision, isRedirect } from './decision.ts';
 import type { PeerCache, PortTable } from './port-table.ts';
 import { createPortTables } from './port-tables.ts';
-import { createRequiredPeers } from './required-peers.ts';
 
 /**
  * When policy is enforced: `default`, for whom a rule selects in a direction; `always`, for everybody; `never`, for
@@ -107,65 +106,10 @@ export function createDirectionPolicy(
 ): DirectionPolicy {
   const { cache, options } = deps;
   const tables = createPortTables(() => policy, cache);
-  const required = createRequiredPeers();
-  const builtIn = new Set<ActiveGrant>();
-  /** Grants of rules with what they come to here. */
-  const active = new Map<ActiveGrant, ActiveGrant>();
+  const grants = createAppliedGrants(subject, tables);
   const sum: Tally = { defaultDenies: 0, denials: 0, redirects: 0 };
   let isEnforced = false;
   let isDefaultAllow = false;
-
-  /** What a grant comes to for this subject. */
-  function apply(grant: ActiveGrant): ActiveGrant {
-    const narrowed = required.narrow(grant);
-    if (grant.namedPorts === undefined) return narrowed;
-    const named = grant.namedPorts.flatMap((wanted) => resolvePortName(wanted, subject.namedPorts));
-    return { ...narrowed, ports: distinctPorts([...grant.ports, ...named]) };
-  }
-
-  function setBuiltIn(grant: ActiveGrant, isWanted: boolean, record: ChangeRecord | undefined): void {
-    if (builtIn.has(grant) === isWanted) return;
-    const note = noteIn(record);
-    if (isWanted) {
-      builtIn.add(grant);
-      tables.add(grant, note);
-    } else {
-      builtIn.delete(grant);
-      tables.remove(grant, note);
-    }
-  }
-
-  const noteIn = (record: ChangeRecord | undefined) => (table: PortTable, peer: number) => record?.touch(table, peer);
-
-  function changeGrants(added: readonly Contribution[], removed: readonly Contribution[], record?: ChangeRecord): void {
-    const note = noteIn(record);
-    const before = required.key;
-    for (const contribution of added) required.add(contribution);
-    for (const contribution of removed) required.remove(contribution);
-    const isNarrowedAnew = required.key !== before;
-    // First what comes, so that selectors that stay are not forgotten in between.
-    const comes = new Set(added.flatMap(({ grants }) => grants));
-    for (const grant of comes) {
-      const applied = apply(grant);
-      active.set(grant, applied);
-      tables.add(applied, note);
-    }
-    for (const { grants } of removed) {
-      for (const grant of grants) {
-        const applied = active.get(grant);
-        active.delete(grant);
-        if (applied !== undefined) tables.remove(applied, note);
-      }
-    }
-    if (!isNarrowedAnew) return;
-    for (const [grant, applied] of [...active]) {
-      const next = apply(grant);
-      if (comes.has(grant) || next === applied) continue;
-      active.set(grant, next);
-      tables.add(next, note);
-      tables.remove(applied, note);
-    }
-  }
 
   function touchAll(record: ChangeRecord): void {
     for (const table of tables.all()) for (const peer of table.peers()) record.touch(table, peer);
@@ -186,11 +130,11 @@ export function createDirectionPolicy(
       const hasOther = sum.denials > 0 || (options.defaultAllow && sum.redirects > 0);
       const willEnforce = options.mode !== 'never' && (isAsked || hasOther);
       if (willEnforce !== isEnforced && record !== undefined) touchAll(record);
-      changeGrants(added, removed, record);
+      grants.change({ added, removed }, record);
       const isOpen = willEnforce && !isAsked;
-      setBuiltIn(allElseGrant, isOpen && !options.defaultAllow, record);
+      grants.setBuiltIn(allElseGrant, isOpen && !options.defaultAllow, record);
       const hasLocalHost = subject.direction === 'ingress' && options.allowLocalHost && !subject.isHost;
-      setBuiltIn(localHostGrant, willEnforce && hasLocalHost, record);
+      grants.setBuiltIn(localHostGrant, willEnforce && hasLocalHost, record);
       // Last: what the record asked about so far is what was before.
       isEnforced = willEnforce;
       isDefaultAllow = isOpen && options.defaultAllow;
@@ -208,10 +152,7 @@ export function createDirectionPolicy(
     table: tables.get,
     tables: tables.all,
     prune: tables.prune,
-    dispose() {
-      for (const grant of builtIn) tables.remove(grant, () => undefined);
-      builtIn.clear();
-    },
+    dispose: grants.dispose,
   };
   return policy;
 }

@@ -32,38 +32,55 @@ export function* peersOfSelector<U>(selector: CachedSelector<U>): Iterable<numbe
 
 const noGrants: readonly ActiveGrant[] = [];
 
+const stands = <U>(selector: CachedSelector<U>, peer: number): boolean => {
+  if (peer === clusterPeer) return selector.coversPods;
+  return selector.members.has(peer) && !(selector.coversPods && isClusterIdentity(peer));
+};
+
+type GrantsBySelector<U> = Map<CachedSelector<U>, Set<ActiveGrant>>;
+
+/** The sets of grants about a peer. Walks whichever is shorter: the selectors of the peer, or those of the store. */
+function* setsFor<U>(
+  peer: number,
+  { bySelector, cache }: { readonly bySelector: GrantsBySelector<U>; readonly cache: SelectorCache<U> },
+): Iterable<Set<ActiveGrant>> {
+  const selecting = peer === clusterPeer ? undefined : cache.selectorsOf(peer);
+  if (selecting !== undefined && selecting.size <= bySelector.size) {
+    for (const selector of selecting) {
+      const grants = bySelector.get(selector);
+      if (grants !== undefined && stands(selector, peer)) yield grants;
+    }
+    return;
+  }
+  for (const [selector, grants] of bySelector) if (stands(selector, peer)) yield grants;
+}
+
+/** The grants of some sets, each once. */
+function unite(sets: Iterable<Set<ActiveGrant>>): readonly ActiveGrant[] {
+  let found: ActiveGrant[] | undefined;
+  let isUnique = true;
+  for (const grants of sets) {
+    if (found !== undefined) isUnique = false;
+    found = found === undefined ? [...grants] : [...found, ...grants];
+  }
+  if (found === undefined) return noGrants;
+  return isUnique ? found : [...new Set(found)];
+}
+
+function noteAll<U>(grant: ActiveGrant, cache: SelectorCache<U>, beforeChange: (peer: number) => void): void {
+  if (grant.peers === 'any') beforeChange(anyIdentity);
+  for (const spec of selectorsOf(grant)) {
+    const selector = cache.find(spec);
+    if (selector !== undefined) for (const peer of peersOfSelector(selector)) beforeChange(peer);
+  }
+}
+
 /** Makes an empty store that uses selectors in the name of `user`. */
 export function createGrantStore<U>(cache: SelectorCache<U>, user: () => U): GrantStore {
   const toAnyPeer = new Set<ActiveGrant>();
-  const bySelector = new Map<CachedSelector<U>, Set<ActiveGrant>>();
+  const bySelector: GrantsBySelector<U> = new Map();
   let redirects = 0;
   let selectiveRedirects = 0;
-
-  const stands = (selector: CachedSelector<U>, peer: number): boolean => {
-    if (peer === clusterPeer) return selector.coversPods;
-    return selector.members.has(peer) && !(selector.coversPods && isClusterIdentity(peer));
-  };
-
-  /** The sets of grants about a peer. Walks whichever is shorter: the selectors of the peer, or those of the store. */
-  function* setsFor(peer: number): Iterable<Set<ActiveGrant>> {
-    const selecting = peer === clusterPeer ? undefined : cache.selectorsOf(peer);
-    if (selecting !== undefined && selecting.size <= bySelector.size) {
-      for (const selector of selecting) {
-        const grants = bySelector.get(selector);
-        if (grants !== undefined && stands(selector, peer)) yield grants;
-      }
-      return;
-    }
-    for (const [selector, grants] of bySelector) if (stands(selector, peer)) yield grants;
-  }
-
-  function noteAll(grant: ActiveGrant, beforeChange: (peer: number) => void): void {
-    if (grant.peers === 'any') beforeChange(anyIdentity);
-    for (const spec of selectorsOf(grant)) {
-      const selector = cache.find(spec);
-      if (selector !== undefined) for (const peer of peersOfSelector(selector)) beforeChange(peer);
-    }
-  }
 
   function count(grant: ActiveGrant, step: 1 | -1): void {
     if (!isRedirect(grant)) return;
@@ -94,7 +111,7 @@ export function createGrantStore<U>(cache: SelectorCache<U>, user: () => U): Gra
     add(grant, beforeChange) {
       // Only a selector in use can tell whom it selects.
       const selectors = selectorsOf(grant).map((spec) => cache.use(spec, user()));
-      noteAll(grant, beforeChange);
+      noteAll(grant, cache, beforeChange);
       count(grant, 1);
       if (grant.peers === 'any') toAnyPeer.add(grant);
       for (const selector of selectors) {
@@ -104,21 +121,14 @@ export function createGrantStore<U>(cache: SelectorCache<U>, user: () => U): Gra
       }
     },
     remove(grant, beforeChange) {
-      noteAll(grant, beforeChange);
+      noteAll(grant, cache, beforeChange);
       count(grant, -1);
       toAnyPeer.delete(grant);
       for (const spec of selectorsOf(grant)) drop(grant, spec);
     },
     grantsTo(peer) {
       if (peer === anyIdentity) return toAnyPeer.size === 0 ? noGrants : [...toAnyPeer];
-      let found: ActiveGrant[] | undefined;
-      let isUnique = true;
-      for (const grants of setsFor(peer)) {
-        if (found !== undefined) isUnique = false;
-        found = found === undefined ? [...grants] : [...found, ...grants];
-      }
-      if (found === undefined) return noGrants;
-      return isUnique ? found : [...new Set(found)];
+      return unite(setsFor(peer, { bySelector, cache }));
     },
     *peers() {
       if (toAnyPeer.size > 0) yield anyIdentity;

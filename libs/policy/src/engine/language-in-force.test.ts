@@ -211,7 +211,7 @@ describe('ports', () => {
     expect([icmp(0), icmp(8), verdict(engine, { peer: front })]).toEqual(['deny', 'allow', 'allow']);
   });
 
-  const named = (name: string, number: number, protocol = TCP): NamedPort => ({ name, protocol, port: number });
+  const named = (name: string, number: number, protocol: number = TCP): NamedPort => ({ name, protocol, port: number });
 
   it('by name are the ports that pods call so, and open nothing where nobody does', () => {
     const engine = engineWith([

@@ -9,8 +9,7 @@ import type { PolicyEntry, PolicyEntryKey, ResolvedPolicy, RuleSet } from '../po
 import type { Policy } from '../rule.ts';
 import { arbitraryDocuments, arbitraryPod } from '../testing/arbitrary-policy.ts';
 import { type KernelVerdict, keyText, lookUpAsKernel, type PolicyMap } from '../testing/kernel-look-up.ts';
-import { evaluateNaively, type NaiveRequest } from '../testing/naive-evaluator.ts';
-import type { WrittenDocument } from '../testing/policy-document.ts';
+import { evaluateNaively, type NaiveDocument, type NaiveRequest } from '../testing/naive-evaluator.ts';
 import type { EnforcementMode } from './direction-policy.ts';
 import type { LabelledIdentity, PolicyEngine, PolicyUpdate, SubjectChange } from './engine-types.ts';
 import { createPolicyEngine } from './policy-engine.ts';
@@ -28,7 +27,7 @@ const passesRuleSet = ({ http }: RuleSet, request: NaiveRequest): boolean =>
     }),
   );
 
-function parse(documents: readonly WrittenDocument[]): Policy[] {
+function parse(documents: readonly NaiveDocument[]): Policy[] {
   const files = documents.map((document, index) => ({ name: `${index}.json`, content: JSON.stringify(document) }));
   const { policies, problems } = parsePolicyFiles(files);
   if (problems.length > 0) throw new Error(problems.map(formatProblem).join('\n'));
@@ -81,7 +80,7 @@ const flowKinds = [
 ];
 
 interface World {
-  readonly documents: readonly WrittenDocument[];
+  readonly documents: readonly NaiveDocument[];
   readonly mode: EnforcementMode;
   readonly engine: PolicyEngine;
   readonly seen: { allowed: number; dropped: number; http: number; flows: number };

@@ -55,43 +55,60 @@ interface Member<U> {
   readonly selectors: Set<MutableSelector<U>>;
 }
 
+/** The members of a cache and the selectors that are for all pods, which need counting. */
+interface Membership<U> {
+  readonly members: Map<number, Member<U>>;
+  readonly forAllPods: Set<MutableSelector<U>>;
+  podCount: number;
+}
+
+function createSelector<U>(spec: SelectorSpec, among: Membership<U>): MutableSelector<U> {
+  const selector: MutableSelector<U> = {
+    spec,
+    members: new Set(),
+    users: new Set(),
+    podCount: 0,
+    get coversPods() {
+      return among.forAllPods.has(selector) && selector.podCount === among.podCount;
+    },
+  };
+  return selector;
+}
+
+function link<U>({ forAllPods, members }: Membership<U>, id: number, selector: MutableSelector<U>): void {
+  const member = members.get(id);
+  if (member === undefined || selector.members.has(id) || !selectorMatches(selector.spec, member.attributes)) return;
+  selector.members.add(id);
+  member.selectors.add(selector);
+  if (forAllPods.has(selector) && isClusterIdentity(id)) selector.podCount++;
+}
+
+function unlinkAll<U>({ forAllPods }: Membership<U>, id: number, { selectors }: Member<U>): void {
+  const isPod = isClusterIdentity(id);
+  for (const selector of selectors) {
+    selector.members.delete(id);
+    if (isPod && forAllPods.has(selector)) selector.podCount--;
+  }
+}
+
 /**
  * Makes an empty cache. `isForAllPods` tells of a selector whether it selects all pods by what every pod has: it covers
  * them as long as no member that should be a pod lacks it.
  */
 export function createSelectorCache<U>(isForAllPods: (spec: SelectorSpec) => boolean = () => false): SelectorCache<U> {
-  const members = new Map<number, Member<U>>();
+  const among: Membership<U> = { members: new Map(), forAllPods: new Set(), podCount: 0 };
+  const { members, forAllPods } = among;
   const selectors = new Map<string, MutableSelector<U>>();
-  const forAllPods = new Set<MutableSelector<U>>();
   const selectorIndex = createSelectorIndex<MutableSelector<U>>();
   const labelIndex = createLabelIndex();
   const nothing: ReadonlySet<CachedSelector<U>> = new Set();
-  let podCount = 0;
-
-  function link(id: number, member: Member<U>, selector: MutableSelector<U>): void {
-    if (selector.members.has(id) || !selectorMatches(selector.spec, member.attributes)) return;
-    selector.members.add(id);
-    member.selectors.add(selector);
-    if (forAllPods.has(selector) && isClusterIdentity(id)) selector.podCount++;
-  }
 
   function create(spec: SelectorSpec): MutableSelector<U> {
-    const selector: MutableSelector<U> = {
-      spec,
-      members: new Set(),
-      users: new Set(),
-      podCount: 0,
-      get coversPods() {
-        return forAllPods.has(selector) && selector.podCount === podCount;
-      },
-    };
+    const selector = createSelector(spec, among);
     if (isForAllPods(spec)) forAllPods.add(selector);
     selectors.set(spec.key, selector);
     selectorIndex.add(spec, selector);
-    for (const id of labelIndex.candidates(spec) ?? members.keys()) {
-      const member = members.get(id);
-      if (member !== undefined) link(id, member, selector);
-    }
+    for (const id of labelIndex.candidates(spec) ?? members.keys()) link(among, id, selector);
     return selector;
   }
 
@@ -100,21 +117,16 @@ export function createSelectorCache<U>(isForAllPods: (spec: SelectorSpec) => boo
     selectorsOf: (id) => members.get(id)?.selectors ?? nothing,
     addMember(id, attributes) {
       assert(!members.has(id), `member ${id} of a selector cache is new`);
-      const member: Member<U> = { attributes, selectors: new Set() };
-      members.set(id, member);
-      if (isClusterIdentity(id)) podCount++;
+      members.set(id, { attributes, selectors: new Set() });
+      if (isClusterIdentity(id)) among.podCount++;
       labelIndex.add(id, attributes);
-      for (const selector of selectorIndex.candidates(attributes)) link(id, member, selector);
+      for (const selector of selectorIndex.candidates(attributes)) link(among, id, selector);
     },
     removeMember(id) {
       const member = members.get(id);
       if (member === undefined) return;
-      const isPod = isClusterIdentity(id);
-      for (const selector of member.selectors) {
-        selector.members.delete(id);
-        if (isPod && forAllPods.has(selector)) selector.podCount--;
-      }
-      if (isPod) podCount--;
+      unlinkAll(among, id, member);
+      if (isClusterIdentity(id)) among.podCount--;
       labelIndex.remove(id, member.attributes);
       members.delete(id);
     },
@@ -127,7 +139,7 @@ export function createSelectorCache<U>(isForAllPods: (spec: SelectorSpec) => boo
     },
     turnedByRemoving(id) {
       if (!isClusterIdentity(id) || !members.has(id)) return [];
-      return [...forAllPods].filter((selector) => !selector.members.has(id) && selector.podCount === podCount - 1);
+      return [...forAllPods].filter((one) => !one.members.has(id) && one.podCount === among.podCount - 1);
     },
     use(spec, user) {
       const selector = selectors.get(spec.key) ?? create(spec);

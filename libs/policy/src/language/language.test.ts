@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type PolicyFeature, policyFeatures } from '../feature.ts';
 import { formatProblem } from '../problem.ts';
-import { onlyPolicy, parse, problemsOf, specProblems, withSpec } from '../testing/parse-text.ts';
+import { parse, problemsOf, specProblems, withSpec } from '../testing/parse-text.ts';
 
 const json = (value: unknown): string => JSON.stringify(value);
 

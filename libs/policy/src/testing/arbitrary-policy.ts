@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Made-up policies over a small world of labels, so that rules often overlap, contradict and cover each other.
 import fc from 'fast-check';
+import type { NaiveDocument } from './naive-evaluator.ts';
 import type {
-  WrittenDocument,
   WrittenHttpRule,
   WrittenItem,
   WrittenPort,
@@ -123,22 +123,22 @@ const rule: fc.Arbitrary<WrittenRule> = fc
 
 const apiVersion = fc.constant('cilium.io/v2' as const);
 
-const namespaced: fc.Arbitrary<WrittenDocument> = fc.record({
+const namespaced: fc.Arbitrary<NaiveDocument> = fc.record({
   apiVersion,
   kind: fc.constant('CiliumNetworkPolicy' as const),
   metadata: fc.record({ name: fc.constant(''), namespace: fc.constantFrom(...namespaces) }),
   spec: rule,
 });
-const clusterwide: fc.Arbitrary<WrittenDocument> = fc.record({
+const clusterwide: fc.Arbitrary<NaiveDocument> = fc.record({
   apiVersion,
   kind: fc.constant('CiliumClusterwideNetworkPolicy' as const),
   metadata: fc.record({ name: fc.constant('') }),
   specs: fc.array(rule, { minLength: 1, maxLength: 2 }),
 });
-const ruleList: fc.Arbitrary<WrittenDocument> = fc.array(rule, { minLength: 1, maxLength: 2 });
+const ruleList: fc.Arbitrary<NaiveDocument> = fc.array(rule, { minLength: 1, maxLength: 2 });
 
 /** Documents of all kinds, each with a name of its own. */
-export const arbitraryDocuments: fc.Arbitrary<WrittenDocument[]> = fc
+export const arbitraryDocuments: fc.Arbitrary<NaiveDocument[]> = fc
   .array(
     fc.oneof(
       { weight: 4, arbitrary: namespaced },

@@ -2,9 +2,9 @@
 // A second reading of the policy language, written from its reference alone and sharing no code with the engine. It looks
 // at the documents as they are written, one flow at a time, in the plainest way there is. Tests hold the engine to it.
 import type {
-  WrittenDocument,
   WrittenHttpRule,
   WrittenItem,
+  WrittenObject,
   WrittenPort,
   WrittenRule,
   WrittenSelector,
@@ -30,6 +30,9 @@ export interface NaiveRequest {
 export type NaiveOutcome =
   | { readonly verdict: 'allowed' | 'dropped' }
   | { readonly verdict: 'http'; readonly passes: (request: NaiveRequest) => boolean };
+
+/** The kinds of document that it reads. */
+export type NaiveDocument = WrittenObject | readonly WrittenRule[];
 
 type Scope = { readonly kind: 'namespace'; readonly namespace: string } | { readonly kind: 'cluster' | 'none' };
 
@@ -79,7 +82,7 @@ const isIn = (namespace: string, texts: readonly string[]): boolean =>
   texts.includes(`k8s:${namespaceKey}=${namespace}`);
 
 /** A namespaced policy selects in its own namespace; where it plainly names another one, that counts for nothing. */
-function subjectSelected(scope: Scope, { endpointSelector }: WrittenRule, texts: readonly string[]): boolean {
+function subjectSelected(scope: Scope, { endpointSelector = {} }: WrittenRule, texts: readonly string[]): boolean {
   if (scope.kind !== 'namespace') return selects(endpointSelector, texts);
   const { matchLabels = {}, matchExpressions = [] } = endpointSelector;
   const withoutNamespace = {
@@ -107,7 +110,9 @@ function peerSelected(
   );
   if (saysWhere || scope.kind === 'none') return true;
   if (scope.kind === 'namespace') return isIn(scope.namespace, texts);
-  const isForInit = keysIn(rule.endpointSelector).some(([source, key]) => source === 'reserved' && key === 'init');
+  const isForInit = keysIn(rule.endpointSelector ?? {}).some(
+    ([source, key]) => source === 'reserved' && key === 'init',
+  );
   return isForInit || texts.some((text) => text.startsWith(`k8s:${namespaceKey}=`));
 }
 
@@ -143,7 +148,7 @@ const requestMatches = (rule: WrittenHttpRule, request: NaiveRequest): boolean =
     new RegExp(`^(?:${rule[part] || '.*'})$`, 's').test(request[part]),
   );
 
-function scopedRules(document: WrittenDocument): { scope: Scope; rules: readonly WrittenRule[] } {
+function scopedRules(document: NaiveDocument): { scope: Scope; rules: readonly WrittenRule[] } {
   if (!('kind' in document)) return { scope: { kind: 'none' }, rules: document };
   const rules = [...(document.spec ? [document.spec] : []), ...(document.specs ?? [])];
   const namespace = document.metadata.namespace ?? 'default';
@@ -189,7 +194,7 @@ function lookAtRule(scope: Scope, rule: WrittenRule, flow: NaiveFlow, findings: 
 
 /** What becomes of a flow under some documents. */
 export function evaluateNaively(
-  documents: readonly WrittenDocument[],
+  documents: readonly NaiveDocument[],
   flow: NaiveFlow,
   mode: 'default' | 'always' | 'never',
 ): NaiveOutcome {
