@@ -15,7 +15,7 @@ C_STYLE := $(shell $(FIND) -type f -name '*.[ch]' -print 2>/dev/null) $(shell fi
 GEN     := libs/datapath/layout/src/gen
 ADDON   := libs/bpf-loader-node/build/bpf-loader.node
 
-.PHONY: help build demo test bench lint generate format clean packages bpf addon cni
+.PHONY: help build demo test bench matrix lint generate format clean packages bpf addon cni
 help: ## Say what the targets do
 	@echo "Weir. make TARGET, where TARGET is one of:"
 	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 13
@@ -34,6 +34,10 @@ test: build ## Run unit, kernel and lab tests; ONLY=unit|kernel|lab, ARGS=paths
 bench: build ## Measure against baselines in the same run; ARGS="-o json"
 	@.ci/install-packages bench
 	@node bench/main.ts $(ARGS)
+
+matrix: build ## Run the packet tests on other kernels in QEMU; KERNELS="5.10 6.1 6.12"
+	@.ci/install-packages matrix
+	@node test/kernel-matrix/src/main.ts $(KERNELS)
 
 # The module boundaries are judged on the Nx project graph, and silently skipped without one: it is made first.
 lint: node_modules/.installed ## Hold the house rules: eslint, prettier, types, clang-format

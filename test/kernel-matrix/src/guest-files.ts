@@ -107,7 +107,7 @@ export async function collectGuestFiles({ source, root }: GuestPlace): Promise<v
   }
   await copyLinked(await realpath(process.execPath), { root, as: '/usr/bin/node' });
   await copyLinked((await run('which', ['ip'])).trim(), { root, as: '/usr/bin/ip' });
-  await copyFile((await run('which', ['busybox'])).trim(), join(root, 'bin/busybox'));
+  await copyLinked((await run('which', ['busybox'])).trim(), { root, as: '/bin/busybox' });
   for (const command of busyboxCommands) await symlink('busybox', join(root, 'bin', command));
   await copyTree({ source, root });
   await copyPackages({ source, root });
