@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every contract in proto/ as TypeScript: messages (`weir.<package>.v1.*`, `grpc.health.v1.*`) and gRPC service definitions. Generated.
-export { grpc, weir } from './gen/messages.js';
+// Every contract in proto/ as TypeScript: messages (`weir.<package>.v1.*`, `grpc.health.v1.*`, and
+// `flow`, `observer`, `peer`, `relay`, which are Hubble's) and gRPC service definitions. Generated.
+export { flow, google, grpc, observer, peer, relay, weir } from './gen/messages.js';
 export {
   AgentServiceDefinition,
   HealthDefinition,
   IdentityAllocatorDefinition,
+  ObserverDefinition,
+  PeerDefinition,
   ProxyControlDefinition,
 } from './gen/services.ts';
 export type { MethodDefinition } from './method.ts';
+
+// For the JSON form of messages, which needs the names that the contract uses.
+export { default as hubbleDescriptors } from './gen/descriptors.json' with { type: 'json' };

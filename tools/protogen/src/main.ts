@@ -26,8 +26,15 @@ const prepend = (file: string, text: string): void => writeFileSync(file, text +
 prepend(`${out}messages.js`, `${header}import '../plain-numbers.ts';\n`);
 prepend(`${out}messages.d.ts`, header);
 
+// What the JSON form of messages needs: names as the contract spells them, types and enums.
+const described = ['flow', 'observer', 'peer', 'relay'].flatMap((name) =>
+  globSync(`proto/${name}/*.proto`, { cwd: root }),
+);
+const descriptors = ['-t', 'json', '-p', 'proto', '--keep-case', '-o', `${out}descriptors.json`];
+execFileSync(bin('pbjs'), [...descriptors, ...described.toSorted()], { cwd: root, stdio: 'inherit' });
+
 const loaded = new protobuf.Root();
-loaded.resolvePath = (_origin, target) => (target.startsWith('/') ? target : `${root}${target}`);
+loaded.resolvePath = (_origin, target) => (target.startsWith('/') ? target : `${root}proto/${target}`);
 loaded.loadSync(files.map((file) => `${root}${file}`)).resolveAll();
 
 /** All services below a namespace, depth first. */

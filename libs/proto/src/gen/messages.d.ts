@@ -3,6 +3,4642 @@
 import * as $protobuf from "protobufjs";
 import Long = require("long");
 
+/** Namespace flow. */
+export namespace flow {
+
+    /**
+     * Properties of a Flow.
+     * @deprecated Use flow.Flow.$Properties instead.
+     */
+    interface IFlow extends flow.Flow.$Properties {
+    }
+
+    /** Represents a Flow. */
+    class Flow {
+
+        /**
+         * Constructs a new Flow.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.Flow.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** Flow time. */
+        time?: (google.protobuf.Timestamp.$Properties|null);
+
+        /** Flow verdict. */
+        verdict: flow.Verdict;
+
+        /** Flow dropReason. */
+        dropReason: number;
+
+        /** Flow ethernet. */
+        ethernet?: (flow.Ethernet.$Properties|null);
+
+        /** Flow IP. */
+        IP?: (flow.IP.$Properties|null);
+
+        /** Flow l4. */
+        l4?: (flow.Layer4.$Properties|null);
+
+        /** Flow source. */
+        source?: (flow.Endpoint.$Properties|null);
+
+        /** Flow destination. */
+        destination?: (flow.Endpoint.$Properties|null);
+
+        /** Flow Type. */
+        Type: flow.FlowType;
+
+        /** Flow nodeName. */
+        nodeName: string;
+
+        /** Flow sourceNames. */
+        sourceNames: string[];
+
+        /** Flow destinationNames. */
+        destinationNames: string[];
+
+        /** Flow l7. */
+        l7?: (flow.Layer7.$Properties|null);
+
+        /** Flow reply. */
+        reply: boolean;
+
+        /** Flow eventType. */
+        eventType?: (flow.CiliumEventType.$Properties|null);
+
+        /** Flow sourceService. */
+        sourceService?: (flow.Service.$Properties|null);
+
+        /** Flow destinationService. */
+        destinationService?: (flow.Service.$Properties|null);
+
+        /** Flow trafficDirection. */
+        trafficDirection: flow.TrafficDirection;
+
+        /** Flow policyMatchType. */
+        policyMatchType: number;
+
+        /** Flow traceObservationPoint. */
+        traceObservationPoint: flow.TraceObservationPoint;
+
+        /** Flow dropReasonDesc. */
+        dropReasonDesc: flow.DropReason;
+
+        /** Flow isReply. */
+        isReply?: (google.protobuf.BoolValue.$Properties|null);
+
+        /** Flow debugCapturePoint. */
+        debugCapturePoint: flow.DebugCapturePoint;
+
+        /** Flow interface. */
+        interface?: (flow.NetworkInterface.$Properties|null);
+
+        /** Flow proxyPort. */
+        proxyPort: number;
+
+        /** Flow traceContext. */
+        traceContext?: (flow.TraceContext.$Properties|null);
+
+        /** Flow sockXlatePoint. */
+        sockXlatePoint: flow.SocketTranslationPoint;
+
+        /** Flow socketCookie. */
+        socketCookie: number;
+
+        /** Flow cgroupId. */
+        cgroupId: number;
+
+        /** Flow uuid. */
+        uuid: string;
+
+        /** Flow authType. */
+        authType: flow.AuthType;
+
+        /** Flow traceReason. */
+        traceReason: flow.TraceReason;
+
+        /** Flow nodeLabels. */
+        nodeLabels: string[];
+
+        /** Flow file. */
+        file?: (flow.FileInfo.$Properties|null);
+
+        /** Flow tunnel. */
+        tunnel?: (flow.Tunnel.$Properties|null);
+
+        /** Flow ipTraceId. */
+        ipTraceId?: (flow.IPTraceID.$Properties|null);
+
+        /** Flow emitter. */
+        emitter?: (flow.Emitter.$Properties|null);
+
+        /** Flow egressAllowedBy. */
+        egressAllowedBy: flow.Policy.$Properties[];
+
+        /** Flow ingressAllowedBy. */
+        ingressAllowedBy: flow.Policy.$Properties[];
+
+        /** Flow egressDeniedBy. */
+        egressDeniedBy: flow.Policy.$Properties[];
+
+        /** Flow ingressDeniedBy. */
+        ingressDeniedBy: flow.Policy.$Properties[];
+
+        /** Flow policyLog. */
+        policyLog: string[];
+
+        /** Flow aggregate. */
+        aggregate?: (flow.Aggregate.$Properties|null);
+
+        /** Flow Summary. */
+        Summary: string;
+
+        /** Flow extensions. */
+        extensions?: (google.protobuf.Any.$Properties|null);
+
+        /**
+         * Encodes the specified Flow message. Does not implicitly {@link flow.Flow.verify|verify} messages.
+         * @param message Flow message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.Flow.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a Flow message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.Flow & flow.Flow.$Shape} Flow
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.Flow & flow.Flow.$Shape;
+    }
+
+    namespace Flow {
+
+        /** Properties of a Flow. */
+        interface $Properties {
+
+            /** Flow time */
+            time?: (google.protobuf.Timestamp.$Properties|null);
+
+            /** Flow verdict */
+            verdict?: (flow.Verdict|null);
+
+            /** Flow dropReason */
+            dropReason?: (number|null);
+
+            /** Flow ethernet */
+            ethernet?: (flow.Ethernet.$Properties|null);
+
+            /** Flow IP */
+            IP?: (flow.IP.$Properties|null);
+
+            /** Flow l4 */
+            l4?: (flow.Layer4.$Properties|null);
+
+            /** Flow source */
+            source?: (flow.Endpoint.$Properties|null);
+
+            /** Flow destination */
+            destination?: (flow.Endpoint.$Properties|null);
+
+            /** Flow Type */
+            Type?: (flow.FlowType|null);
+
+            /** Flow nodeName */
+            nodeName?: (string|null);
+
+            /** Flow sourceNames */
+            sourceNames?: (string[]|null);
+
+            /** Flow destinationNames */
+            destinationNames?: (string[]|null);
+
+            /** Flow l7 */
+            l7?: (flow.Layer7.$Properties|null);
+
+            /** Flow reply */
+            reply?: (boolean|null);
+
+            /** Flow eventType */
+            eventType?: (flow.CiliumEventType.$Properties|null);
+
+            /** Flow sourceService */
+            sourceService?: (flow.Service.$Properties|null);
+
+            /** Flow destinationService */
+            destinationService?: (flow.Service.$Properties|null);
+
+            /** Flow trafficDirection */
+            trafficDirection?: (flow.TrafficDirection|null);
+
+            /** Flow policyMatchType */
+            policyMatchType?: (number|null);
+
+            /** Flow traceObservationPoint */
+            traceObservationPoint?: (flow.TraceObservationPoint|null);
+
+            /** Flow dropReasonDesc */
+            dropReasonDesc?: (flow.DropReason|null);
+
+            /** Flow isReply */
+            isReply?: (google.protobuf.BoolValue.$Properties|null);
+
+            /** Flow debugCapturePoint */
+            debugCapturePoint?: (flow.DebugCapturePoint|null);
+
+            /** Flow interface */
+            "interface"?: (flow.NetworkInterface.$Properties|null);
+
+            /** Flow proxyPort */
+            proxyPort?: (number|null);
+
+            /** Flow traceContext */
+            traceContext?: (flow.TraceContext.$Properties|null);
+
+            /** Flow sockXlatePoint */
+            sockXlatePoint?: (flow.SocketTranslationPoint|null);
+
+            /** Flow socketCookie */
+            socketCookie?: (number|null);
+
+            /** Flow cgroupId */
+            cgroupId?: (number|null);
+
+            /** Flow uuid */
+            uuid?: (string|null);
+
+            /** Flow authType */
+            authType?: (flow.AuthType|null);
+
+            /** Flow traceReason */
+            traceReason?: (flow.TraceReason|null);
+
+            /** Flow nodeLabels */
+            nodeLabels?: (string[]|null);
+
+            /** Flow file */
+            file?: (flow.FileInfo.$Properties|null);
+
+            /** Flow tunnel */
+            tunnel?: (flow.Tunnel.$Properties|null);
+
+            /** Flow ipTraceId */
+            ipTraceId?: (flow.IPTraceID.$Properties|null);
+
+            /** Flow emitter */
+            emitter?: (flow.Emitter.$Properties|null);
+
+            /** Flow egressAllowedBy */
+            egressAllowedBy?: (flow.Policy.$Properties[]|null);
+
+            /** Flow ingressAllowedBy */
+            ingressAllowedBy?: (flow.Policy.$Properties[]|null);
+
+            /** Flow egressDeniedBy */
+            egressDeniedBy?: (flow.Policy.$Properties[]|null);
+
+            /** Flow ingressDeniedBy */
+            ingressDeniedBy?: (flow.Policy.$Properties[]|null);
+
+            /** Flow policyLog */
+            policyLog?: (string[]|null);
+
+            /** Flow aggregate */
+            aggregate?: (flow.Aggregate.$Properties|null);
+
+            /** Flow Summary */
+            Summary?: (string|null);
+
+            /** Flow extensions */
+            extensions?: (google.protobuf.Any.$Properties|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a Flow. */
+        type $Shape = {
+          time?: google.protobuf.Timestamp.$Shape|null;
+          verdict?: flow.Verdict|null;
+          dropReason?: number|null;
+          ethernet?: flow.Ethernet.$Shape|null;
+          IP?: flow.IP.$Shape|null;
+          l4?: flow.Layer4.$Shape|null;
+          source?: flow.Endpoint.$Shape|null;
+          destination?: flow.Endpoint.$Shape|null;
+          Type?: flow.FlowType|null;
+          nodeName?: string|null;
+          sourceNames?: string[]|null;
+          destinationNames?: string[]|null;
+          l7?: flow.Layer7.$Shape|null;
+          reply?: boolean|null;
+          eventType?: flow.CiliumEventType.$Shape|null;
+          sourceService?: flow.Service.$Shape|null;
+          destinationService?: flow.Service.$Shape|null;
+          trafficDirection?: flow.TrafficDirection|null;
+          policyMatchType?: number|null;
+          traceObservationPoint?: flow.TraceObservationPoint|null;
+          dropReasonDesc?: flow.DropReason|null;
+          isReply?: google.protobuf.BoolValue.$Shape|null;
+          debugCapturePoint?: flow.DebugCapturePoint|null;
+          "interface"?: flow.NetworkInterface.$Shape|null;
+          proxyPort?: number|null;
+          traceContext?: flow.TraceContext.$Shape|null;
+          sockXlatePoint?: flow.SocketTranslationPoint|null;
+          socketCookie?: number|null;
+          cgroupId?: number|null;
+          uuid?: string|null;
+          authType?: flow.AuthType|null;
+          traceReason?: flow.TraceReason|null;
+          nodeLabels?: string[]|null;
+          file?: flow.FileInfo.$Shape|null;
+          tunnel?: flow.Tunnel.$Shape|null;
+          ipTraceId?: flow.IPTraceID.$Shape|null;
+          emitter?: flow.Emitter.$Shape|null;
+          egressAllowedBy?: flow.Policy.$Shape[]|null;
+          ingressAllowedBy?: flow.Policy.$Shape[]|null;
+          egressDeniedBy?: flow.Policy.$Shape[]|null;
+          ingressDeniedBy?: flow.Policy.$Shape[]|null;
+          policyLog?: string[]|null;
+          aggregate?: flow.Aggregate.$Shape|null;
+          Summary?: string|null;
+          extensions?: google.protobuf.Any.$Shape|null;
+          $unknowns?: Uint8Array[];
+        };
+    }
+
+    /**
+     * Properties of an Endpoint.
+     * @deprecated Use flow.Endpoint.$Properties instead.
+     */
+    interface IEndpoint extends flow.Endpoint.$Properties {
+    }
+
+    /** Represents an Endpoint. */
+    class Endpoint {
+
+        /**
+         * Constructs a new Endpoint.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.Endpoint.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** Endpoint ID. */
+        ID: number;
+
+        /** Endpoint identity. */
+        identity: number;
+
+        /** Endpoint namespace. */
+        namespace: string;
+
+        /** Endpoint labels. */
+        labels: string[];
+
+        /** Endpoint podName. */
+        podName: string;
+
+        /** Endpoint workloads. */
+        workloads: flow.Workload.$Properties[];
+
+        /** Endpoint clusterName. */
+        clusterName: string;
+
+        /**
+         * Encodes the specified Endpoint message. Does not implicitly {@link flow.Endpoint.verify|verify} messages.
+         * @param message Endpoint message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.Endpoint.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes an Endpoint message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.Endpoint & flow.Endpoint.$Shape} Endpoint
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.Endpoint & flow.Endpoint.$Shape;
+    }
+
+    namespace Endpoint {
+
+        /** Properties of an Endpoint. */
+        interface $Properties {
+
+            /** Endpoint ID */
+            ID?: (number|null);
+
+            /** Endpoint identity */
+            identity?: (number|null);
+
+            /** Endpoint namespace */
+            namespace?: (string|null);
+
+            /** Endpoint labels */
+            labels?: (string[]|null);
+
+            /** Endpoint podName */
+            podName?: (string|null);
+
+            /** Endpoint workloads */
+            workloads?: (flow.Workload.$Properties[]|null);
+
+            /** Endpoint clusterName */
+            clusterName?: (string|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of an Endpoint. */
+        type $Shape = flow.Endpoint.$Properties;
+    }
+
+    /**
+     * Properties of a Workload.
+     * @deprecated Use flow.Workload.$Properties instead.
+     */
+    interface IWorkload extends flow.Workload.$Properties {
+    }
+
+    /** Represents a Workload. */
+    class Workload {
+
+        /**
+         * Constructs a new Workload.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.Workload.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** Workload name. */
+        name: string;
+
+        /** Workload kind. */
+        kind: string;
+
+        /**
+         * Encodes the specified Workload message. Does not implicitly {@link flow.Workload.verify|verify} messages.
+         * @param message Workload message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.Workload.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a Workload message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.Workload & flow.Workload.$Shape} Workload
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.Workload & flow.Workload.$Shape;
+    }
+
+    namespace Workload {
+
+        /** Properties of a Workload. */
+        interface $Properties {
+
+            /** Workload name */
+            name?: (string|null);
+
+            /** Workload kind */
+            kind?: (string|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a Workload. */
+        type $Shape = flow.Workload.$Properties;
+    }
+
+    /**
+     * Properties of an Emitter.
+     * @deprecated Use flow.Emitter.$Properties instead.
+     */
+    interface IEmitter extends flow.Emitter.$Properties {
+    }
+
+    /** Represents an Emitter. */
+    class Emitter {
+
+        /**
+         * Constructs a new Emitter.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.Emitter.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** Emitter name. */
+        name: string;
+
+        /** Emitter version. */
+        version: string;
+
+        /**
+         * Encodes the specified Emitter message. Does not implicitly {@link flow.Emitter.verify|verify} messages.
+         * @param message Emitter message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.Emitter.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes an Emitter message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.Emitter & flow.Emitter.$Shape} Emitter
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.Emitter & flow.Emitter.$Shape;
+    }
+
+    namespace Emitter {
+
+        /** Properties of an Emitter. */
+        interface $Properties {
+
+            /** Emitter name */
+            name?: (string|null);
+
+            /** Emitter version */
+            version?: (string|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of an Emitter. */
+        type $Shape = flow.Emitter.$Properties;
+    }
+
+    /**
+     * Properties of a FileInfo.
+     * @deprecated Use flow.FileInfo.$Properties instead.
+     */
+    interface IFileInfo extends flow.FileInfo.$Properties {
+    }
+
+    /** Represents a FileInfo. */
+    class FileInfo {
+
+        /**
+         * Constructs a new FileInfo.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.FileInfo.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** FileInfo name. */
+        name: string;
+
+        /** FileInfo line. */
+        line: number;
+
+        /**
+         * Encodes the specified FileInfo message. Does not implicitly {@link flow.FileInfo.verify|verify} messages.
+         * @param message FileInfo message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.FileInfo.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a FileInfo message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.FileInfo & flow.FileInfo.$Shape} FileInfo
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.FileInfo & flow.FileInfo.$Shape;
+    }
+
+    namespace FileInfo {
+
+        /** Properties of a FileInfo. */
+        interface $Properties {
+
+            /** FileInfo name */
+            name?: (string|null);
+
+            /** FileInfo line */
+            line?: (number|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a FileInfo. */
+        type $Shape = flow.FileInfo.$Properties;
+    }
+
+    /**
+     * Properties of an Ethernet.
+     * @deprecated Use flow.Ethernet.$Properties instead.
+     */
+    interface IEthernet extends flow.Ethernet.$Properties {
+    }
+
+    /** Represents an Ethernet. */
+    class Ethernet {
+
+        /**
+         * Constructs a new Ethernet.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.Ethernet.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** Ethernet source. */
+        source: string;
+
+        /** Ethernet destination. */
+        destination: string;
+
+        /**
+         * Encodes the specified Ethernet message. Does not implicitly {@link flow.Ethernet.verify|verify} messages.
+         * @param message Ethernet message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.Ethernet.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes an Ethernet message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.Ethernet & flow.Ethernet.$Shape} Ethernet
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.Ethernet & flow.Ethernet.$Shape;
+    }
+
+    namespace Ethernet {
+
+        /** Properties of an Ethernet. */
+        interface $Properties {
+
+            /** Ethernet source */
+            source?: (string|null);
+
+            /** Ethernet destination */
+            destination?: (string|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of an Ethernet. */
+        type $Shape = flow.Ethernet.$Properties;
+    }
+
+    /**
+     * Properties of a IP.
+     * @deprecated Use flow.IP.$Properties instead.
+     */
+    interface IIP extends flow.IP.$Properties {
+    }
+
+    /** Represents a IP. */
+    class IP {
+
+        /**
+         * Constructs a new IP.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.IP.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** IP source. */
+        source: string;
+
+        /** IP destination. */
+        destination: string;
+
+        /** IP ipVersion. */
+        ipVersion: flow.IPVersion;
+
+        /** IP encrypted. */
+        encrypted: boolean;
+
+        /** IP sourceXlated. */
+        sourceXlated: string;
+
+        /**
+         * Encodes the specified IP message. Does not implicitly {@link flow.IP.verify|verify} messages.
+         * @param message IP message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.IP.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a IP message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.IP & flow.IP.$Shape} IP
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.IP & flow.IP.$Shape;
+    }
+
+    namespace IP {
+
+        /** Properties of a IP. */
+        interface $Properties {
+
+            /** IP source */
+            source?: (string|null);
+
+            /** IP destination */
+            destination?: (string|null);
+
+            /** IP ipVersion */
+            ipVersion?: (flow.IPVersion|null);
+
+            /** IP encrypted */
+            encrypted?: (boolean|null);
+
+            /** IP sourceXlated */
+            sourceXlated?: (string|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a IP. */
+        type $Shape = flow.IP.$Properties;
+    }
+
+    /**
+     * Properties of a Layer4.
+     * @deprecated Use flow.Layer4.$Properties instead.
+     */
+    interface ILayer4 extends flow.Layer4.$Properties {
+    }
+
+    /** Represents a Layer4. */
+    class Layer4 {
+
+        /**
+         * Constructs a new Layer4.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.Layer4.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** Layer4 TCP. */
+        TCP?: (flow.TCP.$Properties|null);
+
+        /** Layer4 UDP. */
+        UDP?: (flow.UDP.$Properties|null);
+
+        /** Layer4 ICMPv4. */
+        ICMPv4?: (flow.ICMPv4.$Properties|null);
+
+        /** Layer4 ICMPv6. */
+        ICMPv6?: (flow.ICMPv6.$Properties|null);
+
+        /** Layer4 SCTP. */
+        SCTP?: (flow.SCTP.$Properties|null);
+
+        /** Layer4 VRRP. */
+        VRRP?: (flow.VRRP.$Properties|null);
+
+        /** Layer4 IGMP. */
+        IGMP?: (flow.IGMP.$Properties|null);
+
+        /** Layer4 protocol. */
+        protocol?: ("TCP"|"UDP"|"ICMPv4"|"ICMPv6"|"SCTP"|"VRRP"|"IGMP");
+
+        /**
+         * Encodes the specified Layer4 message. Does not implicitly {@link flow.Layer4.verify|verify} messages.
+         * @param message Layer4 message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.Layer4.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a Layer4 message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.Layer4 & flow.Layer4.$Shape} Layer4
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.Layer4 & flow.Layer4.$Shape;
+    }
+
+    namespace Layer4 {
+
+        /** Properties of a Layer4. */
+        interface $Properties {
+
+            /** Layer4 TCP */
+            TCP?: (flow.TCP.$Properties|null);
+
+            /** Layer4 UDP */
+            UDP?: (flow.UDP.$Properties|null);
+
+            /** Layer4 ICMPv4 */
+            ICMPv4?: (flow.ICMPv4.$Properties|null);
+
+            /** Layer4 ICMPv6 */
+            ICMPv6?: (flow.ICMPv6.$Properties|null);
+
+            /** Layer4 SCTP */
+            SCTP?: (flow.SCTP.$Properties|null);
+
+            /** Layer4 VRRP */
+            VRRP?: (flow.VRRP.$Properties|null);
+
+            /** Layer4 IGMP */
+            IGMP?: (flow.IGMP.$Properties|null);
+
+            /** Layer4 protocol */
+            protocol?: ("TCP"|"UDP"|"ICMPv4"|"ICMPv6"|"SCTP"|"VRRP"|"IGMP");
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Narrowed shape of a Layer4. */
+        type $Shape = {
+          TCP?: flow.TCP.$Shape|null;
+          UDP?: flow.UDP.$Shape|null;
+          ICMPv4?: flow.ICMPv4.$Shape|null;
+          ICMPv6?: flow.ICMPv6.$Shape|null;
+          SCTP?: flow.SCTP.$Shape|null;
+          VRRP?: flow.VRRP.$Shape|null;
+          IGMP?: flow.IGMP.$Shape|null;
+          $unknowns?: Uint8Array[];
+        } & (
+          ({ protocol?: undefined; TCP?: null; UDP?: null; ICMPv4?: null; ICMPv6?: null; SCTP?: null; VRRP?: null; IGMP?: null }|{ protocol?: "TCP"; TCP: flow.TCP.$Shape; UDP?: null; ICMPv4?: null; ICMPv6?: null; SCTP?: null; VRRP?: null; IGMP?: null }|{ protocol?: "UDP"; TCP?: null; UDP: flow.UDP.$Shape; ICMPv4?: null; ICMPv6?: null; SCTP?: null; VRRP?: null; IGMP?: null }|{ protocol?: "ICMPv4"; TCP?: null; UDP?: null; ICMPv4: flow.ICMPv4.$Shape; ICMPv6?: null; SCTP?: null; VRRP?: null; IGMP?: null }|{ protocol?: "ICMPv6"; TCP?: null; UDP?: null; ICMPv4?: null; ICMPv6: flow.ICMPv6.$Shape; SCTP?: null; VRRP?: null; IGMP?: null }|{ protocol?: "SCTP"; TCP?: null; UDP?: null; ICMPv4?: null; ICMPv6?: null; SCTP: flow.SCTP.$Shape; VRRP?: null; IGMP?: null }|{ protocol?: "VRRP"; TCP?: null; UDP?: null; ICMPv4?: null; ICMPv6?: null; SCTP?: null; VRRP: flow.VRRP.$Shape; IGMP?: null }|{ protocol?: "IGMP"; TCP?: null; UDP?: null; ICMPv4?: null; ICMPv6?: null; SCTP?: null; VRRP?: null; IGMP: flow.IGMP.$Shape })
+        );
+    }
+
+    /**
+     * Properties of a TCP.
+     * @deprecated Use flow.TCP.$Properties instead.
+     */
+    interface ITCP extends flow.TCP.$Properties {
+    }
+
+    /** Represents a TCP. */
+    class TCP {
+
+        /**
+         * Constructs a new TCP.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.TCP.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** TCP sourcePort. */
+        sourcePort: number;
+
+        /** TCP destinationPort. */
+        destinationPort: number;
+
+        /** TCP flags. */
+        flags?: (flow.TCPFlags.$Properties|null);
+
+        /**
+         * Encodes the specified TCP message. Does not implicitly {@link flow.TCP.verify|verify} messages.
+         * @param message TCP message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.TCP.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a TCP message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.TCP & flow.TCP.$Shape} TCP
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.TCP & flow.TCP.$Shape;
+    }
+
+    namespace TCP {
+
+        /** Properties of a TCP. */
+        interface $Properties {
+
+            /** TCP sourcePort */
+            sourcePort?: (number|null);
+
+            /** TCP destinationPort */
+            destinationPort?: (number|null);
+
+            /** TCP flags */
+            flags?: (flow.TCPFlags.$Properties|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a TCP. */
+        type $Shape = flow.TCP.$Properties;
+    }
+
+    /**
+     * Properties of a TCPFlags.
+     * @deprecated Use flow.TCPFlags.$Properties instead.
+     */
+    interface ITCPFlags extends flow.TCPFlags.$Properties {
+    }
+
+    /** Represents a TCPFlags. */
+    class TCPFlags {
+
+        /**
+         * Constructs a new TCPFlags.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.TCPFlags.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** TCPFlags FIN. */
+        FIN: boolean;
+
+        /** TCPFlags SYN. */
+        SYN: boolean;
+
+        /** TCPFlags RST. */
+        RST: boolean;
+
+        /** TCPFlags PSH. */
+        PSH: boolean;
+
+        /** TCPFlags ACK. */
+        ACK: boolean;
+
+        /** TCPFlags URG. */
+        URG: boolean;
+
+        /** TCPFlags ECE. */
+        ECE: boolean;
+
+        /** TCPFlags CWR. */
+        CWR: boolean;
+
+        /** TCPFlags NS. */
+        NS: boolean;
+
+        /**
+         * Encodes the specified TCPFlags message. Does not implicitly {@link flow.TCPFlags.verify|verify} messages.
+         * @param message TCPFlags message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.TCPFlags.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a TCPFlags message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.TCPFlags & flow.TCPFlags.$Shape} TCPFlags
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.TCPFlags & flow.TCPFlags.$Shape;
+    }
+
+    namespace TCPFlags {
+
+        /** Properties of a TCPFlags. */
+        interface $Properties {
+
+            /** TCPFlags FIN */
+            FIN?: (boolean|null);
+
+            /** TCPFlags SYN */
+            SYN?: (boolean|null);
+
+            /** TCPFlags RST */
+            RST?: (boolean|null);
+
+            /** TCPFlags PSH */
+            PSH?: (boolean|null);
+
+            /** TCPFlags ACK */
+            ACK?: (boolean|null);
+
+            /** TCPFlags URG */
+            URG?: (boolean|null);
+
+            /** TCPFlags ECE */
+            ECE?: (boolean|null);
+
+            /** TCPFlags CWR */
+            CWR?: (boolean|null);
+
+            /** TCPFlags NS */
+            NS?: (boolean|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a TCPFlags. */
+        type $Shape = flow.TCPFlags.$Properties;
+    }
+
+    /**
+     * Properties of a UDP.
+     * @deprecated Use flow.UDP.$Properties instead.
+     */
+    interface IUDP extends flow.UDP.$Properties {
+    }
+
+    /** Represents a UDP. */
+    class UDP {
+
+        /**
+         * Constructs a new UDP.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.UDP.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** UDP sourcePort. */
+        sourcePort: number;
+
+        /** UDP destinationPort. */
+        destinationPort: number;
+
+        /**
+         * Encodes the specified UDP message. Does not implicitly {@link flow.UDP.verify|verify} messages.
+         * @param message UDP message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.UDP.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a UDP message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.UDP & flow.UDP.$Shape} UDP
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.UDP & flow.UDP.$Shape;
+    }
+
+    namespace UDP {
+
+        /** Properties of a UDP. */
+        interface $Properties {
+
+            /** UDP sourcePort */
+            sourcePort?: (number|null);
+
+            /** UDP destinationPort */
+            destinationPort?: (number|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a UDP. */
+        type $Shape = flow.UDP.$Properties;
+    }
+
+    /**
+     * Properties of a SCTP.
+     * @deprecated Use flow.SCTP.$Properties instead.
+     */
+    interface ISCTP extends flow.SCTP.$Properties {
+    }
+
+    /** Represents a SCTP. */
+    class SCTP {
+
+        /**
+         * Constructs a new SCTP.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.SCTP.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** SCTP sourcePort. */
+        sourcePort: number;
+
+        /** SCTP destinationPort. */
+        destinationPort: number;
+
+        /**
+         * Encodes the specified SCTP message. Does not implicitly {@link flow.SCTP.verify|verify} messages.
+         * @param message SCTP message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.SCTP.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a SCTP message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.SCTP & flow.SCTP.$Shape} SCTP
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.SCTP & flow.SCTP.$Shape;
+    }
+
+    namespace SCTP {
+
+        /** Properties of a SCTP. */
+        interface $Properties {
+
+            /** SCTP sourcePort */
+            sourcePort?: (number|null);
+
+            /** SCTP destinationPort */
+            destinationPort?: (number|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a SCTP. */
+        type $Shape = flow.SCTP.$Properties;
+    }
+
+    /**
+     * Properties of a ICMPv4.
+     * @deprecated Use flow.ICMPv4.$Properties instead.
+     */
+    interface IICMPv4 extends flow.ICMPv4.$Properties {
+    }
+
+    /** Represents a ICMPv4. */
+    class ICMPv4 {
+
+        /**
+         * Constructs a new ICMPv4.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.ICMPv4.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** ICMPv4 type. */
+        type: number;
+
+        /** ICMPv4 code. */
+        code: number;
+
+        /**
+         * Encodes the specified ICMPv4 message. Does not implicitly {@link flow.ICMPv4.verify|verify} messages.
+         * @param message ICMPv4 message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.ICMPv4.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a ICMPv4 message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.ICMPv4 & flow.ICMPv4.$Shape} ICMPv4
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.ICMPv4 & flow.ICMPv4.$Shape;
+    }
+
+    namespace ICMPv4 {
+
+        /** Properties of a ICMPv4. */
+        interface $Properties {
+
+            /** ICMPv4 type */
+            type?: (number|null);
+
+            /** ICMPv4 code */
+            code?: (number|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a ICMPv4. */
+        type $Shape = flow.ICMPv4.$Properties;
+    }
+
+    /**
+     * Properties of a ICMPv6.
+     * @deprecated Use flow.ICMPv6.$Properties instead.
+     */
+    interface IICMPv6 extends flow.ICMPv6.$Properties {
+    }
+
+    /** Represents a ICMPv6. */
+    class ICMPv6 {
+
+        /**
+         * Constructs a new ICMPv6.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.ICMPv6.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** ICMPv6 type. */
+        type: number;
+
+        /** ICMPv6 code. */
+        code: number;
+
+        /**
+         * Encodes the specified ICMPv6 message. Does not implicitly {@link flow.ICMPv6.verify|verify} messages.
+         * @param message ICMPv6 message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.ICMPv6.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a ICMPv6 message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.ICMPv6 & flow.ICMPv6.$Shape} ICMPv6
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.ICMPv6 & flow.ICMPv6.$Shape;
+    }
+
+    namespace ICMPv6 {
+
+        /** Properties of a ICMPv6. */
+        interface $Properties {
+
+            /** ICMPv6 type */
+            type?: (number|null);
+
+            /** ICMPv6 code */
+            code?: (number|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a ICMPv6. */
+        type $Shape = flow.ICMPv6.$Properties;
+    }
+
+    /**
+     * Properties of a VRRP.
+     * @deprecated Use flow.VRRP.$Properties instead.
+     */
+    interface IVRRP extends flow.VRRP.$Properties {
+    }
+
+    /** Represents a VRRP. */
+    class VRRP {
+
+        /**
+         * Constructs a new VRRP.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.VRRP.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** VRRP type. */
+        type: number;
+
+        /** VRRP vrid. */
+        vrid: number;
+
+        /** VRRP priority. */
+        priority: number;
+
+        /**
+         * Encodes the specified VRRP message. Does not implicitly {@link flow.VRRP.verify|verify} messages.
+         * @param message VRRP message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.VRRP.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a VRRP message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.VRRP & flow.VRRP.$Shape} VRRP
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.VRRP & flow.VRRP.$Shape;
+    }
+
+    namespace VRRP {
+
+        /** Properties of a VRRP. */
+        interface $Properties {
+
+            /** VRRP type */
+            type?: (number|null);
+
+            /** VRRP vrid */
+            vrid?: (number|null);
+
+            /** VRRP priority */
+            priority?: (number|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a VRRP. */
+        type $Shape = flow.VRRP.$Properties;
+    }
+
+    /**
+     * Properties of a IGMP.
+     * @deprecated Use flow.IGMP.$Properties instead.
+     */
+    interface IIGMP extends flow.IGMP.$Properties {
+    }
+
+    /** Represents a IGMP. */
+    class IGMP {
+
+        /**
+         * Constructs a new IGMP.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.IGMP.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** IGMP type. */
+        type: number;
+
+        /** IGMP groupAddress. */
+        groupAddress: string;
+
+        /**
+         * Encodes the specified IGMP message. Does not implicitly {@link flow.IGMP.verify|verify} messages.
+         * @param message IGMP message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.IGMP.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a IGMP message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.IGMP & flow.IGMP.$Shape} IGMP
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.IGMP & flow.IGMP.$Shape;
+    }
+
+    namespace IGMP {
+
+        /** Properties of a IGMP. */
+        interface $Properties {
+
+            /** IGMP type */
+            type?: (number|null);
+
+            /** IGMP groupAddress */
+            groupAddress?: (string|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a IGMP. */
+        type $Shape = flow.IGMP.$Properties;
+    }
+
+    /**
+     * Properties of a Tunnel.
+     * @deprecated Use flow.Tunnel.$Properties instead.
+     */
+    interface ITunnel extends flow.Tunnel.$Properties {
+    }
+
+    /** Represents a Tunnel. */
+    class Tunnel {
+
+        /**
+         * Constructs a new Tunnel.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.Tunnel.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** Tunnel protocol. */
+        protocol: flow.Tunnel.Protocol;
+
+        /** Tunnel IP. */
+        IP?: (flow.IP.$Properties|null);
+
+        /** Tunnel l4. */
+        l4?: (flow.Layer4.$Properties|null);
+
+        /** Tunnel vni. */
+        vni: number;
+
+        /**
+         * Encodes the specified Tunnel message. Does not implicitly {@link flow.Tunnel.verify|verify} messages.
+         * @param message Tunnel message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.Tunnel.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a Tunnel message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.Tunnel & flow.Tunnel.$Shape} Tunnel
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.Tunnel & flow.Tunnel.$Shape;
+    }
+
+    namespace Tunnel {
+
+        /** Properties of a Tunnel. */
+        interface $Properties {
+
+            /** Tunnel protocol */
+            protocol?: (flow.Tunnel.Protocol|null);
+
+            /** Tunnel IP */
+            IP?: (flow.IP.$Properties|null);
+
+            /** Tunnel l4 */
+            l4?: (flow.Layer4.$Properties|null);
+
+            /** Tunnel vni */
+            vni?: (number|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a Tunnel. */
+        type $Shape = {
+          protocol?: flow.Tunnel.Protocol|null;
+          IP?: flow.IP.$Shape|null;
+          l4?: flow.Layer4.$Shape|null;
+          vni?: number|null;
+          $unknowns?: Uint8Array[];
+        };
+
+        /** Protocol enum. */
+        enum Protocol {
+
+            /** UNKNOWN value */
+            UNKNOWN = 0,
+
+            /** VXLAN value */
+            VXLAN = 1,
+
+            /** GENEVE value */
+            GENEVE = 2
+        }
+    }
+
+    /**
+     * Properties of a Layer7.
+     * @deprecated Use flow.Layer7.$Properties instead.
+     */
+    interface ILayer7 extends flow.Layer7.$Properties {
+    }
+
+    /** Represents a Layer7. */
+    class Layer7 {
+
+        /**
+         * Constructs a new Layer7.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.Layer7.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** Layer7 type. */
+        type: flow.L7FlowType;
+
+        /** Layer7 latencyNs. */
+        latencyNs: number;
+
+        /** Layer7 dns. */
+        dns?: (flow.DNS.$Properties|null);
+
+        /** Layer7 http. */
+        http?: (flow.HTTP.$Properties|null);
+
+        /** Layer7 kafka. */
+        kafka?: (flow.Kafka.$Properties|null);
+
+        /** Layer7 record. */
+        record?: ("dns"|"http"|"kafka");
+
+        /**
+         * Encodes the specified Layer7 message. Does not implicitly {@link flow.Layer7.verify|verify} messages.
+         * @param message Layer7 message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.Layer7.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a Layer7 message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.Layer7 & flow.Layer7.$Shape} Layer7
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.Layer7 & flow.Layer7.$Shape;
+    }
+
+    namespace Layer7 {
+
+        /** Properties of a Layer7. */
+        interface $Properties {
+
+            /** Layer7 type */
+            type?: (flow.L7FlowType|null);
+
+            /** Layer7 latencyNs */
+            latencyNs?: (number|null);
+
+            /** Layer7 dns */
+            dns?: (flow.DNS.$Properties|null);
+
+            /** Layer7 http */
+            http?: (flow.HTTP.$Properties|null);
+
+            /** Layer7 kafka */
+            kafka?: (flow.Kafka.$Properties|null);
+
+            /** Layer7 record */
+            record?: ("dns"|"http"|"kafka");
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Narrowed shape of a Layer7. */
+        type $Shape = {
+          type?: flow.L7FlowType|null;
+          latencyNs?: number|null;
+          dns?: flow.DNS.$Shape|null;
+          http?: flow.HTTP.$Shape|null;
+          kafka?: flow.Kafka.$Shape|null;
+          $unknowns?: Uint8Array[];
+        } & (
+          ({ record?: undefined; dns?: null; http?: null; kafka?: null }|{ record?: "dns"; dns: flow.DNS.$Shape; http?: null; kafka?: null }|{ record?: "http"; dns?: null; http: flow.HTTP.$Shape; kafka?: null }|{ record?: "kafka"; dns?: null; http?: null; kafka: flow.Kafka.$Shape })
+        );
+    }
+
+    /**
+     * Properties of a DNS.
+     * @deprecated Use flow.DNS.$Properties instead.
+     */
+    interface IDNS extends flow.DNS.$Properties {
+    }
+
+    /** Represents a DNS. */
+    class DNS {
+
+        /**
+         * Constructs a new DNS.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.DNS.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** DNS query. */
+        query: string;
+
+        /** DNS ips. */
+        ips: string[];
+
+        /** DNS ttl. */
+        ttl: number;
+
+        /** DNS cnames. */
+        cnames: string[];
+
+        /** DNS observationSource. */
+        observationSource: string;
+
+        /** DNS rcode. */
+        rcode: number;
+
+        /** DNS qtypes. */
+        qtypes: string[];
+
+        /** DNS rrtypes. */
+        rrtypes: string[];
+
+        /**
+         * Encodes the specified DNS message. Does not implicitly {@link flow.DNS.verify|verify} messages.
+         * @param message DNS message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.DNS.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a DNS message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.DNS & flow.DNS.$Shape} DNS
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.DNS & flow.DNS.$Shape;
+    }
+
+    namespace DNS {
+
+        /** Properties of a DNS. */
+        interface $Properties {
+
+            /** DNS query */
+            query?: (string|null);
+
+            /** DNS ips */
+            ips?: (string[]|null);
+
+            /** DNS ttl */
+            ttl?: (number|null);
+
+            /** DNS cnames */
+            cnames?: (string[]|null);
+
+            /** DNS observationSource */
+            observationSource?: (string|null);
+
+            /** DNS rcode */
+            rcode?: (number|null);
+
+            /** DNS qtypes */
+            qtypes?: (string[]|null);
+
+            /** DNS rrtypes */
+            rrtypes?: (string[]|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a DNS. */
+        type $Shape = flow.DNS.$Properties;
+    }
+
+    /**
+     * Properties of a HTTP.
+     * @deprecated Use flow.HTTP.$Properties instead.
+     */
+    interface IHTTP extends flow.HTTP.$Properties {
+    }
+
+    /** Represents a HTTP. */
+    class HTTP {
+
+        /**
+         * Constructs a new HTTP.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.HTTP.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** HTTP code. */
+        code: number;
+
+        /** HTTP method. */
+        method: string;
+
+        /** HTTP url. */
+        url: string;
+
+        /** HTTP protocol. */
+        protocol: string;
+
+        /** HTTP headers. */
+        headers: flow.HTTPHeader.$Properties[];
+
+        /**
+         * Encodes the specified HTTP message. Does not implicitly {@link flow.HTTP.verify|verify} messages.
+         * @param message HTTP message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.HTTP.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a HTTP message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.HTTP & flow.HTTP.$Shape} HTTP
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.HTTP & flow.HTTP.$Shape;
+    }
+
+    namespace HTTP {
+
+        /** Properties of a HTTP. */
+        interface $Properties {
+
+            /** HTTP code */
+            code?: (number|null);
+
+            /** HTTP method */
+            method?: (string|null);
+
+            /** HTTP url */
+            url?: (string|null);
+
+            /** HTTP protocol */
+            protocol?: (string|null);
+
+            /** HTTP headers */
+            headers?: (flow.HTTPHeader.$Properties[]|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a HTTP. */
+        type $Shape = flow.HTTP.$Properties;
+    }
+
+    /**
+     * Properties of a HTTPHeader.
+     * @deprecated Use flow.HTTPHeader.$Properties instead.
+     */
+    interface IHTTPHeader extends flow.HTTPHeader.$Properties {
+    }
+
+    /** Represents a HTTPHeader. */
+    class HTTPHeader {
+
+        /**
+         * Constructs a new HTTPHeader.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.HTTPHeader.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** HTTPHeader key. */
+        key: string;
+
+        /** HTTPHeader value. */
+        value: string;
+
+        /**
+         * Encodes the specified HTTPHeader message. Does not implicitly {@link flow.HTTPHeader.verify|verify} messages.
+         * @param message HTTPHeader message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.HTTPHeader.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a HTTPHeader message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.HTTPHeader & flow.HTTPHeader.$Shape} HTTPHeader
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.HTTPHeader & flow.HTTPHeader.$Shape;
+    }
+
+    namespace HTTPHeader {
+
+        /** Properties of a HTTPHeader. */
+        interface $Properties {
+
+            /** HTTPHeader key */
+            key?: (string|null);
+
+            /** HTTPHeader value */
+            value?: (string|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a HTTPHeader. */
+        type $Shape = flow.HTTPHeader.$Properties;
+    }
+
+    /**
+     * Properties of a Kafka.
+     * @deprecated Use flow.Kafka.$Properties instead.
+     */
+    interface IKafka extends flow.Kafka.$Properties {
+    }
+
+    /** Represents a Kafka. */
+    class Kafka {
+
+        /**
+         * Constructs a new Kafka.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.Kafka.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** Kafka errorCode. */
+        errorCode: number;
+
+        /** Kafka apiVersion. */
+        apiVersion: number;
+
+        /** Kafka apiKey. */
+        apiKey: string;
+
+        /** Kafka correlationId. */
+        correlationId: number;
+
+        /** Kafka topic. */
+        topic: string;
+
+        /**
+         * Encodes the specified Kafka message. Does not implicitly {@link flow.Kafka.verify|verify} messages.
+         * @param message Kafka message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.Kafka.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a Kafka message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.Kafka & flow.Kafka.$Shape} Kafka
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.Kafka & flow.Kafka.$Shape;
+    }
+
+    namespace Kafka {
+
+        /** Properties of a Kafka. */
+        interface $Properties {
+
+            /** Kafka errorCode */
+            errorCode?: (number|null);
+
+            /** Kafka apiVersion */
+            apiVersion?: (number|null);
+
+            /** Kafka apiKey */
+            apiKey?: (string|null);
+
+            /** Kafka correlationId */
+            correlationId?: (number|null);
+
+            /** Kafka topic */
+            topic?: (string|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a Kafka. */
+        type $Shape = flow.Kafka.$Properties;
+    }
+
+    /**
+     * Properties of a Service.
+     * @deprecated Use flow.Service.$Properties instead.
+     */
+    interface IService extends flow.Service.$Properties {
+    }
+
+    /** Represents a Service. */
+    class Service {
+
+        /**
+         * Constructs a new Service.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.Service.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** Service name. */
+        name: string;
+
+        /** Service namespace. */
+        namespace: string;
+
+        /**
+         * Encodes the specified Service message. Does not implicitly {@link flow.Service.verify|verify} messages.
+         * @param message Service message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.Service.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a Service message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.Service & flow.Service.$Shape} Service
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.Service & flow.Service.$Shape;
+    }
+
+    namespace Service {
+
+        /** Properties of a Service. */
+        interface $Properties {
+
+            /** Service name */
+            name?: (string|null);
+
+            /** Service namespace */
+            namespace?: (string|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a Service. */
+        type $Shape = flow.Service.$Properties;
+    }
+
+    /**
+     * Properties of a TraceContext.
+     * @deprecated Use flow.TraceContext.$Properties instead.
+     */
+    interface ITraceContext extends flow.TraceContext.$Properties {
+    }
+
+    /** Represents a TraceContext. */
+    class TraceContext {
+
+        /**
+         * Constructs a new TraceContext.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.TraceContext.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** TraceContext parent. */
+        parent?: (flow.TraceParent.$Properties|null);
+
+        /**
+         * Encodes the specified TraceContext message. Does not implicitly {@link flow.TraceContext.verify|verify} messages.
+         * @param message TraceContext message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.TraceContext.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a TraceContext message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.TraceContext & flow.TraceContext.$Shape} TraceContext
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.TraceContext & flow.TraceContext.$Shape;
+    }
+
+    namespace TraceContext {
+
+        /** Properties of a TraceContext. */
+        interface $Properties {
+
+            /** TraceContext parent */
+            parent?: (flow.TraceParent.$Properties|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a TraceContext. */
+        type $Shape = flow.TraceContext.$Properties;
+    }
+
+    /**
+     * Properties of a TraceParent.
+     * @deprecated Use flow.TraceParent.$Properties instead.
+     */
+    interface ITraceParent extends flow.TraceParent.$Properties {
+    }
+
+    /** Represents a TraceParent. */
+    class TraceParent {
+
+        /**
+         * Constructs a new TraceParent.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.TraceParent.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** TraceParent traceId. */
+        traceId: string;
+
+        /**
+         * Encodes the specified TraceParent message. Does not implicitly {@link flow.TraceParent.verify|verify} messages.
+         * @param message TraceParent message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.TraceParent.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a TraceParent message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.TraceParent & flow.TraceParent.$Shape} TraceParent
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.TraceParent & flow.TraceParent.$Shape;
+    }
+
+    namespace TraceParent {
+
+        /** Properties of a TraceParent. */
+        interface $Properties {
+
+            /** TraceParent traceId */
+            traceId?: (string|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a TraceParent. */
+        type $Shape = flow.TraceParent.$Properties;
+    }
+
+    /**
+     * Properties of a IPTraceID.
+     * @deprecated Use flow.IPTraceID.$Properties instead.
+     */
+    interface IIPTraceID extends flow.IPTraceID.$Properties {
+    }
+
+    /** Represents a IPTraceID. */
+    class IPTraceID {
+
+        /**
+         * Constructs a new IPTraceID.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.IPTraceID.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** IPTraceID traceId. */
+        traceId: number;
+
+        /** IPTraceID ipOptionType. */
+        ipOptionType: number;
+
+        /**
+         * Encodes the specified IPTraceID message. Does not implicitly {@link flow.IPTraceID.verify|verify} messages.
+         * @param message IPTraceID message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.IPTraceID.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a IPTraceID message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.IPTraceID & flow.IPTraceID.$Shape} IPTraceID
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.IPTraceID & flow.IPTraceID.$Shape;
+    }
+
+    namespace IPTraceID {
+
+        /** Properties of a IPTraceID. */
+        interface $Properties {
+
+            /** IPTraceID traceId */
+            traceId?: (number|null);
+
+            /** IPTraceID ipOptionType */
+            ipOptionType?: (number|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a IPTraceID. */
+        type $Shape = flow.IPTraceID.$Properties;
+    }
+
+    /**
+     * Properties of a Policy.
+     * @deprecated Use flow.Policy.$Properties instead.
+     */
+    interface IPolicy extends flow.Policy.$Properties {
+    }
+
+    /** Represents a Policy. */
+    class Policy {
+
+        /**
+         * Constructs a new Policy.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.Policy.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** Policy name. */
+        name: string;
+
+        /** Policy namespace. */
+        namespace: string;
+
+        /** Policy labels. */
+        labels: string[];
+
+        /** Policy revision. */
+        revision: number;
+
+        /** Policy kind. */
+        kind: string;
+
+        /**
+         * Encodes the specified Policy message. Does not implicitly {@link flow.Policy.verify|verify} messages.
+         * @param message Policy message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.Policy.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a Policy message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.Policy & flow.Policy.$Shape} Policy
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.Policy & flow.Policy.$Shape;
+    }
+
+    namespace Policy {
+
+        /** Properties of a Policy. */
+        interface $Properties {
+
+            /** Policy name */
+            name?: (string|null);
+
+            /** Policy namespace */
+            namespace?: (string|null);
+
+            /** Policy labels */
+            labels?: (string[]|null);
+
+            /** Policy revision */
+            revision?: (number|null);
+
+            /** Policy kind */
+            kind?: (string|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a Policy. */
+        type $Shape = flow.Policy.$Properties;
+    }
+
+    /**
+     * Properties of a NetworkInterface.
+     * @deprecated Use flow.NetworkInterface.$Properties instead.
+     */
+    interface INetworkInterface extends flow.NetworkInterface.$Properties {
+    }
+
+    /** Represents a NetworkInterface. */
+    class NetworkInterface {
+
+        /**
+         * Constructs a new NetworkInterface.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.NetworkInterface.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** NetworkInterface index. */
+        index: number;
+
+        /** NetworkInterface name. */
+        name: string;
+
+        /**
+         * Encodes the specified NetworkInterface message. Does not implicitly {@link flow.NetworkInterface.verify|verify} messages.
+         * @param message NetworkInterface message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.NetworkInterface.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a NetworkInterface message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.NetworkInterface & flow.NetworkInterface.$Shape} NetworkInterface
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.NetworkInterface & flow.NetworkInterface.$Shape;
+    }
+
+    namespace NetworkInterface {
+
+        /** Properties of a NetworkInterface. */
+        interface $Properties {
+
+            /** NetworkInterface index */
+            index?: (number|null);
+
+            /** NetworkInterface name */
+            name?: (string|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a NetworkInterface. */
+        type $Shape = flow.NetworkInterface.$Properties;
+    }
+
+    /**
+     * Properties of a CiliumEventType.
+     * @deprecated Use flow.CiliumEventType.$Properties instead.
+     */
+    interface ICiliumEventType extends flow.CiliumEventType.$Properties {
+    }
+
+    /** Represents a CiliumEventType. */
+    class CiliumEventType {
+
+        /**
+         * Constructs a new CiliumEventType.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.CiliumEventType.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** CiliumEventType type. */
+        type: number;
+
+        /** CiliumEventType subType. */
+        subType: number;
+
+        /**
+         * Encodes the specified CiliumEventType message. Does not implicitly {@link flow.CiliumEventType.verify|verify} messages.
+         * @param message CiliumEventType message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.CiliumEventType.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a CiliumEventType message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.CiliumEventType & flow.CiliumEventType.$Shape} CiliumEventType
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.CiliumEventType & flow.CiliumEventType.$Shape;
+    }
+
+    namespace CiliumEventType {
+
+        /** Properties of a CiliumEventType. */
+        interface $Properties {
+
+            /** CiliumEventType type */
+            type?: (number|null);
+
+            /** CiliumEventType subType */
+            subType?: (number|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a CiliumEventType. */
+        type $Shape = flow.CiliumEventType.$Properties;
+    }
+
+    /**
+     * Properties of an EventTypeFilter.
+     * @deprecated Use flow.EventTypeFilter.$Properties instead.
+     */
+    interface IEventTypeFilter extends flow.EventTypeFilter.$Properties {
+    }
+
+    /** Represents an EventTypeFilter. */
+    class EventTypeFilter {
+
+        /**
+         * Constructs a new EventTypeFilter.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.EventTypeFilter.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** EventTypeFilter type. */
+        type: number;
+
+        /** EventTypeFilter matchSubType. */
+        matchSubType: boolean;
+
+        /** EventTypeFilter subType. */
+        subType: number;
+
+        /**
+         * Encodes the specified EventTypeFilter message. Does not implicitly {@link flow.EventTypeFilter.verify|verify} messages.
+         * @param message EventTypeFilter message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.EventTypeFilter.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes an EventTypeFilter message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.EventTypeFilter & flow.EventTypeFilter.$Shape} EventTypeFilter
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.EventTypeFilter & flow.EventTypeFilter.$Shape;
+    }
+
+    namespace EventTypeFilter {
+
+        /** Properties of an EventTypeFilter. */
+        interface $Properties {
+
+            /** EventTypeFilter type */
+            type?: (number|null);
+
+            /** EventTypeFilter matchSubType */
+            matchSubType?: (boolean|null);
+
+            /** EventTypeFilter subType */
+            subType?: (number|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of an EventTypeFilter. */
+        type $Shape = flow.EventTypeFilter.$Properties;
+    }
+
+    /**
+     * Properties of an Aggregate.
+     * @deprecated Use flow.Aggregate.$Properties instead.
+     */
+    interface IAggregate extends flow.Aggregate.$Properties {
+    }
+
+    /** Represents an Aggregate. */
+    class Aggregate {
+
+        /**
+         * Constructs a new Aggregate.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.Aggregate.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** Aggregate ingressFlowCount. */
+        ingressFlowCount: number;
+
+        /** Aggregate egressFlowCount. */
+        egressFlowCount: number;
+
+        /** Aggregate unknownDirectionFlowCount. */
+        unknownDirectionFlowCount: number;
+
+        /**
+         * Encodes the specified Aggregate message. Does not implicitly {@link flow.Aggregate.verify|verify} messages.
+         * @param message Aggregate message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.Aggregate.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes an Aggregate message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.Aggregate & flow.Aggregate.$Shape} Aggregate
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.Aggregate & flow.Aggregate.$Shape;
+    }
+
+    namespace Aggregate {
+
+        /** Properties of an Aggregate. */
+        interface $Properties {
+
+            /** Aggregate ingressFlowCount */
+            ingressFlowCount?: (number|null);
+
+            /** Aggregate egressFlowCount */
+            egressFlowCount?: (number|null);
+
+            /** Aggregate unknownDirectionFlowCount */
+            unknownDirectionFlowCount?: (number|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of an Aggregate. */
+        type $Shape = flow.Aggregate.$Properties;
+    }
+
+    /**
+     * Properties of a LostEvent.
+     * @deprecated Use flow.LostEvent.$Properties instead.
+     */
+    interface ILostEvent extends flow.LostEvent.$Properties {
+    }
+
+    /** Represents a LostEvent. */
+    class LostEvent {
+
+        /**
+         * Constructs a new LostEvent.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.LostEvent.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** LostEvent source. */
+        source: flow.LostEventSource;
+
+        /** LostEvent numEventsLost. */
+        numEventsLost: number;
+
+        /** LostEvent cpu. */
+        cpu?: (google.protobuf.Int32Value.$Properties|null);
+
+        /** LostEvent first. */
+        first?: (google.protobuf.Timestamp.$Properties|null);
+
+        /** LostEvent last. */
+        last?: (google.protobuf.Timestamp.$Properties|null);
+
+        /**
+         * Encodes the specified LostEvent message. Does not implicitly {@link flow.LostEvent.verify|verify} messages.
+         * @param message LostEvent message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.LostEvent.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a LostEvent message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.LostEvent & flow.LostEvent.$Shape} LostEvent
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.LostEvent & flow.LostEvent.$Shape;
+    }
+
+    namespace LostEvent {
+
+        /** Properties of a LostEvent. */
+        interface $Properties {
+
+            /** LostEvent source */
+            source?: (flow.LostEventSource|null);
+
+            /** LostEvent numEventsLost */
+            numEventsLost?: (number|null);
+
+            /** LostEvent cpu */
+            cpu?: (google.protobuf.Int32Value.$Properties|null);
+
+            /** LostEvent first */
+            first?: (google.protobuf.Timestamp.$Properties|null);
+
+            /** LostEvent last */
+            last?: (google.protobuf.Timestamp.$Properties|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a LostEvent. */
+        type $Shape = flow.LostEvent.$Properties;
+    }
+
+    /**
+     * Properties of an AgentEvent.
+     * @deprecated Use flow.AgentEvent.$Properties instead.
+     */
+    interface IAgentEvent extends flow.AgentEvent.$Properties {
+    }
+
+    /** Represents an AgentEvent. */
+    class AgentEvent {
+
+        /**
+         * Constructs a new AgentEvent.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.AgentEvent.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** AgentEvent type. */
+        type: flow.AgentEventType;
+
+        /** AgentEvent unknown. */
+        unknown?: (flow.AgentEventUnknown.$Properties|null);
+
+        /** AgentEvent agentStart. */
+        agentStart?: (flow.TimeNotification.$Properties|null);
+
+        /** AgentEvent policyUpdate. */
+        policyUpdate?: (flow.PolicyUpdateNotification.$Properties|null);
+
+        /** AgentEvent endpointRegenerate. */
+        endpointRegenerate?: (flow.EndpointRegenNotification.$Properties|null);
+
+        /** AgentEvent endpointUpdate. */
+        endpointUpdate?: (flow.EndpointUpdateNotification.$Properties|null);
+
+        /** AgentEvent ipcacheUpdate. */
+        ipcacheUpdate?: (flow.IPCacheNotification.$Properties|null);
+
+        /** AgentEvent serviceUpsert. */
+        serviceUpsert?: (flow.ServiceUpsertNotification.$Properties|null);
+
+        /** AgentEvent serviceDelete. */
+        serviceDelete?: (flow.ServiceDeleteNotification.$Properties|null);
+
+        /** AgentEvent notification. */
+        notification?: ("unknown"|"agentStart"|"policyUpdate"|"endpointRegenerate"|"endpointUpdate"|"ipcacheUpdate"|"serviceUpsert"|"serviceDelete");
+
+        /**
+         * Encodes the specified AgentEvent message. Does not implicitly {@link flow.AgentEvent.verify|verify} messages.
+         * @param message AgentEvent message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.AgentEvent.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes an AgentEvent message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.AgentEvent & flow.AgentEvent.$Shape} AgentEvent
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.AgentEvent & flow.AgentEvent.$Shape;
+    }
+
+    namespace AgentEvent {
+
+        /** Properties of an AgentEvent. */
+        interface $Properties {
+
+            /** AgentEvent type */
+            type?: (flow.AgentEventType|null);
+
+            /** AgentEvent unknown */
+            unknown?: (flow.AgentEventUnknown.$Properties|null);
+
+            /** AgentEvent agentStart */
+            agentStart?: (flow.TimeNotification.$Properties|null);
+
+            /** AgentEvent policyUpdate */
+            policyUpdate?: (flow.PolicyUpdateNotification.$Properties|null);
+
+            /** AgentEvent endpointRegenerate */
+            endpointRegenerate?: (flow.EndpointRegenNotification.$Properties|null);
+
+            /** AgentEvent endpointUpdate */
+            endpointUpdate?: (flow.EndpointUpdateNotification.$Properties|null);
+
+            /** AgentEvent ipcacheUpdate */
+            ipcacheUpdate?: (flow.IPCacheNotification.$Properties|null);
+
+            /** AgentEvent serviceUpsert */
+            serviceUpsert?: (flow.ServiceUpsertNotification.$Properties|null);
+
+            /** AgentEvent serviceDelete */
+            serviceDelete?: (flow.ServiceDeleteNotification.$Properties|null);
+
+            /** AgentEvent notification */
+            notification?: ("unknown"|"agentStart"|"policyUpdate"|"endpointRegenerate"|"endpointUpdate"|"ipcacheUpdate"|"serviceUpsert"|"serviceDelete");
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Narrowed shape of an AgentEvent. */
+        type $Shape = {
+          type?: flow.AgentEventType|null;
+          unknown?: flow.AgentEventUnknown.$Shape|null;
+          agentStart?: flow.TimeNotification.$Shape|null;
+          policyUpdate?: flow.PolicyUpdateNotification.$Shape|null;
+          endpointRegenerate?: flow.EndpointRegenNotification.$Shape|null;
+          endpointUpdate?: flow.EndpointUpdateNotification.$Shape|null;
+          ipcacheUpdate?: flow.IPCacheNotification.$Shape|null;
+          serviceUpsert?: flow.ServiceUpsertNotification.$Shape|null;
+          serviceDelete?: flow.ServiceDeleteNotification.$Shape|null;
+          $unknowns?: Uint8Array[];
+        } & (
+          ({ notification?: undefined; unknown?: null; agentStart?: null; policyUpdate?: null; endpointRegenerate?: null; endpointUpdate?: null; ipcacheUpdate?: null; serviceUpsert?: null; serviceDelete?: null }|{ notification?: "unknown"; unknown: flow.AgentEventUnknown.$Shape; agentStart?: null; policyUpdate?: null; endpointRegenerate?: null; endpointUpdate?: null; ipcacheUpdate?: null; serviceUpsert?: null; serviceDelete?: null }|{ notification?: "agentStart"; unknown?: null; agentStart: flow.TimeNotification.$Shape; policyUpdate?: null; endpointRegenerate?: null; endpointUpdate?: null; ipcacheUpdate?: null; serviceUpsert?: null; serviceDelete?: null }|{ notification?: "policyUpdate"; unknown?: null; agentStart?: null; policyUpdate: flow.PolicyUpdateNotification.$Shape; endpointRegenerate?: null; endpointUpdate?: null; ipcacheUpdate?: null; serviceUpsert?: null; serviceDelete?: null }|{ notification?: "endpointRegenerate"; unknown?: null; agentStart?: null; policyUpdate?: null; endpointRegenerate: flow.EndpointRegenNotification.$Shape; endpointUpdate?: null; ipcacheUpdate?: null; serviceUpsert?: null; serviceDelete?: null }|{ notification?: "endpointUpdate"; unknown?: null; agentStart?: null; policyUpdate?: null; endpointRegenerate?: null; endpointUpdate: flow.EndpointUpdateNotification.$Shape; ipcacheUpdate?: null; serviceUpsert?: null; serviceDelete?: null }|{ notification?: "ipcacheUpdate"; unknown?: null; agentStart?: null; policyUpdate?: null; endpointRegenerate?: null; endpointUpdate?: null; ipcacheUpdate: flow.IPCacheNotification.$Shape; serviceUpsert?: null; serviceDelete?: null }|{ notification?: "serviceUpsert"; unknown?: null; agentStart?: null; policyUpdate?: null; endpointRegenerate?: null; endpointUpdate?: null; ipcacheUpdate?: null; serviceUpsert: flow.ServiceUpsertNotification.$Shape; serviceDelete?: null }|{ notification?: "serviceDelete"; unknown?: null; agentStart?: null; policyUpdate?: null; endpointRegenerate?: null; endpointUpdate?: null; ipcacheUpdate?: null; serviceUpsert?: null; serviceDelete: flow.ServiceDeleteNotification.$Shape })
+        );
+    }
+
+    /**
+     * Properties of an AgentEventUnknown.
+     * @deprecated Use flow.AgentEventUnknown.$Properties instead.
+     */
+    interface IAgentEventUnknown extends flow.AgentEventUnknown.$Properties {
+    }
+
+    /** Represents an AgentEventUnknown. */
+    class AgentEventUnknown {
+
+        /**
+         * Constructs a new AgentEventUnknown.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.AgentEventUnknown.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** AgentEventUnknown type. */
+        type: string;
+
+        /** AgentEventUnknown notification. */
+        notification: string;
+
+        /**
+         * Encodes the specified AgentEventUnknown message. Does not implicitly {@link flow.AgentEventUnknown.verify|verify} messages.
+         * @param message AgentEventUnknown message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.AgentEventUnknown.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes an AgentEventUnknown message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.AgentEventUnknown & flow.AgentEventUnknown.$Shape} AgentEventUnknown
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.AgentEventUnknown & flow.AgentEventUnknown.$Shape;
+    }
+
+    namespace AgentEventUnknown {
+
+        /** Properties of an AgentEventUnknown. */
+        interface $Properties {
+
+            /** AgentEventUnknown type */
+            type?: (string|null);
+
+            /** AgentEventUnknown notification */
+            notification?: (string|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of an AgentEventUnknown. */
+        type $Shape = flow.AgentEventUnknown.$Properties;
+    }
+
+    /**
+     * Properties of a TimeNotification.
+     * @deprecated Use flow.TimeNotification.$Properties instead.
+     */
+    interface ITimeNotification extends flow.TimeNotification.$Properties {
+    }
+
+    /** Represents a TimeNotification. */
+    class TimeNotification {
+
+        /**
+         * Constructs a new TimeNotification.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.TimeNotification.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** TimeNotification time. */
+        time?: (google.protobuf.Timestamp.$Properties|null);
+
+        /**
+         * Encodes the specified TimeNotification message. Does not implicitly {@link flow.TimeNotification.verify|verify} messages.
+         * @param message TimeNotification message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.TimeNotification.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a TimeNotification message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.TimeNotification & flow.TimeNotification.$Shape} TimeNotification
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.TimeNotification & flow.TimeNotification.$Shape;
+    }
+
+    namespace TimeNotification {
+
+        /** Properties of a TimeNotification. */
+        interface $Properties {
+
+            /** TimeNotification time */
+            time?: (google.protobuf.Timestamp.$Properties|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a TimeNotification. */
+        type $Shape = flow.TimeNotification.$Properties;
+    }
+
+    /**
+     * Properties of a PolicyUpdateNotification.
+     * @deprecated Use flow.PolicyUpdateNotification.$Properties instead.
+     */
+    interface IPolicyUpdateNotification extends flow.PolicyUpdateNotification.$Properties {
+    }
+
+    /** Represents a PolicyUpdateNotification. */
+    class PolicyUpdateNotification {
+
+        /**
+         * Constructs a new PolicyUpdateNotification.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.PolicyUpdateNotification.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** PolicyUpdateNotification labels. */
+        labels: string[];
+
+        /** PolicyUpdateNotification revision. */
+        revision: number;
+
+        /** PolicyUpdateNotification ruleCount. */
+        ruleCount: number;
+
+        /**
+         * Encodes the specified PolicyUpdateNotification message. Does not implicitly {@link flow.PolicyUpdateNotification.verify|verify} messages.
+         * @param message PolicyUpdateNotification message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.PolicyUpdateNotification.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a PolicyUpdateNotification message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.PolicyUpdateNotification & flow.PolicyUpdateNotification.$Shape} PolicyUpdateNotification
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.PolicyUpdateNotification & flow.PolicyUpdateNotification.$Shape;
+    }
+
+    namespace PolicyUpdateNotification {
+
+        /** Properties of a PolicyUpdateNotification. */
+        interface $Properties {
+
+            /** PolicyUpdateNotification labels */
+            labels?: (string[]|null);
+
+            /** PolicyUpdateNotification revision */
+            revision?: (number|null);
+
+            /** PolicyUpdateNotification ruleCount */
+            ruleCount?: (number|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a PolicyUpdateNotification. */
+        type $Shape = flow.PolicyUpdateNotification.$Properties;
+    }
+
+    /**
+     * Properties of an EndpointRegenNotification.
+     * @deprecated Use flow.EndpointRegenNotification.$Properties instead.
+     */
+    interface IEndpointRegenNotification extends flow.EndpointRegenNotification.$Properties {
+    }
+
+    /** Represents an EndpointRegenNotification. */
+    class EndpointRegenNotification {
+
+        /**
+         * Constructs a new EndpointRegenNotification.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.EndpointRegenNotification.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** EndpointRegenNotification id. */
+        id: number;
+
+        /** EndpointRegenNotification labels. */
+        labels: string[];
+
+        /** EndpointRegenNotification error. */
+        error: string;
+
+        /**
+         * Encodes the specified EndpointRegenNotification message. Does not implicitly {@link flow.EndpointRegenNotification.verify|verify} messages.
+         * @param message EndpointRegenNotification message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.EndpointRegenNotification.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes an EndpointRegenNotification message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.EndpointRegenNotification & flow.EndpointRegenNotification.$Shape} EndpointRegenNotification
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.EndpointRegenNotification & flow.EndpointRegenNotification.$Shape;
+    }
+
+    namespace EndpointRegenNotification {
+
+        /** Properties of an EndpointRegenNotification. */
+        interface $Properties {
+
+            /** EndpointRegenNotification id */
+            id?: (number|null);
+
+            /** EndpointRegenNotification labels */
+            labels?: (string[]|null);
+
+            /** EndpointRegenNotification error */
+            error?: (string|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of an EndpointRegenNotification. */
+        type $Shape = flow.EndpointRegenNotification.$Properties;
+    }
+
+    /**
+     * Properties of an EndpointUpdateNotification.
+     * @deprecated Use flow.EndpointUpdateNotification.$Properties instead.
+     */
+    interface IEndpointUpdateNotification extends flow.EndpointUpdateNotification.$Properties {
+    }
+
+    /** Represents an EndpointUpdateNotification. */
+    class EndpointUpdateNotification {
+
+        /**
+         * Constructs a new EndpointUpdateNotification.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.EndpointUpdateNotification.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** EndpointUpdateNotification id. */
+        id: number;
+
+        /** EndpointUpdateNotification labels. */
+        labels: string[];
+
+        /** EndpointUpdateNotification error. */
+        error: string;
+
+        /** EndpointUpdateNotification podName. */
+        podName: string;
+
+        /** EndpointUpdateNotification namespace. */
+        namespace: string;
+
+        /**
+         * Encodes the specified EndpointUpdateNotification message. Does not implicitly {@link flow.EndpointUpdateNotification.verify|verify} messages.
+         * @param message EndpointUpdateNotification message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.EndpointUpdateNotification.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes an EndpointUpdateNotification message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.EndpointUpdateNotification & flow.EndpointUpdateNotification.$Shape} EndpointUpdateNotification
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.EndpointUpdateNotification & flow.EndpointUpdateNotification.$Shape;
+    }
+
+    namespace EndpointUpdateNotification {
+
+        /** Properties of an EndpointUpdateNotification. */
+        interface $Properties {
+
+            /** EndpointUpdateNotification id */
+            id?: (number|null);
+
+            /** EndpointUpdateNotification labels */
+            labels?: (string[]|null);
+
+            /** EndpointUpdateNotification error */
+            error?: (string|null);
+
+            /** EndpointUpdateNotification podName */
+            podName?: (string|null);
+
+            /** EndpointUpdateNotification namespace */
+            namespace?: (string|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of an EndpointUpdateNotification. */
+        type $Shape = flow.EndpointUpdateNotification.$Properties;
+    }
+
+    /**
+     * Properties of a IPCacheNotification.
+     * @deprecated Use flow.IPCacheNotification.$Properties instead.
+     */
+    interface IIPCacheNotification extends flow.IPCacheNotification.$Properties {
+    }
+
+    /** Represents a IPCacheNotification. */
+    class IPCacheNotification {
+
+        /**
+         * Constructs a new IPCacheNotification.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.IPCacheNotification.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** IPCacheNotification cidr. */
+        cidr: string;
+
+        /** IPCacheNotification identity. */
+        identity: number;
+
+        /** IPCacheNotification oldIdentity. */
+        oldIdentity?: (google.protobuf.UInt32Value.$Properties|null);
+
+        /** IPCacheNotification hostIp. */
+        hostIp: string;
+
+        /** IPCacheNotification oldHostIp. */
+        oldHostIp: string;
+
+        /** IPCacheNotification encryptKey. */
+        encryptKey: number;
+
+        /** IPCacheNotification namespace. */
+        namespace: string;
+
+        /** IPCacheNotification podName. */
+        podName: string;
+
+        /**
+         * Encodes the specified IPCacheNotification message. Does not implicitly {@link flow.IPCacheNotification.verify|verify} messages.
+         * @param message IPCacheNotification message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.IPCacheNotification.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a IPCacheNotification message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.IPCacheNotification & flow.IPCacheNotification.$Shape} IPCacheNotification
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.IPCacheNotification & flow.IPCacheNotification.$Shape;
+    }
+
+    namespace IPCacheNotification {
+
+        /** Properties of a IPCacheNotification. */
+        interface $Properties {
+
+            /** IPCacheNotification cidr */
+            cidr?: (string|null);
+
+            /** IPCacheNotification identity */
+            identity?: (number|null);
+
+            /** IPCacheNotification oldIdentity */
+            oldIdentity?: (google.protobuf.UInt32Value.$Properties|null);
+
+            /** IPCacheNotification hostIp */
+            hostIp?: (string|null);
+
+            /** IPCacheNotification oldHostIp */
+            oldHostIp?: (string|null);
+
+            /** IPCacheNotification encryptKey */
+            encryptKey?: (number|null);
+
+            /** IPCacheNotification namespace */
+            namespace?: (string|null);
+
+            /** IPCacheNotification podName */
+            podName?: (string|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a IPCacheNotification. */
+        type $Shape = flow.IPCacheNotification.$Properties;
+    }
+
+    /**
+     * Properties of a ServiceUpsertNotification.
+     * @deprecated Use flow.ServiceUpsertNotification.$Properties instead.
+     */
+    interface IServiceUpsertNotification extends flow.ServiceUpsertNotification.$Properties {
+    }
+
+    /** Represents a ServiceUpsertNotification. */
+    class ServiceUpsertNotification {
+
+        /**
+         * Constructs a new ServiceUpsertNotification.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.ServiceUpsertNotification.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** ServiceUpsertNotification id. */
+        id: number;
+
+        /** ServiceUpsertNotification frontendAddress. */
+        frontendAddress?: (flow.ServiceUpsertNotificationAddr.$Properties|null);
+
+        /** ServiceUpsertNotification backendAddresses. */
+        backendAddresses: flow.ServiceUpsertNotificationAddr.$Properties[];
+
+        /** ServiceUpsertNotification type. */
+        type: string;
+
+        /** ServiceUpsertNotification trafficPolicy. */
+        trafficPolicy: string;
+
+        /** ServiceUpsertNotification name. */
+        name: string;
+
+        /** ServiceUpsertNotification namespace. */
+        namespace: string;
+
+        /** ServiceUpsertNotification extTrafficPolicy. */
+        extTrafficPolicy: string;
+
+        /** ServiceUpsertNotification intTrafficPolicy. */
+        intTrafficPolicy: string;
+
+        /**
+         * Encodes the specified ServiceUpsertNotification message. Does not implicitly {@link flow.ServiceUpsertNotification.verify|verify} messages.
+         * @param message ServiceUpsertNotification message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.ServiceUpsertNotification.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a ServiceUpsertNotification message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.ServiceUpsertNotification & flow.ServiceUpsertNotification.$Shape} ServiceUpsertNotification
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.ServiceUpsertNotification & flow.ServiceUpsertNotification.$Shape;
+    }
+
+    namespace ServiceUpsertNotification {
+
+        /** Properties of a ServiceUpsertNotification. */
+        interface $Properties {
+
+            /** ServiceUpsertNotification id */
+            id?: (number|null);
+
+            /** ServiceUpsertNotification frontendAddress */
+            frontendAddress?: (flow.ServiceUpsertNotificationAddr.$Properties|null);
+
+            /** ServiceUpsertNotification backendAddresses */
+            backendAddresses?: (flow.ServiceUpsertNotificationAddr.$Properties[]|null);
+
+            /** ServiceUpsertNotification type */
+            type?: (string|null);
+
+            /** ServiceUpsertNotification trafficPolicy */
+            trafficPolicy?: (string|null);
+
+            /** ServiceUpsertNotification name */
+            name?: (string|null);
+
+            /** ServiceUpsertNotification namespace */
+            namespace?: (string|null);
+
+            /** ServiceUpsertNotification extTrafficPolicy */
+            extTrafficPolicy?: (string|null);
+
+            /** ServiceUpsertNotification intTrafficPolicy */
+            intTrafficPolicy?: (string|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a ServiceUpsertNotification. */
+        type $Shape = flow.ServiceUpsertNotification.$Properties;
+    }
+
+    /**
+     * Properties of a ServiceUpsertNotificationAddr.
+     * @deprecated Use flow.ServiceUpsertNotificationAddr.$Properties instead.
+     */
+    interface IServiceUpsertNotificationAddr extends flow.ServiceUpsertNotificationAddr.$Properties {
+    }
+
+    /** Represents a ServiceUpsertNotificationAddr. */
+    class ServiceUpsertNotificationAddr {
+
+        /**
+         * Constructs a new ServiceUpsertNotificationAddr.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.ServiceUpsertNotificationAddr.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** ServiceUpsertNotificationAddr ip. */
+        ip: string;
+
+        /** ServiceUpsertNotificationAddr port. */
+        port: number;
+
+        /**
+         * Encodes the specified ServiceUpsertNotificationAddr message. Does not implicitly {@link flow.ServiceUpsertNotificationAddr.verify|verify} messages.
+         * @param message ServiceUpsertNotificationAddr message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.ServiceUpsertNotificationAddr.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a ServiceUpsertNotificationAddr message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.ServiceUpsertNotificationAddr & flow.ServiceUpsertNotificationAddr.$Shape} ServiceUpsertNotificationAddr
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.ServiceUpsertNotificationAddr & flow.ServiceUpsertNotificationAddr.$Shape;
+    }
+
+    namespace ServiceUpsertNotificationAddr {
+
+        /** Properties of a ServiceUpsertNotificationAddr. */
+        interface $Properties {
+
+            /** ServiceUpsertNotificationAddr ip */
+            ip?: (string|null);
+
+            /** ServiceUpsertNotificationAddr port */
+            port?: (number|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a ServiceUpsertNotificationAddr. */
+        type $Shape = flow.ServiceUpsertNotificationAddr.$Properties;
+    }
+
+    /**
+     * Properties of a ServiceDeleteNotification.
+     * @deprecated Use flow.ServiceDeleteNotification.$Properties instead.
+     */
+    interface IServiceDeleteNotification extends flow.ServiceDeleteNotification.$Properties {
+    }
+
+    /** Represents a ServiceDeleteNotification. */
+    class ServiceDeleteNotification {
+
+        /**
+         * Constructs a new ServiceDeleteNotification.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.ServiceDeleteNotification.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** ServiceDeleteNotification id. */
+        id: number;
+
+        /**
+         * Encodes the specified ServiceDeleteNotification message. Does not implicitly {@link flow.ServiceDeleteNotification.verify|verify} messages.
+         * @param message ServiceDeleteNotification message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.ServiceDeleteNotification.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a ServiceDeleteNotification message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.ServiceDeleteNotification & flow.ServiceDeleteNotification.$Shape} ServiceDeleteNotification
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.ServiceDeleteNotification & flow.ServiceDeleteNotification.$Shape;
+    }
+
+    namespace ServiceDeleteNotification {
+
+        /** Properties of a ServiceDeleteNotification. */
+        interface $Properties {
+
+            /** ServiceDeleteNotification id */
+            id?: (number|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a ServiceDeleteNotification. */
+        type $Shape = flow.ServiceDeleteNotification.$Properties;
+    }
+
+    /**
+     * Properties of a DebugEvent.
+     * @deprecated Use flow.DebugEvent.$Properties instead.
+     */
+    interface IDebugEvent extends flow.DebugEvent.$Properties {
+    }
+
+    /** Represents a DebugEvent. */
+    class DebugEvent {
+
+        /**
+         * Constructs a new DebugEvent.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.DebugEvent.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** DebugEvent type. */
+        type: flow.DebugEventType;
+
+        /** DebugEvent source. */
+        source?: (flow.Endpoint.$Properties|null);
+
+        /** DebugEvent hash. */
+        hash?: (google.protobuf.UInt32Value.$Properties|null);
+
+        /** DebugEvent arg1. */
+        arg1?: (google.protobuf.UInt32Value.$Properties|null);
+
+        /** DebugEvent arg2. */
+        arg2?: (google.protobuf.UInt32Value.$Properties|null);
+
+        /** DebugEvent arg3. */
+        arg3?: (google.protobuf.UInt32Value.$Properties|null);
+
+        /** DebugEvent message. */
+        message: string;
+
+        /** DebugEvent cpu. */
+        cpu?: (google.protobuf.Int32Value.$Properties|null);
+
+        /**
+         * Encodes the specified DebugEvent message. Does not implicitly {@link flow.DebugEvent.verify|verify} messages.
+         * @param message DebugEvent message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.DebugEvent.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a DebugEvent message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.DebugEvent & flow.DebugEvent.$Shape} DebugEvent
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.DebugEvent & flow.DebugEvent.$Shape;
+    }
+
+    namespace DebugEvent {
+
+        /** Properties of a DebugEvent. */
+        interface $Properties {
+
+            /** DebugEvent type */
+            type?: (flow.DebugEventType|null);
+
+            /** DebugEvent source */
+            source?: (flow.Endpoint.$Properties|null);
+
+            /** DebugEvent hash */
+            hash?: (google.protobuf.UInt32Value.$Properties|null);
+
+            /** DebugEvent arg1 */
+            arg1?: (google.protobuf.UInt32Value.$Properties|null);
+
+            /** DebugEvent arg2 */
+            arg2?: (google.protobuf.UInt32Value.$Properties|null);
+
+            /** DebugEvent arg3 */
+            arg3?: (google.protobuf.UInt32Value.$Properties|null);
+
+            /** DebugEvent message */
+            message?: (string|null);
+
+            /** DebugEvent cpu */
+            cpu?: (google.protobuf.Int32Value.$Properties|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a DebugEvent. */
+        type $Shape = flow.DebugEvent.$Properties;
+    }
+
+    /**
+     * Properties of a FlowFilter.
+     * @deprecated Use flow.FlowFilter.$Properties instead.
+     */
+    interface IFlowFilter extends flow.FlowFilter.$Properties {
+    }
+
+    /** Represents a FlowFilter. */
+    class FlowFilter {
+
+        /**
+         * Constructs a new FlowFilter.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: flow.FlowFilter.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** FlowFilter sourceIp. */
+        sourceIp: string[];
+
+        /** FlowFilter sourcePod. */
+        sourcePod: string[];
+
+        /** FlowFilter destinationIp. */
+        destinationIp: string[];
+
+        /** FlowFilter destinationPod. */
+        destinationPod: string[];
+
+        /** FlowFilter verdict. */
+        verdict: flow.Verdict[];
+
+        /** FlowFilter eventType. */
+        eventType: flow.EventTypeFilter.$Properties[];
+
+        /** FlowFilter sourceFqdn. */
+        sourceFqdn: string[];
+
+        /** FlowFilter destinationFqdn. */
+        destinationFqdn: string[];
+
+        /** FlowFilter httpStatusCode. */
+        httpStatusCode: string[];
+
+        /** FlowFilter sourceLabel. */
+        sourceLabel: string[];
+
+        /** FlowFilter destinationLabel. */
+        destinationLabel: string[];
+
+        /** FlowFilter protocol. */
+        protocol: string[];
+
+        /** FlowFilter sourcePort. */
+        sourcePort: string[];
+
+        /** FlowFilter destinationPort. */
+        destinationPort: string[];
+
+        /** FlowFilter reply. */
+        reply: boolean[];
+
+        /** FlowFilter sourceService. */
+        sourceService: string[];
+
+        /** FlowFilter destinationService. */
+        destinationService: string[];
+
+        /** FlowFilter dnsQuery. */
+        dnsQuery: string[];
+
+        /** FlowFilter sourceIdentity. */
+        sourceIdentity: number[];
+
+        /** FlowFilter destinationIdentity. */
+        destinationIdentity: number[];
+
+        /** FlowFilter httpMethod. */
+        httpMethod: string[];
+
+        /** FlowFilter httpPath. */
+        httpPath: string[];
+
+        /** FlowFilter tcpFlags. */
+        tcpFlags: flow.TCPFlags.$Properties[];
+
+        /** FlowFilter nodeName. */
+        nodeName: string[];
+
+        /** FlowFilter ipVersion. */
+        ipVersion: flow.IPVersion[];
+
+        /** FlowFilter sourceWorkload. */
+        sourceWorkload: flow.Workload.$Properties[];
+
+        /** FlowFilter destinationWorkload. */
+        destinationWorkload: flow.Workload.$Properties[];
+
+        /** FlowFilter traceId. */
+        traceId: string[];
+
+        /** FlowFilter uuid. */
+        uuid: string[];
+
+        /** FlowFilter trafficDirection. */
+        trafficDirection: flow.TrafficDirection[];
+
+        /** FlowFilter httpUrl. */
+        httpUrl: string[];
+
+        /** FlowFilter httpHeader. */
+        httpHeader: flow.HTTPHeader.$Properties[];
+
+        /** FlowFilter dropReasonDesc. */
+        dropReasonDesc: flow.DropReason[];
+
+        /** FlowFilter sourceIpXlated. */
+        sourceIpXlated: string[];
+
+        /** FlowFilter interface. */
+        interface: flow.NetworkInterface.$Properties[];
+
+        /** FlowFilter nodeLabels. */
+        nodeLabels: string[];
+
+        /** FlowFilter sourceClusterName. */
+        sourceClusterName: string[];
+
+        /** FlowFilter destinationClusterName. */
+        destinationClusterName: string[];
+
+        /** FlowFilter ipTraceId. */
+        ipTraceId: number[];
+
+        /** FlowFilter encrypted. */
+        encrypted: boolean[];
+
+        /** FlowFilter experimental. */
+        experimental?: (flow.FlowFilter.Experimental.$Properties|null);
+
+        /**
+         * Encodes the specified FlowFilter message. Does not implicitly {@link flow.FlowFilter.verify|verify} messages.
+         * @param message FlowFilter message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: flow.FlowFilter.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a FlowFilter message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {flow.FlowFilter & flow.FlowFilter.$Shape} FlowFilter
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.FlowFilter & flow.FlowFilter.$Shape;
+    }
+
+    namespace FlowFilter {
+
+        /** Properties of a FlowFilter. */
+        interface $Properties {
+
+            /** FlowFilter sourceIp */
+            sourceIp?: (string[]|null);
+
+            /** FlowFilter sourcePod */
+            sourcePod?: (string[]|null);
+
+            /** FlowFilter destinationIp */
+            destinationIp?: (string[]|null);
+
+            /** FlowFilter destinationPod */
+            destinationPod?: (string[]|null);
+
+            /** FlowFilter verdict */
+            verdict?: (flow.Verdict[]|null);
+
+            /** FlowFilter eventType */
+            eventType?: (flow.EventTypeFilter.$Properties[]|null);
+
+            /** FlowFilter sourceFqdn */
+            sourceFqdn?: (string[]|null);
+
+            /** FlowFilter destinationFqdn */
+            destinationFqdn?: (string[]|null);
+
+            /** FlowFilter httpStatusCode */
+            httpStatusCode?: (string[]|null);
+
+            /** FlowFilter sourceLabel */
+            sourceLabel?: (string[]|null);
+
+            /** FlowFilter destinationLabel */
+            destinationLabel?: (string[]|null);
+
+            /** FlowFilter protocol */
+            protocol?: (string[]|null);
+
+            /** FlowFilter sourcePort */
+            sourcePort?: (string[]|null);
+
+            /** FlowFilter destinationPort */
+            destinationPort?: (string[]|null);
+
+            /** FlowFilter reply */
+            reply?: (boolean[]|null);
+
+            /** FlowFilter sourceService */
+            sourceService?: (string[]|null);
+
+            /** FlowFilter destinationService */
+            destinationService?: (string[]|null);
+
+            /** FlowFilter dnsQuery */
+            dnsQuery?: (string[]|null);
+
+            /** FlowFilter sourceIdentity */
+            sourceIdentity?: (number[]|null);
+
+            /** FlowFilter destinationIdentity */
+            destinationIdentity?: (number[]|null);
+
+            /** FlowFilter httpMethod */
+            httpMethod?: (string[]|null);
+
+            /** FlowFilter httpPath */
+            httpPath?: (string[]|null);
+
+            /** FlowFilter tcpFlags */
+            tcpFlags?: (flow.TCPFlags.$Properties[]|null);
+
+            /** FlowFilter nodeName */
+            nodeName?: (string[]|null);
+
+            /** FlowFilter ipVersion */
+            ipVersion?: (flow.IPVersion[]|null);
+
+            /** FlowFilter sourceWorkload */
+            sourceWorkload?: (flow.Workload.$Properties[]|null);
+
+            /** FlowFilter destinationWorkload */
+            destinationWorkload?: (flow.Workload.$Properties[]|null);
+
+            /** FlowFilter traceId */
+            traceId?: (string[]|null);
+
+            /** FlowFilter uuid */
+            uuid?: (string[]|null);
+
+            /** FlowFilter trafficDirection */
+            trafficDirection?: (flow.TrafficDirection[]|null);
+
+            /** FlowFilter httpUrl */
+            httpUrl?: (string[]|null);
+
+            /** FlowFilter httpHeader */
+            httpHeader?: (flow.HTTPHeader.$Properties[]|null);
+
+            /** FlowFilter dropReasonDesc */
+            dropReasonDesc?: (flow.DropReason[]|null);
+
+            /** FlowFilter sourceIpXlated */
+            sourceIpXlated?: (string[]|null);
+
+            /** FlowFilter interface */
+            "interface"?: (flow.NetworkInterface.$Properties[]|null);
+
+            /** FlowFilter nodeLabels */
+            nodeLabels?: (string[]|null);
+
+            /** FlowFilter sourceClusterName */
+            sourceClusterName?: (string[]|null);
+
+            /** FlowFilter destinationClusterName */
+            destinationClusterName?: (string[]|null);
+
+            /** FlowFilter ipTraceId */
+            ipTraceId?: (number[]|null);
+
+            /** FlowFilter encrypted */
+            encrypted?: (boolean[]|null);
+
+            /** FlowFilter experimental */
+            experimental?: (flow.FlowFilter.Experimental.$Properties|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a FlowFilter. */
+        type $Shape = flow.FlowFilter.$Properties;
+
+        /**
+         * Properties of an Experimental.
+         * @deprecated Use flow.FlowFilter.Experimental.$Properties instead.
+         */
+        interface IExperimental extends flow.FlowFilter.Experimental.$Properties {
+        }
+
+        /** Represents an Experimental. */
+        class Experimental {
+
+            /**
+             * Constructs a new Experimental.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: flow.FlowFilter.Experimental.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** Experimental celExpression. */
+            celExpression: string[];
+
+            /**
+             * Encodes the specified Experimental message. Does not implicitly {@link flow.FlowFilter.Experimental.verify|verify} messages.
+             * @param message Experimental message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: flow.FlowFilter.Experimental.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes an Experimental message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {flow.FlowFilter.Experimental & flow.FlowFilter.Experimental.$Shape} Experimental
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): flow.FlowFilter.Experimental & flow.FlowFilter.Experimental.$Shape;
+        }
+
+        namespace Experimental {
+
+            /** Properties of an Experimental. */
+            interface $Properties {
+
+                /** Experimental celExpression */
+                celExpression?: (string[]|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of an Experimental. */
+            type $Shape = flow.FlowFilter.Experimental.$Properties;
+        }
+    }
+
+    /** FlowType enum. */
+    enum FlowType {
+
+        /** UNKNOWN_TYPE value */
+        UNKNOWN_TYPE = 0,
+
+        /** L3_L4 value */
+        L3_L4 = 1,
+
+        /** L7 value */
+        L7 = 2,
+
+        /** SOCK value */
+        SOCK = 3
+    }
+
+    /** Verdict enum. */
+    enum Verdict {
+
+        /** VERDICT_UNKNOWN value */
+        VERDICT_UNKNOWN = 0,
+
+        /** FORWARDED value */
+        FORWARDED = 1,
+
+        /** DROPPED value */
+        DROPPED = 2,
+
+        /** ERROR value */
+        ERROR = 3,
+
+        /** AUDIT value */
+        AUDIT = 4,
+
+        /** REDIRECTED value */
+        REDIRECTED = 5,
+
+        /** TRACED value */
+        TRACED = 6,
+
+        /** TRANSLATED value */
+        TRANSLATED = 7
+    }
+
+    /** TrafficDirection enum. */
+    enum TrafficDirection {
+
+        /** TRAFFIC_DIRECTION_UNKNOWN value */
+        TRAFFIC_DIRECTION_UNKNOWN = 0,
+
+        /** INGRESS value */
+        INGRESS = 1,
+
+        /** EGRESS value */
+        EGRESS = 2
+    }
+
+    /** AuthType enum. */
+    enum AuthType {
+
+        /** DISABLED value */
+        DISABLED = 0,
+
+        /** SPIRE value */
+        SPIRE = 1,
+
+        /** TEST_ALWAYS_FAIL value */
+        TEST_ALWAYS_FAIL = 2
+    }
+
+    /** IPVersion enum. */
+    enum IPVersion {
+
+        /** IP_NOT_USED value */
+        IP_NOT_USED = 0,
+
+        /** IPv4 value */
+        IPv4 = 1,
+
+        /** IPv6 value */
+        IPv6 = 2
+    }
+
+    /** L7FlowType enum. */
+    enum L7FlowType {
+
+        /** UNKNOWN_L7_TYPE value */
+        UNKNOWN_L7_TYPE = 0,
+
+        /** REQUEST value */
+        REQUEST = 1,
+
+        /** RESPONSE value */
+        RESPONSE = 2,
+
+        /** SAMPLE value */
+        SAMPLE = 3
+    }
+
+    /** TraceObservationPoint enum. */
+    enum TraceObservationPoint {
+
+        /** UNKNOWN_POINT value */
+        UNKNOWN_POINT = 0,
+
+        /** TO_PROXY value */
+        TO_PROXY = 1,
+
+        /** TO_HOST value */
+        TO_HOST = 2,
+
+        /** TO_STACK value */
+        TO_STACK = 3,
+
+        /** TO_OVERLAY value */
+        TO_OVERLAY = 4,
+
+        /** FROM_ENDPOINT value */
+        FROM_ENDPOINT = 5,
+
+        /** FROM_PROXY value */
+        FROM_PROXY = 6,
+
+        /** FROM_HOST value */
+        FROM_HOST = 7,
+
+        /** FROM_STACK value */
+        FROM_STACK = 8,
+
+        /** FROM_OVERLAY value */
+        FROM_OVERLAY = 9,
+
+        /** FROM_NETWORK value */
+        FROM_NETWORK = 10,
+
+        /** TO_NETWORK value */
+        TO_NETWORK = 11,
+
+        /** FROM_CRYPTO value */
+        FROM_CRYPTO = 12,
+
+        /** TO_CRYPTO value */
+        TO_CRYPTO = 13,
+
+        /** TO_ENDPOINT value */
+        TO_ENDPOINT = 101
+    }
+
+    /** TraceReason enum. */
+    enum TraceReason {
+
+        /** TRACE_REASON_UNKNOWN value */
+        TRACE_REASON_UNKNOWN = 0,
+
+        /** NEW value */
+        NEW = 1,
+
+        /** ESTABLISHED value */
+        ESTABLISHED = 2,
+
+        /** REPLY value */
+        REPLY = 3,
+
+        /** RELATED value */
+        RELATED = 4,
+
+        /** REOPENED value */
+        REOPENED = 5,
+
+        /** SRV6_ENCAP value */
+        SRV6_ENCAP = 6,
+
+        /** SRV6_DECAP value */
+        SRV6_DECAP = 7,
+
+        /** ENCRYPT_OVERLAY value */
+        ENCRYPT_OVERLAY = 8
+    }
+
+    /** DebugCapturePoint enum. */
+    enum DebugCapturePoint {
+
+        /** DBG_CAPTURE_POINT_UNKNOWN value */
+        DBG_CAPTURE_POINT_UNKNOWN = 0,
+
+        /** DBG_CAPTURE_DELIVERY value */
+        DBG_CAPTURE_DELIVERY = 4,
+
+        /** DBG_CAPTURE_FROM_LB value */
+        DBG_CAPTURE_FROM_LB = 5,
+
+        /** DBG_CAPTURE_AFTER_V46 value */
+        DBG_CAPTURE_AFTER_V46 = 6,
+
+        /** DBG_CAPTURE_AFTER_V64 value */
+        DBG_CAPTURE_AFTER_V64 = 7,
+
+        /** DBG_CAPTURE_PROXY_PRE value */
+        DBG_CAPTURE_PROXY_PRE = 8,
+
+        /** DBG_CAPTURE_PROXY_POST value */
+        DBG_CAPTURE_PROXY_POST = 9,
+
+        /** DBG_CAPTURE_SNAT_PRE value */
+        DBG_CAPTURE_SNAT_PRE = 10,
+
+        /** DBG_CAPTURE_SNAT_POST value */
+        DBG_CAPTURE_SNAT_POST = 11
+    }
+
+    /** SocketTranslationPoint enum. */
+    enum SocketTranslationPoint {
+
+        /** SOCK_XLATE_POINT_UNKNOWN value */
+        SOCK_XLATE_POINT_UNKNOWN = 0,
+
+        /** SOCK_XLATE_POINT_PRE_DIRECTION_FWD value */
+        SOCK_XLATE_POINT_PRE_DIRECTION_FWD = 1,
+
+        /** SOCK_XLATE_POINT_POST_DIRECTION_FWD value */
+        SOCK_XLATE_POINT_POST_DIRECTION_FWD = 2,
+
+        /** SOCK_XLATE_POINT_PRE_DIRECTION_REV value */
+        SOCK_XLATE_POINT_PRE_DIRECTION_REV = 3,
+
+        /** SOCK_XLATE_POINT_POST_DIRECTION_REV value */
+        SOCK_XLATE_POINT_POST_DIRECTION_REV = 4
+    }
+
+    /** LostEventSource enum. */
+    enum LostEventSource {
+
+        /** UNKNOWN_LOST_EVENT_SOURCE value */
+        UNKNOWN_LOST_EVENT_SOURCE = 0,
+
+        /** PERF_EVENT_RING_BUFFER value */
+        PERF_EVENT_RING_BUFFER = 1,
+
+        /** OBSERVER_EVENTS_QUEUE value */
+        OBSERVER_EVENTS_QUEUE = 2,
+
+        /** HUBBLE_RING_BUFFER value */
+        HUBBLE_RING_BUFFER = 3
+    }
+
+    /** AgentEventType enum. */
+    enum AgentEventType {
+
+        /** AGENT_EVENT_UNKNOWN value */
+        AGENT_EVENT_UNKNOWN = 0,
+
+        /** AGENT_STARTED value */
+        AGENT_STARTED = 2,
+
+        /** POLICY_UPDATED value */
+        POLICY_UPDATED = 3,
+
+        /** POLICY_DELETED value */
+        POLICY_DELETED = 4,
+
+        /** ENDPOINT_REGENERATE_SUCCESS value */
+        ENDPOINT_REGENERATE_SUCCESS = 5,
+
+        /** ENDPOINT_REGENERATE_FAILURE value */
+        ENDPOINT_REGENERATE_FAILURE = 6,
+
+        /** ENDPOINT_CREATED value */
+        ENDPOINT_CREATED = 7,
+
+        /** ENDPOINT_DELETED value */
+        ENDPOINT_DELETED = 8,
+
+        /** IPCACHE_UPSERTED value */
+        IPCACHE_UPSERTED = 9,
+
+        /** IPCACHE_DELETED value */
+        IPCACHE_DELETED = 10,
+
+        /** SERVICE_UPSERTED value */
+        SERVICE_UPSERTED = 11,
+
+        /** SERVICE_DELETED value */
+        SERVICE_DELETED = 12
+    }
+
+    /** EventType enum. */
+    enum EventType {
+
+        /** UNKNOWN value */
+        UNKNOWN = 0,
+
+        /** RecordLost value */
+        RecordLost = 2,
+
+        /** EventSample value */
+        EventSample = 9
+    }
+
+    /** DebugEventType enum. */
+    enum DebugEventType {
+
+        /** DBG_EVENT_UNKNOWN value */
+        DBG_EVENT_UNKNOWN = 0,
+
+        /** DBG_GENERIC value */
+        DBG_GENERIC = 1,
+
+        /** DBG_LOCAL_DELIVERY value */
+        DBG_LOCAL_DELIVERY = 2,
+
+        /** DBG_ENCAP value */
+        DBG_ENCAP = 3,
+
+        /** DBG_LXC_FOUND value */
+        DBG_LXC_FOUND = 4,
+
+        /** DBG_POLICY_DENIED value */
+        DBG_POLICY_DENIED = 5,
+
+        /** DBG_CT_LOOKUP value */
+        DBG_CT_LOOKUP = 6,
+
+        /** DBG_CT_LOOKUP_REV value */
+        DBG_CT_LOOKUP_REV = 7,
+
+        /** DBG_CT_MATCH value */
+        DBG_CT_MATCH = 8,
+
+        /** DBG_CT_CREATED value */
+        DBG_CT_CREATED = 9,
+
+        /** DBG_CT_CREATED2 value */
+        DBG_CT_CREATED2 = 10,
+
+        /** DBG_ICMP6_HANDLE value */
+        DBG_ICMP6_HANDLE = 11,
+
+        /** DBG_ICMP6_REQUEST value */
+        DBG_ICMP6_REQUEST = 12,
+
+        /** DBG_ICMP6_NS value */
+        DBG_ICMP6_NS = 13,
+
+        /** DBG_ICMP6_TIME_EXCEEDED value */
+        DBG_ICMP6_TIME_EXCEEDED = 14,
+
+        /** DBG_CT_VERDICT value */
+        DBG_CT_VERDICT = 15,
+
+        /** DBG_DECAP value */
+        DBG_DECAP = 16,
+
+        /** DBG_PORT_MAP value */
+        DBG_PORT_MAP = 17,
+
+        /** DBG_ERROR_RET value */
+        DBG_ERROR_RET = 18,
+
+        /** DBG_TO_HOST value */
+        DBG_TO_HOST = 19,
+
+        /** DBG_TO_STACK value */
+        DBG_TO_STACK = 20,
+
+        /** DBG_PKT_HASH value */
+        DBG_PKT_HASH = 21,
+
+        /** DBG_LB6_LOOKUP_FRONTEND value */
+        DBG_LB6_LOOKUP_FRONTEND = 22,
+
+        /** DBG_LB6_LOOKUP_FRONTEND_FAIL value */
+        DBG_LB6_LOOKUP_FRONTEND_FAIL = 23,
+
+        /** DBG_LB6_LOOKUP_BACKEND_SLOT value */
+        DBG_LB6_LOOKUP_BACKEND_SLOT = 24,
+
+        /** DBG_LB6_LOOKUP_BACKEND_SLOT_SUCCESS value */
+        DBG_LB6_LOOKUP_BACKEND_SLOT_SUCCESS = 25,
+
+        /** DBG_LB6_LOOKUP_BACKEND_SLOT_V2_FAIL value */
+        DBG_LB6_LOOKUP_BACKEND_SLOT_V2_FAIL = 26,
+
+        /** DBG_LB6_LOOKUP_BACKEND_FAIL value */
+        DBG_LB6_LOOKUP_BACKEND_FAIL = 27,
+
+        /** DBG_LB6_REVERSE_NAT_LOOKUP value */
+        DBG_LB6_REVERSE_NAT_LOOKUP = 28,
+
+        /** DBG_LB6_REVERSE_NAT value */
+        DBG_LB6_REVERSE_NAT = 29,
+
+        /** DBG_LB4_LOOKUP_FRONTEND value */
+        DBG_LB4_LOOKUP_FRONTEND = 30,
+
+        /** DBG_LB4_LOOKUP_FRONTEND_FAIL value */
+        DBG_LB4_LOOKUP_FRONTEND_FAIL = 31,
+
+        /** DBG_LB4_LOOKUP_BACKEND_SLOT value */
+        DBG_LB4_LOOKUP_BACKEND_SLOT = 32,
+
+        /** DBG_LB4_LOOKUP_BACKEND_SLOT_SUCCESS value */
+        DBG_LB4_LOOKUP_BACKEND_SLOT_SUCCESS = 33,
+
+        /** DBG_LB4_LOOKUP_BACKEND_SLOT_V2_FAIL value */
+        DBG_LB4_LOOKUP_BACKEND_SLOT_V2_FAIL = 34,
+
+        /** DBG_LB4_LOOKUP_BACKEND_FAIL value */
+        DBG_LB4_LOOKUP_BACKEND_FAIL = 35,
+
+        /** DBG_LB4_REVERSE_NAT_LOOKUP value */
+        DBG_LB4_REVERSE_NAT_LOOKUP = 36,
+
+        /** DBG_LB4_REVERSE_NAT value */
+        DBG_LB4_REVERSE_NAT = 37,
+
+        /** DBG_LB4_LOOPBACK_SNAT value */
+        DBG_LB4_LOOPBACK_SNAT = 38,
+
+        /** DBG_LB4_LOOPBACK_SNAT_REV value */
+        DBG_LB4_LOOPBACK_SNAT_REV = 39,
+
+        /** DBG_CT_LOOKUP4 value */
+        DBG_CT_LOOKUP4 = 40,
+
+        /** DBG_RR_BACKEND_SLOT_SEL value */
+        DBG_RR_BACKEND_SLOT_SEL = 41,
+
+        /** DBG_REV_PROXY_LOOKUP value */
+        DBG_REV_PROXY_LOOKUP = 42,
+
+        /** DBG_REV_PROXY_FOUND value */
+        DBG_REV_PROXY_FOUND = 43,
+
+        /** DBG_REV_PROXY_UPDATE value */
+        DBG_REV_PROXY_UPDATE = 44,
+
+        /** DBG_L4_POLICY value */
+        DBG_L4_POLICY = 45,
+
+        /** DBG_NETDEV_IN_CLUSTER value */
+        DBG_NETDEV_IN_CLUSTER = 46,
+
+        /** DBG_NETDEV_ENCAP4 value */
+        DBG_NETDEV_ENCAP4 = 47,
+
+        /** DBG_CT_LOOKUP4_1 value */
+        DBG_CT_LOOKUP4_1 = 48,
+
+        /** DBG_CT_LOOKUP4_2 value */
+        DBG_CT_LOOKUP4_2 = 49,
+
+        /** DBG_CT_CREATED4 value */
+        DBG_CT_CREATED4 = 50,
+
+        /** DBG_CT_LOOKUP6_1 value */
+        DBG_CT_LOOKUP6_1 = 51,
+
+        /** DBG_CT_LOOKUP6_2 value */
+        DBG_CT_LOOKUP6_2 = 52,
+
+        /** DBG_CT_CREATED6 value */
+        DBG_CT_CREATED6 = 53,
+
+        /** DBG_SKIP_PROXY value */
+        DBG_SKIP_PROXY = 54,
+
+        /** DBG_L4_CREATE value */
+        DBG_L4_CREATE = 55,
+
+        /** DBG_IP_ID_MAP_FAILED4 value */
+        DBG_IP_ID_MAP_FAILED4 = 56,
+
+        /** DBG_IP_ID_MAP_FAILED6 value */
+        DBG_IP_ID_MAP_FAILED6 = 57,
+
+        /** DBG_IP_ID_MAP_SUCCEED4 value */
+        DBG_IP_ID_MAP_SUCCEED4 = 58,
+
+        /** DBG_IP_ID_MAP_SUCCEED6 value */
+        DBG_IP_ID_MAP_SUCCEED6 = 59,
+
+        /** DBG_LB_STALE_CT value */
+        DBG_LB_STALE_CT = 60,
+
+        /** DBG_INHERIT_IDENTITY value */
+        DBG_INHERIT_IDENTITY = 61,
+
+        /** DBG_SK_LOOKUP4 value */
+        DBG_SK_LOOKUP4 = 62,
+
+        /** DBG_SK_LOOKUP6 value */
+        DBG_SK_LOOKUP6 = 63,
+
+        /** DBG_SK_ASSIGN value */
+        DBG_SK_ASSIGN = 64,
+
+        /** DBG_L7_LB value */
+        DBG_L7_LB = 65,
+
+        /** DBG_SKIP_POLICY value */
+        DBG_SKIP_POLICY = 66,
+
+        /** DBG_LB6_LOOPBACK_SNAT value */
+        DBG_LB6_LOOPBACK_SNAT = 67,
+
+        /** DBG_LB6_LOOPBACK_SNAT_REV value */
+        DBG_LB6_LOOPBACK_SNAT_REV = 68
+    }
+
+    /** DropReason enum. */
+    enum DropReason {
+
+        /** DROP_REASON_UNKNOWN value */
+        DROP_REASON_UNKNOWN = 0,
+
+        /** INVALID_SOURCE_MAC value */
+        INVALID_SOURCE_MAC = 130,
+
+        /** INVALID_DESTINATION_MAC value */
+        INVALID_DESTINATION_MAC = 131,
+
+        /** INVALID_SOURCE_IP value */
+        INVALID_SOURCE_IP = 132,
+
+        /** POLICY_DENIED value */
+        POLICY_DENIED = 133,
+
+        /** INVALID_PACKET_DROPPED value */
+        INVALID_PACKET_DROPPED = 134,
+
+        /** CT_TRUNCATED_OR_INVALID_HEADER value */
+        CT_TRUNCATED_OR_INVALID_HEADER = 135,
+
+        /** CT_MISSING_TCP_ACK_FLAG value */
+        CT_MISSING_TCP_ACK_FLAG = 136,
+
+        /** CT_UNKNOWN_L4_PROTOCOL value */
+        CT_UNKNOWN_L4_PROTOCOL = 137,
+
+        /** CT_CANNOT_CREATE_ENTRY_FROM_PACKET value */
+        CT_CANNOT_CREATE_ENTRY_FROM_PACKET = 138,
+
+        /** UNSUPPORTED_L3_PROTOCOL value */
+        UNSUPPORTED_L3_PROTOCOL = 139,
+
+        /** MISSED_TAIL_CALL value */
+        MISSED_TAIL_CALL = 140,
+
+        /** ERROR_WRITING_TO_PACKET value */
+        ERROR_WRITING_TO_PACKET = 141,
+
+        /** UNKNOWN_L4_PROTOCOL value */
+        UNKNOWN_L4_PROTOCOL = 142,
+
+        /** UNKNOWN_ICMPV4_CODE value */
+        UNKNOWN_ICMPV4_CODE = 143,
+
+        /** UNKNOWN_ICMPV4_TYPE value */
+        UNKNOWN_ICMPV4_TYPE = 144,
+
+        /** UNKNOWN_ICMPV6_CODE value */
+        UNKNOWN_ICMPV6_CODE = 145,
+
+        /** UNKNOWN_ICMPV6_TYPE value */
+        UNKNOWN_ICMPV6_TYPE = 146,
+
+        /** ERROR_RETRIEVING_TUNNEL_KEY value */
+        ERROR_RETRIEVING_TUNNEL_KEY = 147,
+
+        /** ERROR_RETRIEVING_TUNNEL_OPTIONS value */
+        ERROR_RETRIEVING_TUNNEL_OPTIONS = 148,
+
+        /** INVALID_GENEVE_OPTION value */
+        INVALID_GENEVE_OPTION = 149,
+
+        /** UNKNOWN_L3_TARGET_ADDRESS value */
+        UNKNOWN_L3_TARGET_ADDRESS = 150,
+
+        /** STALE_OR_UNROUTABLE_IP value */
+        STALE_OR_UNROUTABLE_IP = 151,
+
+        /** NO_MATCHING_LOCAL_CONTAINER_FOUND value */
+        NO_MATCHING_LOCAL_CONTAINER_FOUND = 152,
+
+        /** ERROR_WHILE_CORRECTING_L3_CHECKSUM value */
+        ERROR_WHILE_CORRECTING_L3_CHECKSUM = 153,
+
+        /** ERROR_WHILE_CORRECTING_L4_CHECKSUM value */
+        ERROR_WHILE_CORRECTING_L4_CHECKSUM = 154,
+
+        /** CT_MAP_INSERTION_FAILED value */
+        CT_MAP_INSERTION_FAILED = 155,
+
+        /** INVALID_IPV6_EXTENSION_HEADER value */
+        INVALID_IPV6_EXTENSION_HEADER = 156,
+
+        /** IP_FRAGMENTATION_NOT_SUPPORTED value */
+        IP_FRAGMENTATION_NOT_SUPPORTED = 157,
+
+        /** SERVICE_BACKEND_NOT_FOUND value */
+        SERVICE_BACKEND_NOT_FOUND = 158,
+
+        /** NO_TUNNEL_OR_ENCAPSULATION_ENDPOINT value */
+        NO_TUNNEL_OR_ENCAPSULATION_ENDPOINT = 160,
+
+        /** FAILED_TO_INSERT_INTO_PROXYMAP value */
+        FAILED_TO_INSERT_INTO_PROXYMAP = 161,
+
+        /** REACHED_EDT_RATE_LIMITING_DROP_HORIZON value */
+        REACHED_EDT_RATE_LIMITING_DROP_HORIZON = 162,
+
+        /** UNKNOWN_CONNECTION_TRACKING_STATE value */
+        UNKNOWN_CONNECTION_TRACKING_STATE = 163,
+
+        /** LOCAL_HOST_IS_UNREACHABLE value */
+        LOCAL_HOST_IS_UNREACHABLE = 164,
+
+        /** NO_CONFIGURATION_AVAILABLE_TO_PERFORM_POLICY_DECISION value */
+        NO_CONFIGURATION_AVAILABLE_TO_PERFORM_POLICY_DECISION = 165,
+
+        /** UNSUPPORTED_L2_PROTOCOL value */
+        UNSUPPORTED_L2_PROTOCOL = 166,
+
+        /** NO_MAPPING_FOR_NAT_MASQUERADE value */
+        NO_MAPPING_FOR_NAT_MASQUERADE = 167,
+
+        /** UNSUPPORTED_PROTOCOL_FOR_NAT_MASQUERADE value */
+        UNSUPPORTED_PROTOCOL_FOR_NAT_MASQUERADE = 168,
+
+        /** FIB_LOOKUP_FAILED value */
+        FIB_LOOKUP_FAILED = 169,
+
+        /** ENCAPSULATION_TRAFFIC_IS_PROHIBITED value */
+        ENCAPSULATION_TRAFFIC_IS_PROHIBITED = 170,
+
+        /** INVALID_IDENTITY value */
+        INVALID_IDENTITY = 171,
+
+        /** UNKNOWN_SENDER value */
+        UNKNOWN_SENDER = 172,
+
+        /** NAT_NOT_NEEDED value */
+        NAT_NOT_NEEDED = 173,
+
+        /** IS_A_CLUSTERIP value */
+        IS_A_CLUSTERIP = 174,
+
+        /** FIRST_LOGICAL_DATAGRAM_FRAGMENT_NOT_FOUND value */
+        FIRST_LOGICAL_DATAGRAM_FRAGMENT_NOT_FOUND = 175,
+
+        /** FORBIDDEN_ICMPV6_MESSAGE value */
+        FORBIDDEN_ICMPV6_MESSAGE = 176,
+
+        /** DENIED_BY_LB_SRC_RANGE_CHECK value */
+        DENIED_BY_LB_SRC_RANGE_CHECK = 177,
+
+        /** SOCKET_LOOKUP_FAILED value */
+        SOCKET_LOOKUP_FAILED = 178,
+
+        /** SOCKET_ASSIGN_FAILED value */
+        SOCKET_ASSIGN_FAILED = 179,
+
+        /** PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL value */
+        PROXY_REDIRECTION_NOT_SUPPORTED_FOR_PROTOCOL = 180,
+
+        /** POLICY_DENY value */
+        POLICY_DENY = 181,
+
+        /** VLAN_FILTERED value */
+        VLAN_FILTERED = 182,
+
+        /** INVALID_VNI value */
+        INVALID_VNI = 183,
+
+        /** INVALID_TC_BUFFER value */
+        INVALID_TC_BUFFER = 184,
+
+        /** NO_SID value */
+        NO_SID = 185,
+
+        /** MISSING_SRV6_STATE value */
+        MISSING_SRV6_STATE = 186,
+
+        /** NAT46 value */
+        NAT46 = 187,
+
+        /** NAT64 value */
+        NAT64 = 188,
+
+        /** AUTH_REQUIRED value */
+        AUTH_REQUIRED = 189,
+
+        /** CT_NO_MAP_FOUND value */
+        CT_NO_MAP_FOUND = 190,
+
+        /** SNAT_NO_MAP_FOUND value */
+        SNAT_NO_MAP_FOUND = 191,
+
+        /** INVALID_CLUSTER_ID value */
+        INVALID_CLUSTER_ID = 192,
+
+        /** UNSUPPORTED_PROTOCOL_FOR_DSR_ENCAP value */
+        UNSUPPORTED_PROTOCOL_FOR_DSR_ENCAP = 193,
+
+        /** NO_EGRESS_GATEWAY value */
+        NO_EGRESS_GATEWAY = 194,
+
+        /** UNENCRYPTED_TRAFFIC value */
+        UNENCRYPTED_TRAFFIC = 195,
+
+        /** TTL_EXCEEDED value */
+        TTL_EXCEEDED = 196,
+
+        /** NO_NODE_ID value */
+        NO_NODE_ID = 197,
+
+        /** DROP_RATE_LIMITED value */
+        DROP_RATE_LIMITED = 198,
+
+        /** IGMP_HANDLED value */
+        IGMP_HANDLED = 199,
+
+        /** IGMP_SUBSCRIBED value */
+        IGMP_SUBSCRIBED = 200,
+
+        /** MULTICAST_HANDLED value */
+        MULTICAST_HANDLED = 201,
+
+        /** DROP_HOST_NOT_READY value */
+        DROP_HOST_NOT_READY = 202,
+
+        /** DROP_EP_NOT_READY value */
+        DROP_EP_NOT_READY = 203,
+
+        /** DROP_NO_EGRESS_IP value */
+        DROP_NO_EGRESS_IP = 204,
+
+        /** DROP_PUNT_PROXY value */
+        DROP_PUNT_PROXY = 205,
+
+        /** PROXY_NEEDS_NEW_CONNECTION value */
+        PROXY_NEEDS_NEW_CONNECTION = 220,
+
+        /** MULTICAST_NOT_FORWARDED value */
+        MULTICAST_NOT_FORWARDED = 221,
+
+        /** NEIGHBOUR_PROTOCOL_MESSAGE value */
+        NEIGHBOUR_PROTOCOL_MESSAGE = 222
+    }
+}
+
 /** Namespace grpc. */
 export namespace grpc {
 
@@ -142,6 +4778,2285 @@ export namespace grpc {
                 }
             }
         }
+    }
+}
+
+/** Namespace observer. */
+export namespace observer {
+
+    /**
+     * Properties of a GetFlowsRequest.
+     * @deprecated Use observer.GetFlowsRequest.$Properties instead.
+     */
+    interface IGetFlowsRequest extends observer.GetFlowsRequest.$Properties {
+    }
+
+    /** Represents a GetFlowsRequest. */
+    class GetFlowsRequest {
+
+        /**
+         * Constructs a new GetFlowsRequest.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: observer.GetFlowsRequest.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** GetFlowsRequest number. */
+        number: number;
+
+        /** GetFlowsRequest follow. */
+        follow: boolean;
+
+        /** GetFlowsRequest blacklist. */
+        blacklist: flow.FlowFilter.$Properties[];
+
+        /** GetFlowsRequest whitelist. */
+        whitelist: flow.FlowFilter.$Properties[];
+
+        /** GetFlowsRequest since. */
+        since?: (google.protobuf.Timestamp.$Properties|null);
+
+        /** GetFlowsRequest until. */
+        until?: (google.protobuf.Timestamp.$Properties|null);
+
+        /** GetFlowsRequest first. */
+        first: boolean;
+
+        /** GetFlowsRequest fieldMask. */
+        fieldMask?: (google.protobuf.FieldMask.$Properties|null);
+
+        /** GetFlowsRequest experimental. */
+        experimental?: (observer.GetFlowsRequest.Experimental.$Properties|null);
+
+        /** GetFlowsRequest extensions. */
+        extensions?: (google.protobuf.Any.$Properties|null);
+
+        /**
+         * Encodes the specified GetFlowsRequest message. Does not implicitly {@link observer.GetFlowsRequest.verify|verify} messages.
+         * @param message GetFlowsRequest message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: observer.GetFlowsRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a GetFlowsRequest message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {observer.GetFlowsRequest & observer.GetFlowsRequest.$Shape} GetFlowsRequest
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): observer.GetFlowsRequest & observer.GetFlowsRequest.$Shape;
+    }
+
+    namespace GetFlowsRequest {
+
+        /** Properties of a GetFlowsRequest. */
+        interface $Properties {
+
+            /** GetFlowsRequest number */
+            number?: (number|null);
+
+            /** GetFlowsRequest follow */
+            follow?: (boolean|null);
+
+            /** GetFlowsRequest blacklist */
+            blacklist?: (flow.FlowFilter.$Properties[]|null);
+
+            /** GetFlowsRequest whitelist */
+            whitelist?: (flow.FlowFilter.$Properties[]|null);
+
+            /** GetFlowsRequest since */
+            since?: (google.protobuf.Timestamp.$Properties|null);
+
+            /** GetFlowsRequest until */
+            until?: (google.protobuf.Timestamp.$Properties|null);
+
+            /** GetFlowsRequest first */
+            first?: (boolean|null);
+
+            /** GetFlowsRequest fieldMask */
+            fieldMask?: (google.protobuf.FieldMask.$Properties|null);
+
+            /** GetFlowsRequest experimental */
+            experimental?: (observer.GetFlowsRequest.Experimental.$Properties|null);
+
+            /** GetFlowsRequest extensions */
+            extensions?: (google.protobuf.Any.$Properties|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a GetFlowsRequest. */
+        type $Shape = observer.GetFlowsRequest.$Properties;
+
+        /**
+         * Properties of an Experimental.
+         * @deprecated Use observer.GetFlowsRequest.Experimental.$Properties instead.
+         */
+        interface IExperimental extends observer.GetFlowsRequest.Experimental.$Properties {
+        }
+
+        /** Represents an Experimental. */
+        class Experimental {
+
+            /**
+             * Constructs a new Experimental.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: observer.GetFlowsRequest.Experimental.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /**
+             * Encodes the specified Experimental message. Does not implicitly {@link observer.GetFlowsRequest.Experimental.verify|verify} messages.
+             * @param message Experimental message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: observer.GetFlowsRequest.Experimental.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes an Experimental message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {observer.GetFlowsRequest.Experimental & observer.GetFlowsRequest.Experimental.$Shape} Experimental
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): observer.GetFlowsRequest.Experimental & observer.GetFlowsRequest.Experimental.$Shape;
+        }
+
+        namespace Experimental {
+
+            /** Properties of an Experimental. */
+            interface $Properties {
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of an Experimental. */
+            type $Shape = observer.GetFlowsRequest.Experimental.$Properties;
+        }
+    }
+
+    /**
+     * Properties of a GetFlowsResponse.
+     * @deprecated Use observer.GetFlowsResponse.$Properties instead.
+     */
+    interface IGetFlowsResponse extends observer.GetFlowsResponse.$Properties {
+    }
+
+    /** Represents a GetFlowsResponse. */
+    class GetFlowsResponse {
+
+        /**
+         * Constructs a new GetFlowsResponse.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: observer.GetFlowsResponse.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** GetFlowsResponse flow. */
+        flow?: (flow.Flow.$Properties|null);
+
+        /** GetFlowsResponse nodeStatus. */
+        nodeStatus?: (relay.NodeStatusEvent.$Properties|null);
+
+        /** GetFlowsResponse lostEvents. */
+        lostEvents?: (flow.LostEvent.$Properties|null);
+
+        /** GetFlowsResponse nodeName. */
+        nodeName: string;
+
+        /** GetFlowsResponse time. */
+        time?: (google.protobuf.Timestamp.$Properties|null);
+
+        /** GetFlowsResponse responseTypes. */
+        responseTypes?: ("flow"|"nodeStatus"|"lostEvents");
+
+        /**
+         * Encodes the specified GetFlowsResponse message. Does not implicitly {@link observer.GetFlowsResponse.verify|verify} messages.
+         * @param message GetFlowsResponse message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: observer.GetFlowsResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a GetFlowsResponse message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {observer.GetFlowsResponse & observer.GetFlowsResponse.$Shape} GetFlowsResponse
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): observer.GetFlowsResponse & observer.GetFlowsResponse.$Shape;
+    }
+
+    namespace GetFlowsResponse {
+
+        /** Properties of a GetFlowsResponse. */
+        interface $Properties {
+
+            /** GetFlowsResponse flow */
+            flow?: (flow.Flow.$Properties|null);
+
+            /** GetFlowsResponse nodeStatus */
+            nodeStatus?: (relay.NodeStatusEvent.$Properties|null);
+
+            /** GetFlowsResponse lostEvents */
+            lostEvents?: (flow.LostEvent.$Properties|null);
+
+            /** GetFlowsResponse nodeName */
+            nodeName?: (string|null);
+
+            /** GetFlowsResponse time */
+            time?: (google.protobuf.Timestamp.$Properties|null);
+
+            /** GetFlowsResponse responseTypes */
+            responseTypes?: ("flow"|"nodeStatus"|"lostEvents");
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Narrowed shape of a GetFlowsResponse. */
+        type $Shape = {
+          flow?: flow.Flow.$Shape|null;
+          nodeStatus?: relay.NodeStatusEvent.$Shape|null;
+          lostEvents?: flow.LostEvent.$Shape|null;
+          nodeName?: string|null;
+          time?: google.protobuf.Timestamp.$Shape|null;
+          $unknowns?: Uint8Array[];
+        } & (
+          ({ responseTypes?: undefined; flow?: null; nodeStatus?: null; lostEvents?: null }|{ responseTypes?: "flow"; flow: flow.Flow.$Shape; nodeStatus?: null; lostEvents?: null }|{ responseTypes?: "nodeStatus"; flow?: null; nodeStatus: relay.NodeStatusEvent.$Shape; lostEvents?: null }|{ responseTypes?: "lostEvents"; flow?: null; nodeStatus?: null; lostEvents: flow.LostEvent.$Shape })
+        );
+    }
+
+    /**
+     * Properties of a ServerStatusResponse.
+     * @deprecated Use observer.ServerStatusResponse.$Properties instead.
+     */
+    interface IServerStatusResponse extends observer.ServerStatusResponse.$Properties {
+    }
+
+    /** Represents a ServerStatusResponse. */
+    class ServerStatusResponse {
+
+        /**
+         * Constructs a new ServerStatusResponse.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: observer.ServerStatusResponse.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** ServerStatusResponse numFlows. */
+        numFlows: number;
+
+        /** ServerStatusResponse maxFlows. */
+        maxFlows: number;
+
+        /** ServerStatusResponse seenFlows. */
+        seenFlows: number;
+
+        /** ServerStatusResponse uptimeNs. */
+        uptimeNs: number;
+
+        /** ServerStatusResponse numConnectedNodes. */
+        numConnectedNodes?: (google.protobuf.UInt32Value.$Properties|null);
+
+        /** ServerStatusResponse numUnavailableNodes. */
+        numUnavailableNodes?: (google.protobuf.UInt32Value.$Properties|null);
+
+        /** ServerStatusResponse unavailableNodes. */
+        unavailableNodes: string[];
+
+        /** ServerStatusResponse version. */
+        version: string;
+
+        /** ServerStatusResponse flowsRate. */
+        flowsRate: number;
+
+        /**
+         * Encodes the specified ServerStatusResponse message. Does not implicitly {@link observer.ServerStatusResponse.verify|verify} messages.
+         * @param message ServerStatusResponse message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: observer.ServerStatusResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a ServerStatusResponse message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {observer.ServerStatusResponse & observer.ServerStatusResponse.$Shape} ServerStatusResponse
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): observer.ServerStatusResponse & observer.ServerStatusResponse.$Shape;
+    }
+
+    namespace ServerStatusResponse {
+
+        /** Properties of a ServerStatusResponse. */
+        interface $Properties {
+
+            /** ServerStatusResponse numFlows */
+            numFlows?: (number|null);
+
+            /** ServerStatusResponse maxFlows */
+            maxFlows?: (number|null);
+
+            /** ServerStatusResponse seenFlows */
+            seenFlows?: (number|null);
+
+            /** ServerStatusResponse uptimeNs */
+            uptimeNs?: (number|null);
+
+            /** ServerStatusResponse numConnectedNodes */
+            numConnectedNodes?: (google.protobuf.UInt32Value.$Properties|null);
+
+            /** ServerStatusResponse numUnavailableNodes */
+            numUnavailableNodes?: (google.protobuf.UInt32Value.$Properties|null);
+
+            /** ServerStatusResponse unavailableNodes */
+            unavailableNodes?: (string[]|null);
+
+            /** ServerStatusResponse version */
+            version?: (string|null);
+
+            /** ServerStatusResponse flowsRate */
+            flowsRate?: (number|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a ServerStatusResponse. */
+        type $Shape = observer.ServerStatusResponse.$Properties;
+    }
+
+    /**
+     * Properties of a Node.
+     * @deprecated Use observer.Node.$Properties instead.
+     */
+    interface INode extends observer.Node.$Properties {
+    }
+
+    /** Represents a Node. */
+    class Node {
+
+        /**
+         * Constructs a new Node.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: observer.Node.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** Node name. */
+        name: string;
+
+        /** Node version. */
+        version: string;
+
+        /** Node address. */
+        address: string;
+
+        /** Node state. */
+        state: relay.NodeState;
+
+        /** Node tls. */
+        tls?: (observer.TLS.$Properties|null);
+
+        /** Node uptimeNs. */
+        uptimeNs: number;
+
+        /** Node numFlows. */
+        numFlows: number;
+
+        /** Node maxFlows. */
+        maxFlows: number;
+
+        /** Node seenFlows. */
+        seenFlows: number;
+
+        /**
+         * Encodes the specified Node message. Does not implicitly {@link observer.Node.verify|verify} messages.
+         * @param message Node message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: observer.Node.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a Node message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {observer.Node & observer.Node.$Shape} Node
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): observer.Node & observer.Node.$Shape;
+    }
+
+    namespace Node {
+
+        /** Properties of a Node. */
+        interface $Properties {
+
+            /** Node name */
+            name?: (string|null);
+
+            /** Node version */
+            version?: (string|null);
+
+            /** Node address */
+            address?: (string|null);
+
+            /** Node state */
+            state?: (relay.NodeState|null);
+
+            /** Node tls */
+            tls?: (observer.TLS.$Properties|null);
+
+            /** Node uptimeNs */
+            uptimeNs?: (number|null);
+
+            /** Node numFlows */
+            numFlows?: (number|null);
+
+            /** Node maxFlows */
+            maxFlows?: (number|null);
+
+            /** Node seenFlows */
+            seenFlows?: (number|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a Node. */
+        type $Shape = observer.Node.$Properties;
+    }
+
+    /**
+     * Properties of a ServerStatusRequest.
+     * @deprecated Use observer.ServerStatusRequest.$Properties instead.
+     */
+    interface IServerStatusRequest extends observer.ServerStatusRequest.$Properties {
+    }
+
+    /** Represents a ServerStatusRequest. */
+    class ServerStatusRequest {
+
+        /**
+         * Constructs a new ServerStatusRequest.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: observer.ServerStatusRequest.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /**
+         * Encodes the specified ServerStatusRequest message. Does not implicitly {@link observer.ServerStatusRequest.verify|verify} messages.
+         * @param message ServerStatusRequest message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: observer.ServerStatusRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a ServerStatusRequest message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {observer.ServerStatusRequest & observer.ServerStatusRequest.$Shape} ServerStatusRequest
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): observer.ServerStatusRequest & observer.ServerStatusRequest.$Shape;
+    }
+
+    namespace ServerStatusRequest {
+
+        /** Properties of a ServerStatusRequest. */
+        interface $Properties {
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a ServerStatusRequest. */
+        type $Shape = observer.ServerStatusRequest.$Properties;
+    }
+
+    /**
+     * Properties of a GetAgentEventsRequest.
+     * @deprecated Use observer.GetAgentEventsRequest.$Properties instead.
+     */
+    interface IGetAgentEventsRequest extends observer.GetAgentEventsRequest.$Properties {
+    }
+
+    /** Represents a GetAgentEventsRequest. */
+    class GetAgentEventsRequest {
+
+        /**
+         * Constructs a new GetAgentEventsRequest.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: observer.GetAgentEventsRequest.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** GetAgentEventsRequest number. */
+        number: number;
+
+        /** GetAgentEventsRequest follow. */
+        follow: boolean;
+
+        /** GetAgentEventsRequest since. */
+        since?: (google.protobuf.Timestamp.$Properties|null);
+
+        /** GetAgentEventsRequest until. */
+        until?: (google.protobuf.Timestamp.$Properties|null);
+
+        /** GetAgentEventsRequest first. */
+        first: boolean;
+
+        /**
+         * Encodes the specified GetAgentEventsRequest message. Does not implicitly {@link observer.GetAgentEventsRequest.verify|verify} messages.
+         * @param message GetAgentEventsRequest message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: observer.GetAgentEventsRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a GetAgentEventsRequest message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {observer.GetAgentEventsRequest & observer.GetAgentEventsRequest.$Shape} GetAgentEventsRequest
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): observer.GetAgentEventsRequest & observer.GetAgentEventsRequest.$Shape;
+    }
+
+    namespace GetAgentEventsRequest {
+
+        /** Properties of a GetAgentEventsRequest. */
+        interface $Properties {
+
+            /** GetAgentEventsRequest number */
+            number?: (number|null);
+
+            /** GetAgentEventsRequest follow */
+            follow?: (boolean|null);
+
+            /** GetAgentEventsRequest since */
+            since?: (google.protobuf.Timestamp.$Properties|null);
+
+            /** GetAgentEventsRequest until */
+            until?: (google.protobuf.Timestamp.$Properties|null);
+
+            /** GetAgentEventsRequest first */
+            first?: (boolean|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a GetAgentEventsRequest. */
+        type $Shape = observer.GetAgentEventsRequest.$Properties;
+    }
+
+    /**
+     * Properties of a GetAgentEventsResponse.
+     * @deprecated Use observer.GetAgentEventsResponse.$Properties instead.
+     */
+    interface IGetAgentEventsResponse extends observer.GetAgentEventsResponse.$Properties {
+    }
+
+    /** Represents a GetAgentEventsResponse. */
+    class GetAgentEventsResponse {
+
+        /**
+         * Constructs a new GetAgentEventsResponse.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: observer.GetAgentEventsResponse.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** GetAgentEventsResponse agentEvent. */
+        agentEvent?: (flow.AgentEvent.$Properties|null);
+
+        /** GetAgentEventsResponse nodeName. */
+        nodeName: string;
+
+        /** GetAgentEventsResponse time. */
+        time?: (google.protobuf.Timestamp.$Properties|null);
+
+        /**
+         * Encodes the specified GetAgentEventsResponse message. Does not implicitly {@link observer.GetAgentEventsResponse.verify|verify} messages.
+         * @param message GetAgentEventsResponse message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: observer.GetAgentEventsResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a GetAgentEventsResponse message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {observer.GetAgentEventsResponse & observer.GetAgentEventsResponse.$Shape} GetAgentEventsResponse
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): observer.GetAgentEventsResponse & observer.GetAgentEventsResponse.$Shape;
+    }
+
+    namespace GetAgentEventsResponse {
+
+        /** Properties of a GetAgentEventsResponse. */
+        interface $Properties {
+
+            /** GetAgentEventsResponse agentEvent */
+            agentEvent?: (flow.AgentEvent.$Properties|null);
+
+            /** GetAgentEventsResponse nodeName */
+            nodeName?: (string|null);
+
+            /** GetAgentEventsResponse time */
+            time?: (google.protobuf.Timestamp.$Properties|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a GetAgentEventsResponse. */
+        type $Shape = {
+          agentEvent?: flow.AgentEvent.$Shape|null;
+          nodeName?: string|null;
+          time?: google.protobuf.Timestamp.$Shape|null;
+          $unknowns?: Uint8Array[];
+        };
+    }
+
+    /**
+     * Properties of a GetDebugEventsRequest.
+     * @deprecated Use observer.GetDebugEventsRequest.$Properties instead.
+     */
+    interface IGetDebugEventsRequest extends observer.GetDebugEventsRequest.$Properties {
+    }
+
+    /** Represents a GetDebugEventsRequest. */
+    class GetDebugEventsRequest {
+
+        /**
+         * Constructs a new GetDebugEventsRequest.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: observer.GetDebugEventsRequest.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** GetDebugEventsRequest number. */
+        number: number;
+
+        /** GetDebugEventsRequest follow. */
+        follow: boolean;
+
+        /** GetDebugEventsRequest since. */
+        since?: (google.protobuf.Timestamp.$Properties|null);
+
+        /** GetDebugEventsRequest until. */
+        until?: (google.protobuf.Timestamp.$Properties|null);
+
+        /** GetDebugEventsRequest first. */
+        first: boolean;
+
+        /**
+         * Encodes the specified GetDebugEventsRequest message. Does not implicitly {@link observer.GetDebugEventsRequest.verify|verify} messages.
+         * @param message GetDebugEventsRequest message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: observer.GetDebugEventsRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a GetDebugEventsRequest message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {observer.GetDebugEventsRequest & observer.GetDebugEventsRequest.$Shape} GetDebugEventsRequest
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): observer.GetDebugEventsRequest & observer.GetDebugEventsRequest.$Shape;
+    }
+
+    namespace GetDebugEventsRequest {
+
+        /** Properties of a GetDebugEventsRequest. */
+        interface $Properties {
+
+            /** GetDebugEventsRequest number */
+            number?: (number|null);
+
+            /** GetDebugEventsRequest follow */
+            follow?: (boolean|null);
+
+            /** GetDebugEventsRequest since */
+            since?: (google.protobuf.Timestamp.$Properties|null);
+
+            /** GetDebugEventsRequest until */
+            until?: (google.protobuf.Timestamp.$Properties|null);
+
+            /** GetDebugEventsRequest first */
+            first?: (boolean|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a GetDebugEventsRequest. */
+        type $Shape = observer.GetDebugEventsRequest.$Properties;
+    }
+
+    /**
+     * Properties of a GetDebugEventsResponse.
+     * @deprecated Use observer.GetDebugEventsResponse.$Properties instead.
+     */
+    interface IGetDebugEventsResponse extends observer.GetDebugEventsResponse.$Properties {
+    }
+
+    /** Represents a GetDebugEventsResponse. */
+    class GetDebugEventsResponse {
+
+        /**
+         * Constructs a new GetDebugEventsResponse.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: observer.GetDebugEventsResponse.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** GetDebugEventsResponse debugEvent. */
+        debugEvent?: (flow.DebugEvent.$Properties|null);
+
+        /** GetDebugEventsResponse nodeName. */
+        nodeName: string;
+
+        /** GetDebugEventsResponse time. */
+        time?: (google.protobuf.Timestamp.$Properties|null);
+
+        /**
+         * Encodes the specified GetDebugEventsResponse message. Does not implicitly {@link observer.GetDebugEventsResponse.verify|verify} messages.
+         * @param message GetDebugEventsResponse message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: observer.GetDebugEventsResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a GetDebugEventsResponse message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {observer.GetDebugEventsResponse & observer.GetDebugEventsResponse.$Shape} GetDebugEventsResponse
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): observer.GetDebugEventsResponse & observer.GetDebugEventsResponse.$Shape;
+    }
+
+    namespace GetDebugEventsResponse {
+
+        /** Properties of a GetDebugEventsResponse. */
+        interface $Properties {
+
+            /** GetDebugEventsResponse debugEvent */
+            debugEvent?: (flow.DebugEvent.$Properties|null);
+
+            /** GetDebugEventsResponse nodeName */
+            nodeName?: (string|null);
+
+            /** GetDebugEventsResponse time */
+            time?: (google.protobuf.Timestamp.$Properties|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a GetDebugEventsResponse. */
+        type $Shape = observer.GetDebugEventsResponse.$Properties;
+    }
+
+    /**
+     * Properties of a GetNodesRequest.
+     * @deprecated Use observer.GetNodesRequest.$Properties instead.
+     */
+    interface IGetNodesRequest extends observer.GetNodesRequest.$Properties {
+    }
+
+    /** Represents a GetNodesRequest. */
+    class GetNodesRequest {
+
+        /**
+         * Constructs a new GetNodesRequest.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: observer.GetNodesRequest.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /**
+         * Encodes the specified GetNodesRequest message. Does not implicitly {@link observer.GetNodesRequest.verify|verify} messages.
+         * @param message GetNodesRequest message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: observer.GetNodesRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a GetNodesRequest message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {observer.GetNodesRequest & observer.GetNodesRequest.$Shape} GetNodesRequest
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): observer.GetNodesRequest & observer.GetNodesRequest.$Shape;
+    }
+
+    namespace GetNodesRequest {
+
+        /** Properties of a GetNodesRequest. */
+        interface $Properties {
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a GetNodesRequest. */
+        type $Shape = observer.GetNodesRequest.$Properties;
+    }
+
+    /**
+     * Properties of a GetNodesResponse.
+     * @deprecated Use observer.GetNodesResponse.$Properties instead.
+     */
+    interface IGetNodesResponse extends observer.GetNodesResponse.$Properties {
+    }
+
+    /** Represents a GetNodesResponse. */
+    class GetNodesResponse {
+
+        /**
+         * Constructs a new GetNodesResponse.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: observer.GetNodesResponse.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** GetNodesResponse nodes. */
+        nodes: observer.Node.$Properties[];
+
+        /**
+         * Encodes the specified GetNodesResponse message. Does not implicitly {@link observer.GetNodesResponse.verify|verify} messages.
+         * @param message GetNodesResponse message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: observer.GetNodesResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a GetNodesResponse message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {observer.GetNodesResponse & observer.GetNodesResponse.$Shape} GetNodesResponse
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): observer.GetNodesResponse & observer.GetNodesResponse.$Shape;
+    }
+
+    namespace GetNodesResponse {
+
+        /** Properties of a GetNodesResponse. */
+        interface $Properties {
+
+            /** GetNodesResponse nodes */
+            nodes?: (observer.Node.$Properties[]|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a GetNodesResponse. */
+        type $Shape = observer.GetNodesResponse.$Properties;
+    }
+
+    /**
+     * Properties of a TLS.
+     * @deprecated Use observer.TLS.$Properties instead.
+     */
+    interface ITLS extends observer.TLS.$Properties {
+    }
+
+    /** Represents a TLS. */
+    class TLS {
+
+        /**
+         * Constructs a new TLS.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: observer.TLS.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** TLS enabled. */
+        enabled: boolean;
+
+        /** TLS serverName. */
+        serverName: string;
+
+        /**
+         * Encodes the specified TLS message. Does not implicitly {@link observer.TLS.verify|verify} messages.
+         * @param message TLS message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: observer.TLS.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a TLS message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {observer.TLS & observer.TLS.$Shape} TLS
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): observer.TLS & observer.TLS.$Shape;
+    }
+
+    namespace TLS {
+
+        /** Properties of a TLS. */
+        interface $Properties {
+
+            /** TLS enabled */
+            enabled?: (boolean|null);
+
+            /** TLS serverName */
+            serverName?: (string|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a TLS. */
+        type $Shape = observer.TLS.$Properties;
+    }
+
+    /**
+     * Properties of a GetNamespacesRequest.
+     * @deprecated Use observer.GetNamespacesRequest.$Properties instead.
+     */
+    interface IGetNamespacesRequest extends observer.GetNamespacesRequest.$Properties {
+    }
+
+    /** Represents a GetNamespacesRequest. */
+    class GetNamespacesRequest {
+
+        /**
+         * Constructs a new GetNamespacesRequest.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: observer.GetNamespacesRequest.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /**
+         * Encodes the specified GetNamespacesRequest message. Does not implicitly {@link observer.GetNamespacesRequest.verify|verify} messages.
+         * @param message GetNamespacesRequest message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: observer.GetNamespacesRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a GetNamespacesRequest message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {observer.GetNamespacesRequest & observer.GetNamespacesRequest.$Shape} GetNamespacesRequest
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): observer.GetNamespacesRequest & observer.GetNamespacesRequest.$Shape;
+    }
+
+    namespace GetNamespacesRequest {
+
+        /** Properties of a GetNamespacesRequest. */
+        interface $Properties {
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a GetNamespacesRequest. */
+        type $Shape = observer.GetNamespacesRequest.$Properties;
+    }
+
+    /**
+     * Properties of a GetNamespacesResponse.
+     * @deprecated Use observer.GetNamespacesResponse.$Properties instead.
+     */
+    interface IGetNamespacesResponse extends observer.GetNamespacesResponse.$Properties {
+    }
+
+    /** Represents a GetNamespacesResponse. */
+    class GetNamespacesResponse {
+
+        /**
+         * Constructs a new GetNamespacesResponse.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: observer.GetNamespacesResponse.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** GetNamespacesResponse namespaces. */
+        namespaces: observer.Namespace.$Properties[];
+
+        /**
+         * Encodes the specified GetNamespacesResponse message. Does not implicitly {@link observer.GetNamespacesResponse.verify|verify} messages.
+         * @param message GetNamespacesResponse message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: observer.GetNamespacesResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a GetNamespacesResponse message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {observer.GetNamespacesResponse & observer.GetNamespacesResponse.$Shape} GetNamespacesResponse
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): observer.GetNamespacesResponse & observer.GetNamespacesResponse.$Shape;
+    }
+
+    namespace GetNamespacesResponse {
+
+        /** Properties of a GetNamespacesResponse. */
+        interface $Properties {
+
+            /** GetNamespacesResponse namespaces */
+            namespaces?: (observer.Namespace.$Properties[]|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a GetNamespacesResponse. */
+        type $Shape = observer.GetNamespacesResponse.$Properties;
+    }
+
+    /**
+     * Properties of a Namespace.
+     * @deprecated Use observer.Namespace.$Properties instead.
+     */
+    interface INamespace extends observer.Namespace.$Properties {
+    }
+
+    /** Represents a Namespace. */
+    class Namespace {
+
+        /**
+         * Constructs a new Namespace.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: observer.Namespace.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** Namespace cluster. */
+        cluster: string;
+
+        /** Namespace namespace. */
+        namespace: string;
+
+        /**
+         * Encodes the specified Namespace message. Does not implicitly {@link observer.Namespace.verify|verify} messages.
+         * @param message Namespace message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: observer.Namespace.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a Namespace message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {observer.Namespace & observer.Namespace.$Shape} Namespace
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): observer.Namespace & observer.Namespace.$Shape;
+    }
+
+    namespace Namespace {
+
+        /** Properties of a Namespace. */
+        interface $Properties {
+
+            /** Namespace cluster */
+            cluster?: (string|null);
+
+            /** Namespace namespace */
+            namespace?: (string|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a Namespace. */
+        type $Shape = observer.Namespace.$Properties;
+    }
+
+    /**
+     * Properties of an ExportEvent.
+     * @deprecated Use observer.ExportEvent.$Properties instead.
+     */
+    interface IExportEvent extends observer.ExportEvent.$Properties {
+    }
+
+    /** Represents an ExportEvent. */
+    class ExportEvent {
+
+        /**
+         * Constructs a new ExportEvent.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: observer.ExportEvent.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** ExportEvent flow. */
+        flow?: (flow.Flow.$Properties|null);
+
+        /** ExportEvent nodeStatus. */
+        nodeStatus?: (relay.NodeStatusEvent.$Properties|null);
+
+        /** ExportEvent lostEvents. */
+        lostEvents?: (flow.LostEvent.$Properties|null);
+
+        /** ExportEvent agentEvent. */
+        agentEvent?: (flow.AgentEvent.$Properties|null);
+
+        /** ExportEvent debugEvent. */
+        debugEvent?: (flow.DebugEvent.$Properties|null);
+
+        /** ExportEvent nodeName. */
+        nodeName: string;
+
+        /** ExportEvent time. */
+        time?: (google.protobuf.Timestamp.$Properties|null);
+
+        /** ExportEvent responseTypes. */
+        responseTypes?: ("flow"|"nodeStatus"|"lostEvents"|"agentEvent"|"debugEvent");
+
+        /**
+         * Encodes the specified ExportEvent message. Does not implicitly {@link observer.ExportEvent.verify|verify} messages.
+         * @param message ExportEvent message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: observer.ExportEvent.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes an ExportEvent message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {observer.ExportEvent & observer.ExportEvent.$Shape} ExportEvent
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): observer.ExportEvent & observer.ExportEvent.$Shape;
+    }
+
+    namespace ExportEvent {
+
+        /** Properties of an ExportEvent. */
+        interface $Properties {
+
+            /** ExportEvent flow */
+            flow?: (flow.Flow.$Properties|null);
+
+            /** ExportEvent nodeStatus */
+            nodeStatus?: (relay.NodeStatusEvent.$Properties|null);
+
+            /** ExportEvent lostEvents */
+            lostEvents?: (flow.LostEvent.$Properties|null);
+
+            /** ExportEvent agentEvent */
+            agentEvent?: (flow.AgentEvent.$Properties|null);
+
+            /** ExportEvent debugEvent */
+            debugEvent?: (flow.DebugEvent.$Properties|null);
+
+            /** ExportEvent nodeName */
+            nodeName?: (string|null);
+
+            /** ExportEvent time */
+            time?: (google.protobuf.Timestamp.$Properties|null);
+
+            /** ExportEvent responseTypes */
+            responseTypes?: ("flow"|"nodeStatus"|"lostEvents"|"agentEvent"|"debugEvent");
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Narrowed shape of an ExportEvent. */
+        type $Shape = {
+          flow?: flow.Flow.$Shape|null;
+          nodeStatus?: relay.NodeStatusEvent.$Shape|null;
+          lostEvents?: flow.LostEvent.$Shape|null;
+          agentEvent?: flow.AgentEvent.$Shape|null;
+          debugEvent?: flow.DebugEvent.$Shape|null;
+          nodeName?: string|null;
+          time?: google.protobuf.Timestamp.$Shape|null;
+          $unknowns?: Uint8Array[];
+        } & (
+          ({ responseTypes?: undefined; flow?: null; nodeStatus?: null; lostEvents?: null; agentEvent?: null; debugEvent?: null }|{ responseTypes?: "flow"; flow: flow.Flow.$Shape; nodeStatus?: null; lostEvents?: null; agentEvent?: null; debugEvent?: null }|{ responseTypes?: "nodeStatus"; flow?: null; nodeStatus: relay.NodeStatusEvent.$Shape; lostEvents?: null; agentEvent?: null; debugEvent?: null }|{ responseTypes?: "lostEvents"; flow?: null; nodeStatus?: null; lostEvents: flow.LostEvent.$Shape; agentEvent?: null; debugEvent?: null }|{ responseTypes?: "agentEvent"; flow?: null; nodeStatus?: null; lostEvents?: null; agentEvent: flow.AgentEvent.$Shape; debugEvent?: null }|{ responseTypes?: "debugEvent"; flow?: null; nodeStatus?: null; lostEvents?: null; agentEvent?: null; debugEvent: flow.DebugEvent.$Shape })
+        );
+    }
+}
+
+/** Namespace google. */
+export namespace google {
+
+    /** Namespace protobuf. */
+    namespace protobuf {
+
+        /**
+         * Properties of an Any.
+         * @deprecated Use google.protobuf.Any.$Properties instead.
+         */
+        interface IAny extends google.protobuf.Any.$Properties {
+        }
+
+        /** Represents an Any. */
+        class Any {
+
+            /**
+             * Constructs a new Any.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: google.protobuf.Any.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** Any type_url. */
+            type_url: string;
+
+            /** Any value. */
+            value: Uint8Array;
+
+            /**
+             * Encodes the specified Any message. Does not implicitly {@link google.protobuf.Any.verify|verify} messages.
+             * @param message Any message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: google.protobuf.Any.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes an Any message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {google.protobuf.Any & google.protobuf.Any.$Shape} Any
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): google.protobuf.Any & google.protobuf.Any.$Shape;
+        }
+
+        namespace Any {
+
+            /** Properties of an Any. */
+            interface $Properties {
+
+                /** Any type_url */
+                type_url?: (string|null);
+
+                /** Any value */
+                value?: (Uint8Array|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of an Any. */
+            type $Shape = google.protobuf.Any.$Properties;
+        }
+
+        /**
+         * Properties of a Timestamp.
+         * @deprecated Use google.protobuf.Timestamp.$Properties instead.
+         */
+        interface ITimestamp extends google.protobuf.Timestamp.$Properties {
+        }
+
+        /** Represents a Timestamp. */
+        class Timestamp {
+
+            /**
+             * Constructs a new Timestamp.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: google.protobuf.Timestamp.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** Timestamp seconds. */
+            seconds: number;
+
+            /** Timestamp nanos. */
+            nanos: number;
+
+            /**
+             * Encodes the specified Timestamp message. Does not implicitly {@link google.protobuf.Timestamp.verify|verify} messages.
+             * @param message Timestamp message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: google.protobuf.Timestamp.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a Timestamp message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {google.protobuf.Timestamp & google.protobuf.Timestamp.$Shape} Timestamp
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): google.protobuf.Timestamp & google.protobuf.Timestamp.$Shape;
+        }
+
+        namespace Timestamp {
+
+            /** Properties of a Timestamp. */
+            interface $Properties {
+
+                /** Timestamp seconds */
+                seconds?: (number|null);
+
+                /** Timestamp nanos */
+                nanos?: (number|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a Timestamp. */
+            type $Shape = google.protobuf.Timestamp.$Properties;
+        }
+
+        /**
+         * Properties of a DoubleValue.
+         * @deprecated Use google.protobuf.DoubleValue.$Properties instead.
+         */
+        interface IDoubleValue extends google.protobuf.DoubleValue.$Properties {
+        }
+
+        /** Represents a DoubleValue. */
+        class DoubleValue {
+
+            /**
+             * Constructs a new DoubleValue.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: google.protobuf.DoubleValue.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** DoubleValue value. */
+            value: number;
+
+            /**
+             * Encodes the specified DoubleValue message. Does not implicitly {@link google.protobuf.DoubleValue.verify|verify} messages.
+             * @param message DoubleValue message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: google.protobuf.DoubleValue.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a DoubleValue message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {google.protobuf.DoubleValue & google.protobuf.DoubleValue.$Shape} DoubleValue
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): google.protobuf.DoubleValue & google.protobuf.DoubleValue.$Shape;
+        }
+
+        namespace DoubleValue {
+
+            /** Properties of a DoubleValue. */
+            interface $Properties {
+
+                /** DoubleValue value */
+                value?: (number|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a DoubleValue. */
+            type $Shape = google.protobuf.DoubleValue.$Properties;
+        }
+
+        /**
+         * Properties of a FloatValue.
+         * @deprecated Use google.protobuf.FloatValue.$Properties instead.
+         */
+        interface IFloatValue extends google.protobuf.FloatValue.$Properties {
+        }
+
+        /** Represents a FloatValue. */
+        class FloatValue {
+
+            /**
+             * Constructs a new FloatValue.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: google.protobuf.FloatValue.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** FloatValue value. */
+            value: number;
+
+            /**
+             * Encodes the specified FloatValue message. Does not implicitly {@link google.protobuf.FloatValue.verify|verify} messages.
+             * @param message FloatValue message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: google.protobuf.FloatValue.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a FloatValue message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {google.protobuf.FloatValue & google.protobuf.FloatValue.$Shape} FloatValue
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): google.protobuf.FloatValue & google.protobuf.FloatValue.$Shape;
+        }
+
+        namespace FloatValue {
+
+            /** Properties of a FloatValue. */
+            interface $Properties {
+
+                /** FloatValue value */
+                value?: (number|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a FloatValue. */
+            type $Shape = google.protobuf.FloatValue.$Properties;
+        }
+
+        /**
+         * Properties of an Int64Value.
+         * @deprecated Use google.protobuf.Int64Value.$Properties instead.
+         */
+        interface IInt64Value extends google.protobuf.Int64Value.$Properties {
+        }
+
+        /** Represents an Int64Value. */
+        class Int64Value {
+
+            /**
+             * Constructs a new Int64Value.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: google.protobuf.Int64Value.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** Int64Value value. */
+            value: number;
+
+            /**
+             * Encodes the specified Int64Value message. Does not implicitly {@link google.protobuf.Int64Value.verify|verify} messages.
+             * @param message Int64Value message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: google.protobuf.Int64Value.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes an Int64Value message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {google.protobuf.Int64Value & google.protobuf.Int64Value.$Shape} Int64Value
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): google.protobuf.Int64Value & google.protobuf.Int64Value.$Shape;
+        }
+
+        namespace Int64Value {
+
+            /** Properties of an Int64Value. */
+            interface $Properties {
+
+                /** Int64Value value */
+                value?: (number|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of an Int64Value. */
+            type $Shape = google.protobuf.Int64Value.$Properties;
+        }
+
+        /**
+         * Properties of a UInt64Value.
+         * @deprecated Use google.protobuf.UInt64Value.$Properties instead.
+         */
+        interface IUInt64Value extends google.protobuf.UInt64Value.$Properties {
+        }
+
+        /** Represents a UInt64Value. */
+        class UInt64Value {
+
+            /**
+             * Constructs a new UInt64Value.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: google.protobuf.UInt64Value.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** UInt64Value value. */
+            value: number;
+
+            /**
+             * Encodes the specified UInt64Value message. Does not implicitly {@link google.protobuf.UInt64Value.verify|verify} messages.
+             * @param message UInt64Value message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: google.protobuf.UInt64Value.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a UInt64Value message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {google.protobuf.UInt64Value & google.protobuf.UInt64Value.$Shape} UInt64Value
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): google.protobuf.UInt64Value & google.protobuf.UInt64Value.$Shape;
+        }
+
+        namespace UInt64Value {
+
+            /** Properties of a UInt64Value. */
+            interface $Properties {
+
+                /** UInt64Value value */
+                value?: (number|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a UInt64Value. */
+            type $Shape = google.protobuf.UInt64Value.$Properties;
+        }
+
+        /**
+         * Properties of an Int32Value.
+         * @deprecated Use google.protobuf.Int32Value.$Properties instead.
+         */
+        interface IInt32Value extends google.protobuf.Int32Value.$Properties {
+        }
+
+        /** Represents an Int32Value. */
+        class Int32Value {
+
+            /**
+             * Constructs a new Int32Value.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: google.protobuf.Int32Value.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** Int32Value value. */
+            value: number;
+
+            /**
+             * Encodes the specified Int32Value message. Does not implicitly {@link google.protobuf.Int32Value.verify|verify} messages.
+             * @param message Int32Value message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: google.protobuf.Int32Value.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes an Int32Value message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {google.protobuf.Int32Value & google.protobuf.Int32Value.$Shape} Int32Value
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): google.protobuf.Int32Value & google.protobuf.Int32Value.$Shape;
+        }
+
+        namespace Int32Value {
+
+            /** Properties of an Int32Value. */
+            interface $Properties {
+
+                /** Int32Value value */
+                value?: (number|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of an Int32Value. */
+            type $Shape = google.protobuf.Int32Value.$Properties;
+        }
+
+        /**
+         * Properties of a UInt32Value.
+         * @deprecated Use google.protobuf.UInt32Value.$Properties instead.
+         */
+        interface IUInt32Value extends google.protobuf.UInt32Value.$Properties {
+        }
+
+        /** Represents a UInt32Value. */
+        class UInt32Value {
+
+            /**
+             * Constructs a new UInt32Value.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: google.protobuf.UInt32Value.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** UInt32Value value. */
+            value: number;
+
+            /**
+             * Encodes the specified UInt32Value message. Does not implicitly {@link google.protobuf.UInt32Value.verify|verify} messages.
+             * @param message UInt32Value message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: google.protobuf.UInt32Value.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a UInt32Value message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {google.protobuf.UInt32Value & google.protobuf.UInt32Value.$Shape} UInt32Value
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): google.protobuf.UInt32Value & google.protobuf.UInt32Value.$Shape;
+        }
+
+        namespace UInt32Value {
+
+            /** Properties of a UInt32Value. */
+            interface $Properties {
+
+                /** UInt32Value value */
+                value?: (number|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a UInt32Value. */
+            type $Shape = google.protobuf.UInt32Value.$Properties;
+        }
+
+        /**
+         * Properties of a BoolValue.
+         * @deprecated Use google.protobuf.BoolValue.$Properties instead.
+         */
+        interface IBoolValue extends google.protobuf.BoolValue.$Properties {
+        }
+
+        /** Represents a BoolValue. */
+        class BoolValue {
+
+            /**
+             * Constructs a new BoolValue.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: google.protobuf.BoolValue.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** BoolValue value. */
+            value: boolean;
+
+            /**
+             * Encodes the specified BoolValue message. Does not implicitly {@link google.protobuf.BoolValue.verify|verify} messages.
+             * @param message BoolValue message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: google.protobuf.BoolValue.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a BoolValue message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {google.protobuf.BoolValue & google.protobuf.BoolValue.$Shape} BoolValue
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): google.protobuf.BoolValue & google.protobuf.BoolValue.$Shape;
+        }
+
+        namespace BoolValue {
+
+            /** Properties of a BoolValue. */
+            interface $Properties {
+
+                /** BoolValue value */
+                value?: (boolean|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a BoolValue. */
+            type $Shape = google.protobuf.BoolValue.$Properties;
+        }
+
+        /**
+         * Properties of a StringValue.
+         * @deprecated Use google.protobuf.StringValue.$Properties instead.
+         */
+        interface IStringValue extends google.protobuf.StringValue.$Properties {
+        }
+
+        /** Represents a StringValue. */
+        class StringValue {
+
+            /**
+             * Constructs a new StringValue.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: google.protobuf.StringValue.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** StringValue value. */
+            value: string;
+
+            /**
+             * Encodes the specified StringValue message. Does not implicitly {@link google.protobuf.StringValue.verify|verify} messages.
+             * @param message StringValue message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: google.protobuf.StringValue.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a StringValue message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {google.protobuf.StringValue & google.protobuf.StringValue.$Shape} StringValue
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): google.protobuf.StringValue & google.protobuf.StringValue.$Shape;
+        }
+
+        namespace StringValue {
+
+            /** Properties of a StringValue. */
+            interface $Properties {
+
+                /** StringValue value */
+                value?: (string|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a StringValue. */
+            type $Shape = google.protobuf.StringValue.$Properties;
+        }
+
+        /**
+         * Properties of a BytesValue.
+         * @deprecated Use google.protobuf.BytesValue.$Properties instead.
+         */
+        interface IBytesValue extends google.protobuf.BytesValue.$Properties {
+        }
+
+        /** Represents a BytesValue. */
+        class BytesValue {
+
+            /**
+             * Constructs a new BytesValue.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: google.protobuf.BytesValue.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** BytesValue value. */
+            value: Uint8Array;
+
+            /**
+             * Encodes the specified BytesValue message. Does not implicitly {@link google.protobuf.BytesValue.verify|verify} messages.
+             * @param message BytesValue message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: google.protobuf.BytesValue.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a BytesValue message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {google.protobuf.BytesValue & google.protobuf.BytesValue.$Shape} BytesValue
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): google.protobuf.BytesValue & google.protobuf.BytesValue.$Shape;
+        }
+
+        namespace BytesValue {
+
+            /** Properties of a BytesValue. */
+            interface $Properties {
+
+                /** BytesValue value */
+                value?: (Uint8Array|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a BytesValue. */
+            type $Shape = google.protobuf.BytesValue.$Properties;
+        }
+
+        /**
+         * Properties of a FieldMask.
+         * @deprecated Use google.protobuf.FieldMask.$Properties instead.
+         */
+        interface IFieldMask extends google.protobuf.FieldMask.$Properties {
+        }
+
+        /** Represents a FieldMask. */
+        class FieldMask {
+
+            /**
+             * Constructs a new FieldMask.
+             * @param [properties] Properties to set
+             */
+            constructor(properties?: google.protobuf.FieldMask.$Properties);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+
+            /** FieldMask paths. */
+            paths: string[];
+
+            /**
+             * Encodes the specified FieldMask message. Does not implicitly {@link google.protobuf.FieldMask.verify|verify} messages.
+             * @param message FieldMask message or plain object to encode
+             * @param [writer] Writer to encode to
+             * @returns Writer
+             */
+            static encode(message: google.protobuf.FieldMask.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+            /**
+             * Decodes a FieldMask message from the specified reader or buffer.
+             * @param reader Reader or buffer to decode from
+             * @param [length] Message length if known beforehand
+             * @returns {google.protobuf.FieldMask & google.protobuf.FieldMask.$Shape} FieldMask
+             * @throws {Error} If the payload is not a reader or valid buffer
+             * @throws {$protobuf.util.ProtocolError} If required fields are missing
+             */
+            static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): google.protobuf.FieldMask & google.protobuf.FieldMask.$Shape;
+        }
+
+        namespace FieldMask {
+
+            /** Properties of a FieldMask. */
+            interface $Properties {
+
+                /** FieldMask paths */
+                paths?: (string[]|null);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+            }
+
+            /** Shape of a FieldMask. */
+            type $Shape = google.protobuf.FieldMask.$Properties;
+        }
+    }
+}
+
+/** Namespace relay. */
+export namespace relay {
+
+    /**
+     * Properties of a NodeStatusEvent.
+     * @deprecated Use relay.NodeStatusEvent.$Properties instead.
+     */
+    interface INodeStatusEvent extends relay.NodeStatusEvent.$Properties {
+    }
+
+    /** Represents a NodeStatusEvent. */
+    class NodeStatusEvent {
+
+        /**
+         * Constructs a new NodeStatusEvent.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: relay.NodeStatusEvent.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** NodeStatusEvent stateChange. */
+        stateChange: relay.NodeState;
+
+        /** NodeStatusEvent nodeNames. */
+        nodeNames: string[];
+
+        /** NodeStatusEvent message. */
+        message: string;
+
+        /**
+         * Encodes the specified NodeStatusEvent message. Does not implicitly {@link relay.NodeStatusEvent.verify|verify} messages.
+         * @param message NodeStatusEvent message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: relay.NodeStatusEvent.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a NodeStatusEvent message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {relay.NodeStatusEvent & relay.NodeStatusEvent.$Shape} NodeStatusEvent
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): relay.NodeStatusEvent & relay.NodeStatusEvent.$Shape;
+    }
+
+    namespace NodeStatusEvent {
+
+        /** Properties of a NodeStatusEvent. */
+        interface $Properties {
+
+            /** NodeStatusEvent stateChange */
+            stateChange?: (relay.NodeState|null);
+
+            /** NodeStatusEvent nodeNames */
+            nodeNames?: (string[]|null);
+
+            /** NodeStatusEvent message */
+            message?: (string|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a NodeStatusEvent. */
+        type $Shape = relay.NodeStatusEvent.$Properties;
+    }
+
+    /** NodeState enum. */
+    enum NodeState {
+
+        /** UNKNOWN_NODE_STATE value */
+        UNKNOWN_NODE_STATE = 0,
+
+        /** NODE_CONNECTED value */
+        NODE_CONNECTED = 1,
+
+        /** NODE_UNAVAILABLE value */
+        NODE_UNAVAILABLE = 2,
+
+        /** NODE_GONE value */
+        NODE_GONE = 3,
+
+        /** NODE_ERROR value */
+        NODE_ERROR = 4
+    }
+}
+
+/** Namespace peer. */
+export namespace peer {
+
+    /**
+     * Properties of a NotifyRequest.
+     * @deprecated Use peer.NotifyRequest.$Properties instead.
+     */
+    interface INotifyRequest extends peer.NotifyRequest.$Properties {
+    }
+
+    /** Represents a NotifyRequest. */
+    class NotifyRequest {
+
+        /**
+         * Constructs a new NotifyRequest.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: peer.NotifyRequest.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /**
+         * Encodes the specified NotifyRequest message. Does not implicitly {@link peer.NotifyRequest.verify|verify} messages.
+         * @param message NotifyRequest message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: peer.NotifyRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a NotifyRequest message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {peer.NotifyRequest & peer.NotifyRequest.$Shape} NotifyRequest
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): peer.NotifyRequest & peer.NotifyRequest.$Shape;
+    }
+
+    namespace NotifyRequest {
+
+        /** Properties of a NotifyRequest. */
+        interface $Properties {
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a NotifyRequest. */
+        type $Shape = peer.NotifyRequest.$Properties;
+    }
+
+    /**
+     * Properties of a ChangeNotification.
+     * @deprecated Use peer.ChangeNotification.$Properties instead.
+     */
+    interface IChangeNotification extends peer.ChangeNotification.$Properties {
+    }
+
+    /** Represents a ChangeNotification. */
+    class ChangeNotification {
+
+        /**
+         * Constructs a new ChangeNotification.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: peer.ChangeNotification.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** ChangeNotification name. */
+        name: string;
+
+        /** ChangeNotification address. */
+        address: string;
+
+        /** ChangeNotification type. */
+        type: peer.ChangeNotificationType;
+
+        /** ChangeNotification tls. */
+        tls?: (peer.TLS.$Properties|null);
+
+        /**
+         * Encodes the specified ChangeNotification message. Does not implicitly {@link peer.ChangeNotification.verify|verify} messages.
+         * @param message ChangeNotification message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: peer.ChangeNotification.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a ChangeNotification message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {peer.ChangeNotification & peer.ChangeNotification.$Shape} ChangeNotification
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): peer.ChangeNotification & peer.ChangeNotification.$Shape;
+    }
+
+    namespace ChangeNotification {
+
+        /** Properties of a ChangeNotification. */
+        interface $Properties {
+
+            /** ChangeNotification name */
+            name?: (string|null);
+
+            /** ChangeNotification address */
+            address?: (string|null);
+
+            /** ChangeNotification type */
+            type?: (peer.ChangeNotificationType|null);
+
+            /** ChangeNotification tls */
+            tls?: (peer.TLS.$Properties|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a ChangeNotification. */
+        type $Shape = peer.ChangeNotification.$Properties;
+    }
+
+    /**
+     * Properties of a TLS.
+     * @deprecated Use peer.TLS.$Properties instead.
+     */
+    interface ITLS extends peer.TLS.$Properties {
+    }
+
+    /** Represents a TLS. */
+    class TLS {
+
+        /**
+         * Constructs a new TLS.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: peer.TLS.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** TLS serverName. */
+        serverName: string;
+
+        /**
+         * Encodes the specified TLS message. Does not implicitly {@link peer.TLS.verify|verify} messages.
+         * @param message TLS message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: peer.TLS.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a TLS message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {peer.TLS & peer.TLS.$Shape} TLS
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): peer.TLS & peer.TLS.$Shape;
+    }
+
+    namespace TLS {
+
+        /** Properties of a TLS. */
+        interface $Properties {
+
+            /** TLS serverName */
+            serverName?: (string|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a TLS. */
+        type $Shape = peer.TLS.$Properties;
+    }
+
+    /** ChangeNotificationType enum. */
+    enum ChangeNotificationType {
+
+        /** UNKNOWN value */
+        UNKNOWN = 0,
+
+        /** PEER_ADDED value */
+        PEER_ADDED = 1,
+
+        /** PEER_DELETED value */
+        PEER_DELETED = 2,
+
+        /** PEER_UPDATED value */
+        PEER_UPDATED = 3
     }
 }
 
