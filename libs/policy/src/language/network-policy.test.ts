@@ -65,7 +65,7 @@ describe('NetworkPolicy', () => {
     ],
     [
       '[{namespaceSelector: {matchExpressions: [{key: kubernetes.io/metadata.name, operator: NotIn, values: [shop]}]}}]',
-      ['k8s:io.kubernetes.pod.namespace notin (shop)'],
+      ['k8s:io.kubernetes.pod.namespace && k8s:io.kubernetes.pod.namespace notin (shop)'],
     ],
     [
       '[{namespaceSelector: {matchLabels: {team: red}}, podSelector: {matchLabels: {app: db}}}]',

@@ -151,9 +151,11 @@ export const networkPolicySpecSchema: ObjectSchema<SpecFields> = {
 
 /** A namespace's labels as they are found on its pods. */
 function namespaceRequirements(selector: SelectorSpec): SelectorSpec['requirements'] {
-  if (selector.requirements.length === 0) return [inAnyNamespace];
   const { namespaceLabelPrefix } = wellKnownLabelKey;
-  return selector.requirements.map((requirement) => ({ ...requirement, key: namespaceLabelPrefix + requirement.key }));
+  const named = selector.requirements.map((one) => ({ ...one, key: namespaceLabelPrefix + one.key }));
+  // What only says which labels a namespace must not have holds for the host and the world, too, which are in none.
+  const isPositive = named.some(({ operator }) => operator === 'In' || operator === 'Exists');
+  return isPositive ? named : [...named, inAnyNamespace];
 }
 
 function peerSelector({ podSelector, namespaceSelector, ipBlock }: PeerFields, namespace: string): SelectorSpec {

@@ -1,112 +1,95 @@
 // SPDX-License-Identifier: Apache-2.0
 // Made-up policies over a small world of labels, so that rules often overlap, contradict and cover each other.
 import fc from 'fast-check';
-import type { NaiveDocument } from './naive-evaluator.ts';
-import type {
-  WrittenHttpRule,
-  WrittenItem,
-  WrittenPort,
-  WrittenPortRule,
-  WrittenRule,
-  WrittenSelector,
-} from './policy-document.ts';
-
-const namespaces = ['a', 'b'] as const;
-const values = ['x', 'y', 'z'] as const;
-const namespaceKey = 'io.kubernetes.pod.namespace';
-
-const labelName = fc.constantFrom('app', 'tier', 'k8s:app', 'any:tier', 'container:app');
-const namespaceName = fc.constantFrom(namespaceKey, `k8s:${namespaceKey}`, `any:${namespaceKey}`);
-const reservedName = fc.constantFrom('reserved:host', 'reserved:world', 'reserved:init');
-const matchLabel = fc.oneof(
-  { weight: 8, arbitrary: fc.tuple(labelName, fc.constantFrom<string>(...values)) },
-  { weight: 1, arbitrary: fc.tuple(namespaceName, fc.constantFrom<string>(...namespaces)) },
-  {
-    weight: 1,
-    arbitrary: fc.tuple(fc.constant('io.cilium.k8s.namespace.labels.team'), fc.constantFrom('red', 'blue')),
-  },
-  { weight: 1, arbitrary: fc.tuple(reservedName, fc.constant('')) },
-);
-const expressionKey = fc.oneof(
-  { weight: 6, arbitrary: labelName },
-  { weight: 1, arbitrary: namespaceName },
-  { weight: 1, arbitrary: reservedName },
-);
-const someValues = fc.uniqueArray(fc.constantFrom<string>(...values, ...namespaces), { minLength: 1, maxLength: 3 });
-const expression = fc.oneof(
-  fc.record({ key: expressionKey, operator: fc.constantFrom('In' as const, 'NotIn' as const), values: someValues }),
-  fc.record({ key: expressionKey, operator: fc.constantFrom('Exists' as const, 'DoesNotExist' as const) }),
-);
-
-const selector: fc.Arbitrary<WrittenSelector> = fc.oneof(
-  { weight: 2, arbitrary: fc.constant({}) },
-  { weight: 5, arbitrary: fc.record({ matchLabels: fc.array(matchLabel, { maxLength: 2 }).map(Object.fromEntries) }) },
-  { weight: 2, arbitrary: fc.record({ matchExpressions: fc.array(expression, { minLength: 1, maxLength: 2 }) }) },
-);
-const subjectSelector: fc.Arbitrary<WrittenSelector> = fc.oneof(
-  { weight: 3, arbitrary: fc.constant({}) },
-  { weight: 3, arbitrary: fc.record({ matchLabels: fc.constantFrom({ app: 'x' }, { app: 'y' }, { tier: 'x' }) }) },
-  { weight: 2, arbitrary: selector },
-);
+import { arbitraryNetworkPolicy } from './arbitrary-network-policy.ts';
+import { arbitraryIcmpRule, arbitraryPlainPortRule, arbitraryPortRule } from './arbitrary-ports.ts';
+import {
+  arbitraryNodeSelector,
+  arbitrarySelector,
+  arbitrarySubjectSelector,
+  namespaces,
+} from './arbitrary-selector.ts';
+import { arbitraryCidr, arbitraryCidrRule } from './arbitrary-world.ts';
+import type { WrittenDocument, WrittenItem, WrittenRule, WrittenSelector, WrittenService } from './policy-document.ts';
 
 const entity = fc.constantFrom('all', 'cluster', 'health', 'host', 'init', 'none', 'remote-node', 'unmanaged', 'world');
 
-const portNumber = fc.constantFrom('80', '80', '443', '53', '0');
-const port: fc.Arbitrary<WrittenPort> = fc.oneof(
-  fc.record({ port: portNumber, protocol: fc.constantFrom('TCP', 'TCP', 'UDP', 'SCTP', 'ANY', '', 'tcp') }),
-  fc.record({ port: portNumber }),
-);
-const ports = fc.array(port, { minLength: 1, maxLength: 2 });
-const httpRule: fc.Arbitrary<WrittenHttpRule> = fc.record(
-  {
-    method: fc.constantFrom('GET', 'GET|PUT', ''),
-    path: fc.constantFrom('/a', '/a/.*', '/b'),
-    host: fc.constantFrom('h'),
-  },
-  { requiredKeys: [] },
-);
-const httpPortRule: fc.Arbitrary<WrittenPortRule> = fc.record({
-  ports: fc.array(fc.record({ port: fc.constantFrom('80', '443'), protocol: fc.constant('TCP') }), {
-    minLength: 1,
-    maxLength: 2,
-  }),
-  rules: fc.record({ http: fc.array(httpRule, { maxLength: 2 }) }),
-});
-const plainPortRule: fc.Arbitrary<WrittenPortRule> = fc.record({ ports });
+const inNamespace = fc.constantFrom({}, { namespace: 'a' }, { namespace: 'b' });
+const namedService = fc
+  .tuple(fc.constantFrom('db', 'cache', 'none'), inNamespace)
+  .map(([serviceName, where]): WrittenService => ({ k8sService: { serviceName, ...where } }));
+const selectedServices = fc
+  .tuple(fc.constantFrom<WrittenSelector>({}, { matchLabels: { env: 'prod' } }), inNamespace)
+  .map(([selector, where]): WrittenService => ({ k8sServiceSelector: { selector, ...where } }));
+const service = fc.oneof(namedService, selectedServices);
 
 type Direction = 'ingress' | 'egress';
+type Ports = 'plain' | 'any';
 
-function items(direction: Direction, kind: 'allow' | 'deny'): fc.Arbitrary<WrittenItem[]> {
+/** Something for one member that names peers, or for none. */
+function peers(direction: Direction): fc.Arbitrary<WrittenItem> {
   const prefix = direction === 'ingress' ? 'from' : 'to';
-  const portRule =
-    kind === 'deny'
-      ? plainPortRule
-      : fc.oneof({ weight: 1, arbitrary: plainPortRule }, { weight: 3, arbitrary: httpPortRule });
-  const toPorts = fc.option(fc.array(portRule, { minLength: 1, maxLength: 2 }), { nil: undefined });
-  const endpoints = fc.array(selector, { maxLength: 2 }).map((list) => ({ [`${prefix}Endpoints`]: list }));
-  const entities = fc.array(entity, { maxLength: 2 }).map((list) => ({ [`${prefix}Entities`]: list }));
-  const peers = fc.oneof(
-    { weight: 4, arbitrary: endpoints },
-    { weight: 2, arbitrary: entities },
-    { weight: 2, arbitrary: fc.constant({}) },
+  const listOf = (member: string, one: fc.Arbitrary<unknown>): fc.Arbitrary<WrittenItem> =>
+    fc.array(one, { maxLength: 2 }).map((list) => ({ [`${prefix}${member}`]: list }));
+  return fc.oneof(
+    { weight: 8, arbitrary: listOf('Endpoints', arbitrarySelector) },
+    { weight: 4, arbitrary: listOf('Entities', entity) },
+    { weight: 2, arbitrary: listOf('CIDR', arbitraryCidr) },
+    { weight: 3, arbitrary: listOf('CIDRSet', arbitraryCidrRule) },
+    { weight: 2, arbitrary: listOf('Nodes', arbitraryNodeSelector) },
+    { weight: direction === 'egress' ? 3 : 0, arbitrary: listOf('Services', service) },
+    { weight: 5, arbitrary: fc.constant({}) },
   );
-  const item = fc.tuple(peers, toPorts).map(([peer, list]) => ({ ...peer, ...(list && { toPorts: list }) }));
-  return fc.array(item, { maxLength: kind === 'deny' ? 1 : 3 });
 }
 
-const sections = fc.record(
-  {
-    ingress: items('ingress', 'allow'),
-    egress: items('egress', 'allow'),
-    ingressDeny: items('ingress', 'deny'),
-    egressDeny: items('egress', 'deny'),
-    enableDefaultDeny: fc.record({ ingress: fc.boolean(), egress: fc.boolean() }, { requiredKeys: [] }),
-  },
-  { requiredKeys: [] },
-);
+function items(
+  direction: Direction,
+  options: { readonly ports: Ports; readonly itemsMax: number },
+): fc.Arbitrary<WrittenItem[]> {
+  const { ports, itemsMax } = options;
+  const portRule = ports === 'plain' ? arbitraryPlainPortRule : arbitraryPortRule;
+  const toPorts = fc.array(portRule, { minLength: 1, maxLength: 2 }).map((list): WrittenItem => ({ toPorts: list }));
+  const icmps = fc
+    .array(arbitraryIcmpRule, { minLength: 1, maxLength: 2 })
+    .map((list): WrittenItem => ({ icmps: list }));
+  const about = fc.oneof(
+    { weight: 5, arbitrary: toPorts },
+    { weight: 1, arbitrary: icmps },
+    { weight: 3, arbitrary: fc.constant<WrittenItem>({}) },
+  );
+  const member = direction === 'ingress' ? 'fromRequires' : 'toRequires';
+  const requires = fc.oneof(
+    { weight: 12, arbitrary: fc.constant<WrittenItem>({}) },
+    {
+      weight: 1,
+      arbitrary: fc.array(arbitrarySelector, { maxLength: 2 }).map((list): WrittenItem => ({ [member]: list })),
+    },
+  );
+  const item = fc
+    .tuple(peers(direction), about, requires)
+    // Ports beside services are refused.
+    .map(([peer, ports, required]) => ({
+      ...peer,
+      ...('toServices' in peer && 'toPorts' in ports ? {} : ports),
+      ...required,
+    }));
+  return fc.array(item, { maxLength: itemsMax });
+}
 
-/** HTTP rules without default deny are refused; where both came up, the default deny stays. */
-function withEnforceableDefault(rule: WrittenRule): WrittenRule {
+const sections = (ports: Ports): fc.Arbitrary<Partial<WrittenRule>> =>
+  fc.record(
+    {
+      ingress: items('ingress', { ports, itemsMax: 3 }),
+      egress: items('egress', { ports, itemsMax: 3 }),
+      ingressDeny: items('ingress', { ports: 'plain', itemsMax: 1 }),
+      egressDeny: items('egress', { ports: 'plain', itemsMax: 1 }),
+      enableDefaultDeny: fc.record({ ingress: fc.boolean(), egress: fc.boolean() }, { requiredKeys: [] }),
+    },
+    { requiredKeys: [] },
+  );
+
+/** HTTP rules without default deny are refused where the datapath has no other default; the default deny then stays. */
+function withDefaultDeny(rule: WrittenRule): WrittenRule {
   const { ingress, egress } = rule.enableDefaultDeny ?? {};
   const hasHttp = (direction: Direction): boolean =>
     (rule[direction] ?? []).some(({ toPorts }) => toPorts?.some(({ rules }) => rules?.http?.length));
@@ -117,57 +100,60 @@ function withEnforceableDefault(rule: WrittenRule): WrittenRule {
   return rule.enableDefaultDeny === undefined ? rule : { ...rule, enableDefaultDeny: kept };
 }
 
+/** The documents as a datapath without the feature `defaultAllow` takes them. */
+export function withoutDefaultAllow(documents: readonly WrittenDocument[]): WrittenDocument[] {
+  return documents.map((document): WrittenDocument => {
+    if (!('kind' in document)) return document.map(withDefaultDeny);
+    if (document.kind === 'NetworkPolicy') return document;
+    const { spec, specs } = document;
+    return {
+      ...document,
+      ...(spec !== undefined && { spec: withDefaultDeny(spec) }),
+      ...(specs !== undefined && { specs: specs.map(withDefaultDeny) }),
+    };
+  });
+}
+
 const rule: fc.Arbitrary<WrittenRule> = fc
-  .tuple(subjectSelector, sections)
-  .map(([endpointSelector, rest]) => withEnforceableDefault({ endpointSelector, ...(rest as Partial<WrittenRule>) }));
+  .tuple(arbitrarySubjectSelector, sections('any'))
+  .map(([endpointSelector, rest]) => ({ endpointSelector, ...rest }));
+const nodeRule: fc.Arbitrary<WrittenRule> = fc
+  .tuple(arbitraryNodeSelector, sections('plain'))
+  .map(([nodeSelector, rest]) => ({ nodeSelector, ...rest }));
 
 const apiVersion = fc.constant('cilium.io/v2' as const);
 
-const namespaced: fc.Arbitrary<NaiveDocument> = fc.record({
+const namespaced: fc.Arbitrary<WrittenDocument> = fc.record({
   apiVersion,
   kind: fc.constant('CiliumNetworkPolicy' as const),
   metadata: fc.record({ name: fc.constant(''), namespace: fc.constantFrom(...namespaces) }),
   spec: rule,
 });
-const clusterwide: fc.Arbitrary<NaiveDocument> = fc.record({
+const clusterwide: fc.Arbitrary<WrittenDocument> = fc.record({
   apiVersion,
   kind: fc.constant('CiliumClusterwideNetworkPolicy' as const),
   metadata: fc.record({ name: fc.constant('') }),
-  specs: fc.array(rule, { minLength: 1, maxLength: 2 }),
+  specs: fc.array(fc.oneof(rule, nodeRule), { minLength: 1, maxLength: 2 }),
 });
-const ruleList: fc.Arbitrary<NaiveDocument> = fc.array(rule, { minLength: 1, maxLength: 2 });
+const ruleList: fc.Arbitrary<WrittenDocument> = fc.array(rule, { minLength: 1, maxLength: 2 });
 
 /** Documents of all kinds, each with a name of its own. */
-export const arbitraryDocuments: fc.Arbitrary<NaiveDocument[]> = fc
+export const arbitraryDocuments: fc.Arbitrary<WrittenDocument[]> = fc
   .array(
     fc.oneof(
       { weight: 4, arbitrary: namespaced },
-      { weight: 1, arbitrary: clusterwide },
+      { weight: 2, arbitrary: clusterwide },
       { weight: 2, arbitrary: ruleList },
+      { weight: 2, arbitrary: arbitraryNetworkPolicy },
     ),
     { minLength: 1, maxLength: 5 },
   )
   .map((documents) =>
-    documents.map((document, index) =>
-      'kind' in document
-        ? { ...document, metadata: { ...document.metadata, name: `p${index}` } }
-        : document.map((item) => ({ ...item, labels: [`list=${index}`] })),
-    ),
+    documents.map((document, index): WrittenDocument => {
+      if (!('kind' in document)) return document.map((item) => ({ ...item, labels: [`list=${index}`] }));
+      const name = `p${index}`;
+      return document.kind === 'NetworkPolicy'
+        ? { ...document, metadata: { ...document.metadata, name } }
+        : { ...document, metadata: { ...document.metadata, name } };
+    }),
   );
-
-const podLabels = fc.record({
-  namespace: fc.constantFrom(...namespaces),
-  source: fc.constantFrom('k8s', 'k8s', 'k8s', 'container'),
-  app: fc.option(fc.constantFrom(...values), { nil: undefined }),
-  tier: fc.option(fc.constantFrom(...values), { nil: undefined }),
-  isLocalCluster: fc.integer({ min: 0, max: 4 }).map((n) => n > 0),
-});
-
-/** Labels of a pod, as `source:key=value`. */
-export const arbitraryPod: fc.Arbitrary<string[]> = podLabels.map((pod) => [
-  `k8s:${namespaceKey}=${pod.namespace}`,
-  `k8s:io.cilium.k8s.namespace.labels.team=${pod.namespace === 'a' ? 'red' : 'blue'}`,
-  `k8s:io.cilium.k8s.policy.cluster=${pod.isLocalCluster ? 'default' : 'other'}`,
-  ...(pod.app === undefined ? [] : [`${pod.source}:app=${pod.app}`]),
-  ...(pod.tier === undefined ? [] : [`k8s:tier=${pod.tier}`]),
-]);

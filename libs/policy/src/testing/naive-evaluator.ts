@@ -1,160 +1,82 @@
 // SPDX-License-Identifier: Apache-2.0
-// A second reading of the policy language, written from its reference alone and sharing no code with the engine. It looks
-// at the documents as they are written, one flow at a time, in the plainest way there is. Tests hold the engine to it.
+// A second reading of the policy language, written from its reference alone. It looks at the documents as they are
+// written, one flow at a time, in the plainest way there is. Tests hold the engine to it.
+import { addressLiesIn } from './naive-addresses.ts';
+import type { NaiveEnd, NaiveFlow, NaiveOutcome, NaiveSetting } from './naive-flow.ts';
+import { judgeNetworkPolicy } from './naive-network-policy.ts';
+import { icmpMatches, portMatches } from './naive-ports.ts';
+import { judgeRequests } from './naive-requests.ts';
+import { isPodIn, isReserved, type NaiveScope, peerSelected, selects, subjectSelected } from './naive-selectors.ts';
 import type {
+  WrittenDocument,
   WrittenHttpRule,
   WrittenItem,
   WrittenObject,
-  WrittenPort,
   WrittenRule,
-  WrittenSelector,
+  WrittenService,
 } from './policy-document.ts';
 
-/** A flow between two label sets (`source:key=value`), seen from the endpoint whose policy is asked. */
-export interface NaiveFlow {
-  readonly subject: readonly string[];
-  readonly peer: readonly string[];
-  readonly direction: 'ingress' | 'egress';
-  readonly protocol: number;
-  readonly port: number;
-}
-
-/** The parts of a request that rules look at. */
-export interface NaiveRequest {
-  readonly method: string;
-  readonly path: string;
-  readonly host: string;
-}
-
-/** What becomes of a flow; `http`: it depends on the request. */
-export type NaiveOutcome =
-  | { readonly verdict: 'allowed' | 'dropped' }
-  | { readonly verdict: 'http'; readonly passes: (request: NaiveRequest) => boolean };
-
-/** The kinds of document that it reads. */
-export type NaiveDocument = WrittenObject | readonly WrittenRule[];
-
-type Scope = { readonly kind: 'namespace'; readonly namespace: string } | { readonly kind: 'cluster' | 'none' };
-
-const namespaceKey = 'io.kubernetes.pod.namespace';
 const clusterLabel = 'k8s:io.cilium.k8s.policy.cluster=default';
 
-function labelParts(text: string): { source: string; key: string; value: string } {
-  const [name = '', ...value] = text.split('=');
-  const [source = '', ...key] = name.split(':');
-  return { source, key: key.join(':'), value: value.join('=') };
-}
-
-function sourceAndKey(text: string): readonly [string, string] {
-  const colon = text.indexOf(':');
-  return colon < 0 ? ['any', text] : [text.slice(0, colon), text.slice(colon + 1)];
-}
-
-function selects(selector: WrittenSelector, texts: readonly string[]): boolean {
-  const named = (name: string): string[] => {
-    const [source, key] = sourceAndKey(name);
-    const labels = texts.map(labelParts);
-    return labels.filter((l) => l.key === key && (source === 'any' || l.source === source)).map((l) => l.value);
-  };
-  for (const [name, value] of Object.entries(selector.matchLabels ?? {})) {
-    if (!named(name).includes(value)) return false;
-  }
-  for (const { key, operator, values = [] } of selector.matchExpressions ?? []) {
-    const found = named(key);
-    const isIn = found.some((value) => values.includes(value));
-    if (operator === 'In' && !isIn) return false;
-    if (operator === 'NotIn' && isIn) return false;
-    if (operator === 'Exists' && found.length === 0) return false;
-    if (operator === 'DoesNotExist' && found.length > 0) return false;
-  }
-  return true;
-}
-
-const keysIn = (selector: WrittenSelector): (readonly [string, string])[] =>
-  [...Object.keys(selector.matchLabels ?? {}), ...(selector.matchExpressions ?? []).map(({ key }) => key)].map(
-    sourceAndKey,
-  );
-
-const isNamespace = (name: string): boolean =>
-  [namespaceKey, `k8s:${namespaceKey}`, `any:${namespaceKey}`].includes(name);
-
-const isIn = (namespace: string, texts: readonly string[]): boolean =>
-  texts.includes(`k8s:${namespaceKey}=${namespace}`);
-
-/** A namespaced policy selects in its own namespace; where it plainly names another one, that counts for nothing. */
-function subjectSelected(scope: Scope, { endpointSelector = {} }: WrittenRule, texts: readonly string[]): boolean {
-  if (scope.kind !== 'namespace') return selects(endpointSelector, texts);
-  const { matchLabels = {}, matchExpressions = [] } = endpointSelector;
-  const withoutNamespace = {
-    matchLabels: Object.fromEntries(Object.entries(matchLabels).filter(([name]) => !isNamespace(name))),
-    matchExpressions: matchExpressions.filter(
-      ({ key, operator, values }) => !(isNamespace(key) && operator === 'In' && new Set(values).size === 1),
-    ),
-  };
-  return isIn(scope.namespace, texts) && selects(withoutNamespace, texts);
-}
-
-function peerSelected(
-  scope: Scope,
-  peer: { selector: WrittenSelector; rule: WrittenRule },
-  texts: readonly string[],
-): boolean {
-  const { selector, rule } = peer;
-  if (!selects(selector, texts)) return false;
-  const keys = keysIn(selector);
-  const saysWhere = keys.some(
-    ([source, key]) =>
-      source === 'reserved' ||
-      (key === namespaceKey && (source === 'k8s' || source === 'any')) ||
-      key.startsWith('io.cilium.k8s.namespace.labels.'),
-  );
-  if (saysWhere || scope.kind === 'none') return true;
-  if (scope.kind === 'namespace') return isIn(scope.namespace, texts);
-  const isForInit = keysIn(rule.endpointSelector ?? {}).some(
-    ([source, key]) => source === 'reserved' && key === 'init',
-  );
-  return isForInit || texts.some((text) => text.startsWith(`k8s:${namespaceKey}=`));
-}
-
-function entityMatches(entity: string, texts: readonly string[]): boolean {
-  const reserved = (...names: string[]): boolean => names.some((name) => texts.includes(`reserved:${name}`));
+function entityMatches(entity: string, peer: NaiveEnd): boolean {
   switch (entity) {
     case 'all':
       return true;
     case 'none':
       return false;
     case 'world':
-      return reserved('world', 'world-ipv4', 'world-ipv6');
+      return isReserved(peer, 'world', 'world-ipv4', 'world-ipv6');
     case 'cluster':
-      return reserved('host', 'remote-node', 'init', 'health', 'unmanaged') || texts.includes(clusterLabel);
+      return (
+        isReserved(peer, 'host', 'remote-node', 'init', 'health', 'unmanaged') || peer.labels.includes(clusterLabel)
+      );
     default:
-      return reserved(entity);
+      return isReserved(peer, entity);
   }
 }
 
-const numbers: Readonly<Record<string, number>> = { TCP: 6, UDP: 17, SCTP: 132 };
-
-/** Without a protocol, any that has ports; port 0 is every port, and with any protocol simply everything. */
-function portMatches(port: WrittenPort, flow: NaiveFlow): boolean {
-  const protocol = (port.protocol || 'ANY').toUpperCase();
-  const number = Number(port.port);
-  if (protocol === 'ANY' && number === 0) return true;
-  const isProtocol = protocol === 'ANY' ? [6, 17, 132].includes(flow.protocol) : numbers[protocol] === flow.protocol;
-  return isProtocol && (number === 0 || number === flow.port);
+function cidrMatches(rule: { readonly cidr: string; readonly except?: readonly string[] }, peer: NaiveEnd): boolean {
+  const { address } = peer;
+  if (address === undefined || !addressLiesIn(address, rule.cidr)) return false;
+  return !(rule.except ?? []).some((prefix) => addressLiesIn(address, prefix));
 }
 
-const requestMatches = (rule: WrittenHttpRule, request: NaiveRequest): boolean =>
-  (['method', 'path', 'host'] as const).every((part) =>
-    new RegExp(`^(?:${rule[part] || '.*'})$`, 's').test(request[part]),
-  );
+function serviceMatches(wanted: WrittenService, peer: NaiveEnd, { services }: NaiveSetting): boolean {
+  const { k8sService: named, k8sServiceSelector: selected } = wanted;
+  const inNamespace = named?.namespace ?? selected?.namespace;
+  return services.some(({ namespace, name, labels, selector, addresses = [] }) => {
+    if (inNamespace !== undefined && inNamespace !== namespace) return false;
+    if (named !== undefined && named.serviceName !== name) return false;
+    const texts = Object.entries(labels).map(([key, value]) => `k8s:${key}=${value}`);
+    if (selected !== undefined && !selects(selected.selector, { labels: texts })) return false;
+    if (Object.keys(selector ?? {}).length === 0) {
+      return addresses.some((prefix) => peer.address !== undefined && addressLiesIn(peer.address, prefix));
+    }
+    const pods = Object.fromEntries(Object.entries(selector ?? {}).map(([key, value]) => [`k8s:${key}`, value]));
+    return isPodIn(peer, namespace) && selects({ matchLabels: pods }, peer);
+  });
+}
 
-function scopedRules(document: NaiveDocument): { scope: Scope; rules: readonly WrittenRule[] } {
-  if (!('kind' in document)) return { scope: { kind: 'none' }, rules: document };
-  const rules = [...(document.spec ? [document.spec] : []), ...(document.specs ?? [])];
-  const namespace = document.metadata.namespace ?? 'default';
-  return document.kind === 'CiliumNetworkPolicy'
-    ? { scope: { kind: 'namespace', namespace }, rules }
-    : { scope: { kind: 'cluster' }, rules };
+/** A rule and what it is looked at with. */
+interface Look {
+  readonly scope: NaiveScope;
+  readonly rule: WrittenRule;
+  readonly flow: NaiveFlow;
+  readonly setting: NaiveSetting;
+}
+
+/** Members that name peers are alternatives; without any of them an item with ports is about everybody. */
+function isAboutPeer(item: WrittenItem, { scope, rule, flow: { peer }, setting }: Look): boolean {
+  const endpoints = item.fromEndpoints ?? item.toEndpoints;
+  const entities = item.fromEntities ?? item.toEntities;
+  const cidrs = (item.fromCIDR ?? item.toCIDR)?.map((cidr) => ({ cidr })) ?? item.fromCIDRSet ?? item.toCIDRSet;
+  const nodes = item.fromNodes ?? item.toNodes;
+  if (endpoints) return endpoints.some((selector) => peerSelected(scope, { selector, rule }, peer));
+  if (entities) return entities.some((entity) => entityMatches(entity, peer));
+  if (cidrs) return cidrs.some((cidr) => cidrMatches(cidr, peer));
+  if (nodes) return isReserved(peer, 'remote-node') && nodes.some((selector) => selects(selector, peer));
+  if (item.toServices) return item.toServices.some((service) => serviceMatches(service, peer, setting));
+  return item.toPorts !== undefined || item.icmps !== undefined;
 }
 
 /** What all documents together say of one flow. */
@@ -162,27 +84,36 @@ interface Findings {
   defaultDeny: boolean;
   denied: boolean;
   allowed: boolean;
+  /** Whether every `fromRequires` of rules that allow, and of rules that deny, holds for the peer. */
+  mayBeAllowed: boolean;
+  mayBeDenied: boolean;
   readonly http: WrittenHttpRule[];
 }
 
-function lookAtRule(scope: Scope, rule: WrittenRule, flow: NaiveFlow, findings: Findings): void {
+const meetsRequirements = (items: readonly WrittenItem[], { scope, rule, flow }: Look): boolean =>
+  items
+    .flatMap((item) => item.fromRequires ?? item.toRequires ?? [])
+    .every((selector) => peerSelected(scope, { selector, rule, isRequired: true }, flow.peer));
+
+function lookAtRule(look: Look, findings: Findings): void {
+  const { scope, rule, flow } = look;
   if (!subjectSelected(scope, rule, flow.subject)) return;
   const allow = rule[flow.direction] ?? [];
   const deny = rule[`${flow.direction}Deny`] ?? [];
   if (rule.enableDefaultDeny?.[flow.direction] ?? allow.length + deny.length > 0) findings.defaultDeny = true;
-  const isAbout = (item: WrittenItem): boolean => {
-    const endpoints = item.fromEndpoints ?? item.toEndpoints;
-    const entities = item.fromEntities ?? item.toEntities;
-    if (endpoints) return endpoints.some((selector) => peerSelected(scope, { selector, rule }, flow.peer));
-    if (entities) return entities.some((entity) => entityMatches(entity, flow.peer));
-    return item.toPorts !== undefined;
-  };
-  for (const item of deny.filter(isAbout)) {
+  if (!meetsRequirements(allow, look)) findings.mayBeAllowed = false;
+  if (!meetsRequirements(deny, look)) findings.mayBeDenied = false;
+  for (const item of deny) {
+    if (!isAboutPeer(item, look)) continue;
     const ports = item.toPorts?.flatMap((portRule) => portRule.ports);
-    if (!ports || ports.some((port) => portMatches(port, flow))) findings.denied = true;
+    if (!ports && !item.icmps) findings.denied = true;
+    if (ports?.some((port) => portMatches(port, flow))) findings.denied = true;
+    if (item.icmps?.some((icmp) => icmpMatches(icmp, flow))) findings.denied = true;
   }
-  for (const item of allow.filter(isAbout)) {
-    if (!item.toPorts) findings.allowed = true;
+  for (const item of allow) {
+    if (!isAboutPeer(item, look)) continue;
+    if (!item.toPorts && !item.icmps) findings.allowed = true;
+    if (item.icmps?.some((icmp) => icmpMatches(icmp, flow))) findings.allowed = true;
     for (const portRule of item.toPorts ?? []) {
       if (!portRule.ports.some((port) => portMatches(port, flow))) continue;
       const http = portRule.rules?.http ?? [];
@@ -192,22 +123,48 @@ function lookAtRule(scope: Scope, rule: WrittenRule, flow: NaiveFlow, findings: 
   }
 }
 
+const rulesOf = ({ spec, specs = [] }: WrittenObject): readonly WrittenRule[] => [...(spec ? [spec] : []), ...specs];
+
+function lookAtDocument(
+  document: WrittenDocument,
+  { flow, setting }: Pick<Look, 'flow' | 'setting'>,
+  findings: Findings,
+): void {
+  const look = (scope: NaiveScope, rules: readonly WrittenRule[]): void => {
+    for (const rule of rules) lookAtRule({ scope, rule, flow, setting }, findings);
+  };
+  if (!('kind' in document)) return look({ kind: 'none' }, document);
+  if (document.kind === 'NetworkPolicy') {
+    const { isolates, allows } = judgeNetworkPolicy(document, flow);
+    if (isolates) findings.defaultDeny = true;
+    if (allows) findings.allowed = true;
+  } else if (document.kind === 'CiliumNetworkPolicy') {
+    look({ kind: 'namespace', namespace: document.metadata.namespace ?? 'default' }, rulesOf(document));
+  } else {
+    look({ kind: 'cluster' }, rulesOf(document));
+  }
+}
+
 /** What becomes of a flow under some documents. */
 export function evaluateNaively(
-  documents: readonly NaiveDocument[],
+  documents: readonly WrittenDocument[],
   flow: NaiveFlow,
-  mode: 'default' | 'always' | 'never',
+  setting: NaiveSetting,
 ): NaiveOutcome {
-  const findings: Findings = { defaultDeny: mode === 'always', denied: false, allowed: false, http: [] };
-  for (const document of documents) {
-    const { scope, rules } = scopedRules(document);
-    for (const rule of rules) lookAtRule(scope, rule, flow, findings);
-  }
-  if (mode === 'never') return { verdict: 'allowed' };
-  if (findings.denied) return { verdict: 'dropped' };
-  if (findings.allowed) return { verdict: 'allowed' };
-  if (findings.http.length > 0) {
-    return { verdict: 'http', passes: (request) => findings.http.some((rule) => requestMatches(rule, request)) };
-  }
+  if (setting.mode === 'never') return { verdict: 'allowed' };
+  const findings: Findings = {
+    defaultDeny: setting.mode === 'always',
+    denied: false,
+    allowed: false,
+    mayBeAllowed: true,
+    mayBeDenied: true,
+    http: [],
+  };
+  for (const document of documents) lookAtDocument(document, { flow, setting }, findings);
+  if (findings.denied && findings.mayBeDenied) return { verdict: 'dropped' };
+  const isHostCalling = flow.direction === 'ingress' && isReserved(flow.peer, 'host');
+  if (setting.allowLocalHost && isHostCalling && !isReserved(flow.subject, 'host')) return { verdict: 'allowed' };
+  if (findings.allowed && findings.mayBeAllowed) return { verdict: 'allowed' };
+  if (findings.http.length > 0 && findings.mayBeAllowed) return judgeRequests(findings.http);
   return { verdict: findings.defaultDeny ? 'dropped' : 'allowed' };
 }
