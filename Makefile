@@ -20,7 +20,7 @@ help: ## Say what the targets do
 	@echo "Weir. make TARGET, where TARGET is one of:"
 	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 13
 
-build: bpf addon cni dist/.bundled dist/netbench ## Build everything into dist/
+build: bpf addon cni dist/.bundled dist/netbench dist/flowwatch ## Build everything into dist/
 	@echo "==> Built: dist/ is up to date"
 
 demo: build ## Show identity, L4 and HTTP policy on this kernel; KEEP=1 leaves the lab up
@@ -31,7 +31,7 @@ test: build ## Run unit, kernel and lab tests; ONLY=unit|kernel|lab, ARGS=paths
 	@$(MAKE) -s -C libs/bpf-loader-node test-objects
 	@node tools/testrun/src/main.ts $(addprefix --only ,$(ONLY)) $(if $(ARGS),-- $(ARGS))
 
-bench: build ## Measure against baselines in the same run; ARGS="-o json"
+bench: build ## Measure against baselines in the same run; ARGS="--help"
 	@.ci/install-packages bench
 	@node bench/main.ts $(ARGS)
 
@@ -94,7 +94,7 @@ dist/.bundled: $(SOURCES) node_modules/.installed $(ADDON)
 	@node tools/bundle/src/main.ts
 	@touch $@
 
-dist/netbench: bench/netbench.c | packages
+dist/netbench dist/flowwatch: dist/%: bench/%.c | packages
 	@echo "  CC       $<"
 	@mkdir -p dist
 	@gcc -O2 -Wall -Wextra -Werror -pthread $< -o $@.tmp && mv -f $@.tmp $@

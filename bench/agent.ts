@@ -1,106 +1,83 @@
 // SPDX-License-Identifier: Apache-2.0
-// The agent with 100 pods: how fast a policy is in force, how soon after its death, and what it costs to have it.
+// The agent with 100 pods: how fast a policy is in force, how soon after its death, and what it costs to have it. In force
+// means that a packet was treated so: datagrams run between two pods all the time.
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Lab, ServiceStatus } from '@weir/lab';
-import { AgentServiceDefinition } from '@weir/proto';
-import { createRpcClient, type RpcClient } from '@weir/rpc';
+import type { Lab, Pod, ServiceStatus } from '@weir/lab';
+import { WeirError } from '@weir/errors';
 import { withLab } from './lib/bench-lab.ts';
-import { type BenchPart, type BenchSettings, type Figure, quantile } from './lib/index.ts';
+import { type BenchPart, type BenchSettings, type Figure, quantile, type Target } from './lib/index.ts';
+import { type PolicyToggle, startPolicyToggle, type ToggleTimes } from './lib/policy-toggle.ts';
 
 const podCount = 100;
 const parallel = 10;
 const importsPerRun = 20;
-const idleSeconds = 10;
+const idleSeconds = 20;
 
-type Agent = RpcClient<typeof AgentServiceDefinition>;
+const lower = { better: 'lower' } as const;
+const value = (limit: number): Target => ({ kind: 'value', value: limit });
 
-/** Opens or closes port 80 of a tenth of the pods. */
-const policyFile = (port: number): { readonly name: string; readonly content: Uint8Array } => ({
-  name: 'bench.yaml',
-  content: new TextEncoder().encode(`apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: { name: bench }
-spec:
-  endpointSelector: { matchLabels: { app: bench-1 } }
-  ingress: [{ fromEndpoints: [{ matchLabels: { app: bench-2 } }], toPorts: [{ ports: [{ port: '${port}' }] }] }]
-`),
-});
+const pidOf = ({ name, state }: ServiceStatus): number => {
+  if (state.kind === 'running') return state.pid;
+  throw new WeirError('FAILED_PRECONDITION', `${name} is ${state.kind}, not running`);
+};
 
-const pidOf = ({ state }: ServiceStatus): number => (state.kind === 'running' ? state.pid : 0);
-
-async function addPods(lab: Lab): Promise<void> {
+async function addPods(lab: Lab): Promise<Pod[]> {
+  const pods: Pod[] = [];
   for (let first = 0; first < podCount; first += parallel) {
-    const names = Array.from({ length: parallel }, (_, index) => first + index);
-    await Promise.all(
-      names.map((index) => lab.addPod({ name: `pod${index}`, labels: { app: `bench-${index % 20}` } })),
-    );
+    const indices = Array.from({ length: parallel }, (_, index) => first + index);
+    const add = (index: number): Promise<Pod> =>
+      lab.addPod({ name: `pod${index}`, labels: { app: `bench-${index % 20}` } });
+    pods.push(...(await Promise.all(indices.map(add))));
   }
+  return pods;
 }
 
-const connect = (lab: Lab): Agent =>
-  createRpcClient(AgentServiceDefinition, {
-    address: `unix:${lab.paths.node('node1').agentSocket}`,
-    waitForReady: true,
-    deadlineMs: 30_000,
-  });
-
-async function importMs(agent: Agent, port: number): Promise<number> {
-  const start = performance.now();
-  const { problems } = await agent.importPolicy({ files: [policyFile(port)] });
-  if (problems.length > 0) throw new RangeError(JSON.stringify(problems));
-  return performance.now() - start;
-}
-
-async function measureImports(lab: Lab, { runs, say }: BenchSettings): Promise<Figure[]> {
-  const agent = connect(lab);
-  const p50: number[] = [];
-  const p99: number[] = [];
-  try {
-    await importMs(agent, 79);
-    for (let run = 0; run < runs; run++) {
-      say(`policy imports, run ${run + 1} of ${runs}`);
-      const times: number[] = [];
-      for (let index = 0; index < importsPerRun; index++) times.push(await importMs(agent, 80 + index));
-      p50.push(quantile(times, 0.5));
-      p99.push(quantile(times, 0.99));
+async function measureImports(toggle: PolicyToggle, { runs, signal }: BenchSettings): Promise<Figure[]> {
+  const byRun: { readonly times: readonly ToggleTimes[] }[] = [];
+  for (let run = 0; run < runs; run++) {
+    const times: ToggleTimes[] = [];
+    for (let index = 0; index < importsPerRun; index++) {
+      signal.throwIfAborted();
+      times.push(await toggle.toggle());
     }
-  } finally {
-    agent.close();
+    byRun.push({ times });
   }
-  const base = { unit: 'ms', better: 'lower' } as const;
+  const quantiles = (q: number, of: (times: readonly ToggleTimes[]) => number[]): number[] =>
+    byRun.map(({ times }) => quantile(of(times), q));
+  const enforced = (fate: ToggleTimes['fate']) => (times: readonly ToggleTimes[]) =>
+    times.filter((each) => each.fate === fate).map(({ enforcedMs }) => enforcedMs);
+  const all = (times: readonly ToggleTimes[]): number[] => times.map(({ enforcedMs }) => enforcedMs);
+  const answered = (times: readonly ToggleTimes[]): number[] => times.map(({ answeredMs }) => answeredMs);
+  const base = { ...lower, unit: 'ms' } as const;
   return [
-    { ...base, name: 'import → enforced, p50', ours: p50, target: { kind: 'value', value: 5 }, peer: '15' },
-    { ...base, name: 'import → enforced, p99', ours: p99, target: { kind: 'value', value: 10 }, peer: '21' },
+    { ...base, name: 'import → enforced, p50', ours: quantiles(0.5, all), target: value(5), peer: '15' },
+    { ...base, name: 'import → enforced, p99', ours: quantiles(0.99, all), target: value(10), peer: '21' },
+    { ...base, name: 'import → open flow cut, p50', ours: quantiles(0.5, enforced('closed')) },
+    { ...base, name: 'import → blocked flow let through, p50', ours: quantiles(0.5, enforced('open')) },
+    { ...base, name: 'import → answered, p50', ours: quantiles(0.5, answered) },
   ];
 }
 
-/** From the death of the agent until a policy that was sent to its successor is in force. */
-async function measureRestarts(lab: Lab, { runs, say }: BenchSettings): Promise<Figure> {
+/** From the death of the agent until a packet is treated by a policy that its successor was sent. */
+async function measureRestarts(
+  lab: Lab,
+  toggle: PolicyToggle,
+  { runs, say, signal }: BenchSettings,
+): Promise<Figure[]> {
   const seconds: number[] = [];
   for (let run = 0; run < runs; run++) {
-    say(`restart, run ${run + 1} of ${runs}`);
-    const service = (await lab.services()).find(({ name }) => name === 'node1/agent');
-    const start = performance.now();
-    if (service !== undefined) process.kill(pidOf(service), 'SIGKILL');
-    const agent = connect(lab);
-    for (let done = false; !done;) {
-      done = await importMs(agent, 200 + run).then(
-        () => true,
-        () => sleep(10).then(() => false),
-      );
-    }
-    agent.close();
-    seconds.push((performance.now() - start) / 1000);
+    signal.throwIfAborted();
+    const agent = (await lab.services()).find(({ name }) => name === 'node1/agent');
+    if (agent === undefined) throw new WeirError('NOT_FOUND', 'The lab has no agent');
+    const start = process.hrtime.bigint();
+    process.kill(pidOf(agent), 'SIGKILL');
+    const { enforcedMs } = await toggle.toggle(start);
+    seconds.push(enforcedMs / 1000);
+    say(`restart ${run + 1} of ${runs}: ${(enforcedMs / 1000).toFixed(2)} s`);
   }
-  return {
-    name: `kill -9 → policy change in force, ${podCount} pods`,
-    unit: 's',
-    better: 'lower',
-    ours: seconds,
-    target: { kind: 'value', value: 1 },
-    peer: '13–52',
-  };
+  const name = `kill -9 → policy change in force, ${podCount} pods`;
+  return [{ ...lower, name, unit: 's', ours: seconds, target: value(1), peer: '13–52' }];
 }
 
 const rssMb = (pid: number): number =>
@@ -114,30 +91,23 @@ const cpuSeconds = (pid: number): number => {
   return (Number(fields[11]) + Number(fields[12])) / 100;
 };
 
-async function measureResources(lab: Lab, { say }: BenchSettings): Promise<Figure[]> {
-  say(`idle for ${idleSeconds} s`);
+async function measureResources(lab: Lab): Promise<Figure[]> {
   const services = await lab.services();
   const before = services.map((service) => cpuSeconds(pidOf(service)));
   await sleep(idleSeconds * 1000);
   return services.flatMap((service, index): Figure[] => {
-    const { name } = service;
     const pid = pidOf(service);
-    const isAgent = name.endsWith('agent');
+    const name = service.name.replace(/^node1\//, '');
+    const isAgent = name === 'agent';
     const share = ((cpuSeconds(pid) - (before[index] ?? 0)) / idleSeconds) * 100;
     return [
       {
-        name: `${name}: resident memory, ${podCount} pods`,
-        unit: 'MB',
-        better: 'lower',
-        ours: [rssMb(pid)],
-        ...(isAgent ? { target: { kind: 'value', value: 120 }, peer: '220' } : {}),
+        ...{ ...lower, name: `${name}: resident memory, ${podCount} pods`, unit: 'MB', ours: [rssMb(pid)] },
+        ...(isAgent ? { target: value(120), peer: '220' } : {}),
       },
       {
-        name: `${name}: idle processor time, ${podCount} pods`,
-        unit: '%',
-        better: 'lower',
-        ours: [share],
-        target: { kind: 'value', value: 0.5 },
+        ...{ ...lower, name: `${name}: processor time, idle, ${podCount} pods`, unit: '% of a CPU', ours: [share] },
+        ...{ target: value(0.5) },
         ...(isAgent ? { peer: '2.4' } : {}),
       },
     ];
@@ -149,9 +119,15 @@ export const part: BenchPart = {
   run: (settings) =>
     withLab('benchagent', async (lab) => {
       settings.say(`adding ${podCount} pods, ${parallel} at a time`);
-      await addPods(lab);
-      const resources = await measureResources(lab, settings);
-      const imports = await measureImports(lab, settings);
-      return [...imports, await measureRestarts(lab, settings), ...resources];
+      const [, server, client] = await addPods(lab);
+      await settings.step(`memory, and processor time over ${idleSeconds} s`, () => measureResources(lab));
+      if (client === undefined || server === undefined) return;
+      const toggle = await startPolicyToggle(lab, { client, server });
+      try {
+        await settings.step('policy imports', () => measureImports(toggle, settings));
+        await settings.step('restarts', () => measureRestarts(lab, toggle, settings));
+      } finally {
+        await toggle.stop();
+      }
     }),
 };

@@ -90,11 +90,11 @@ const cases: readonly Case[] = [
 const peer = 'est. 500–1200';
 const target = { kind: 'value', value: 250 } as const;
 
-async function measure(
-  node: PacketNode,
-  driver: BpfObject,
-  { each, settings }: { each: Case; settings: BenchSettings },
-) {
+async function measureCase(
+  { node, driver }: { readonly node: PacketNode; readonly driver: BpfObject },
+  each: Case,
+  settings: BenchSettings,
+): Promise<Figure[]> {
   const talk = (port: number) =>
     conversation({ family: each.family, from: client, to: each.to, over: tcp(firstPort + port, 80) });
   node.forgetFlows();
@@ -122,17 +122,16 @@ async function measure(
     throw new WeirError('FAILED_PRECONDITION', `Expected action ${retval} of ${each.name}, found ${result.retval}`);
   };
   const { ours, empty } = await interleaved({
-    runs: settings.runs,
+    ...{ runs: settings.runs, signal: settings.signal },
     variants: {
       ours: run(node.object.program('weir_from_pod'), tcActRedirect),
       empty: run(driver.program('do_nothing'), 0),
     },
   });
   const above = ours.map((value, index) => value - (empty[index] ?? Number.NaN));
-  settings.say(
-    `${each.name}: ${Math.min(...above)} ns at best; an empty program and the driver take ${Math.min(...empty)} ns`,
-  );
-  return above;
+  settings.say(`an empty program and the driver take ${Math.min(...empty)} ns of it`);
+  const wanted = each.flags === 'ACK' ? { target, peer } : {};
+  return [{ name: each.name, unit: 'ns/packet', better: 'lower', ours: above, ...wanted }];
 }
 
 export const part: BenchPart = {
@@ -144,13 +143,8 @@ export const part: BenchPart = {
       driver = loadDriver();
       fillIpcache(node);
       setPolicies(node);
-      const figures: Figure[] = [];
-      for (const each of cases) {
-        const ours = await measure(node, driver, { each, settings });
-        const wanted = each.flags === 'ACK' ? { target, peer } : {};
-        figures.push({ name: each.name, unit: 'ns/packet', better: 'lower', ours, ...wanted });
-      }
-      return figures;
+      const measured = { node, driver };
+      for (const each of cases) await settings.step(each.name, () => measureCase(measured, each, settings));
     } finally {
       driver?.close();
       node.close();

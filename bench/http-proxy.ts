@@ -16,14 +16,12 @@ import { withLab } from './lib/bench-lab.ts';
 import {
   type HttpServer,
   nginxOriginConfig,
-  priority,
   startHaproxy,
   startNginxOrigin,
   startNginxProxy,
   startWeirProxy,
 } from './lib/http-servers.ts';
 import { type BenchPart, type BenchSettings, type Figure, interleaved } from './lib/index.ts';
-import { reportRow, reportTable } from './lib/report.ts';
 import { wrk, type WrkResult } from './lib/wrk.ts';
 
 const run = promisify(execFile);
@@ -90,7 +88,7 @@ async function withServers<Result>(proxyCpu: number, task: (servers: Servers) =>
 }
 
 /** Requests per second, and the proxy's CPU time for each, with the proxy busy. */
-async function measureBusy(servers: Servers, { runs, durationMs, say }: BenchSettings): Promise<Figure[]> {
+async function measureBusy(servers: Servers, { runs, durationMs, signal }: BenchSettings): Promise<Figure[]> {
   const cpuUs: Record<Proxy, number[]> = { weir: [], haproxy: [], nginx: [] };
   const p99Ms: Record<Proxy, number[]> = { weir: [], haproxy: [], nginx: [] };
   const measure = (proxy: Proxy, close: boolean) => async (): Promise<number> => {
@@ -108,10 +106,8 @@ async function measureBusy(servers: Servers, { runs, durationMs, say }: BenchSet
     haproxy: measure('haproxy', close),
     nginx: measure('nginx', close),
   });
-  say(`${busyConnections} connections that last`);
-  const lasting = await interleaved({ runs, variants: variants(false) });
-  say(`${busyConnections} connections at a time, one for each request`);
-  const single = await interleaved({ runs, variants: variants(true) });
+  const lasting = await interleaved({ runs, signal, variants: variants(false) });
+  const single = await interleaved({ runs, signal, variants: variants(true) });
   // The first turn only warms up.
   const afterWarmUp = (values: Record<Proxy, number[]>, proxy: Proxy): number[] => values[proxy].slice(1);
   const haproxy = (values: readonly number[]) => ({ name: 'HAProxy', values });
@@ -143,8 +139,7 @@ const difference = (values: readonly number[], base: readonly number[]): number[
   values.map((value, i) => value - (base[i] ?? Number.NaN));
 
 /** What a call takes longer than without the proxy, one call at a time. */
-async function measureAlone(servers: Servers, { runs, durationMs, say }: BenchSettings): Promise<Figure[]> {
-  say('one call at a time');
+async function measureAlone(servers: Servers, { runs, durationMs, signal }: BenchSettings): Promise<Figure[]> {
   const p99Us: Record<Proxy | 'origin', number[]> = { weir: [], haproxy: [], nginx: [], origin: [] };
   const measure = (server: Proxy | 'origin') => async (): Promise<number> => {
     const result = await wrk({ url: servers[server].url, connections: 1, durationMs, cpu: ends });
@@ -152,7 +147,7 @@ async function measureAlone(servers: Servers, { runs, durationMs, say }: BenchSe
     return result.p50Us;
   };
   const variants = { origin: measure('origin'), weir: measure('weir'), haproxy: measure('haproxy') };
-  const p50Us = await interleaved({ runs, variants });
+  const p50Us = await interleaved({ runs, signal, variants });
   return [
     {
       name: 'p50 added to a direct call',
@@ -187,11 +182,10 @@ async function pinProxy(lab: Lab, cpu: number): Promise<void> {
   if (service?.state.kind !== 'running') return;
   const pid = String(service.state.pid);
   await run('taskset', ['-apc', String(cpu), pid]);
-  await run('renice', [...priority, '-p', pid]);
 }
 
 /** Calls between pods whose server has HTTP rules, against one that has none. */
-async function measurePods(lab: Lab, { runs, durationMs, say }: BenchSettings): Promise<Figure[]> {
+async function measurePods(lab: Lab, { runs, durationMs, signal }: BenchSettings): Promise<Figure[]> {
   const directory = lab.paths.directory;
   await writeFile(join(directory, 'origin.conf'), nginxOriginConfig(directory, podPort));
   const command = [
@@ -214,14 +208,12 @@ async function measurePods(lab: Lab, { runs, durationMs, say }: BenchSettings): 
     return wrk({ url, connections, durationMs, cpu: ends, netns: client.netns });
   };
 
-  say('one call at a time between pods');
   await pinProxy(lab, ends);
   const p50 = (name: keyof typeof servers) => async () => (await call(name, 1)).p50Us;
-  const alone = await interleaved({ runs, variants: { open: p50('open'), policed: p50('policed') } });
-  say(`${busyConnections} connections between pods`);
+  const alone = await interleaved({ runs, signal, variants: { open: p50('open'), policed: p50('policed') } });
   await pinProxy(lab, proxies);
   const rate = (name: keyof typeof servers) => async () => (await call(name, busyConnections)).perSecond;
-  const busy = await interleaved({ runs, variants: { open: rate('open'), policed: rate('policed') } });
+  const busy = await interleaved({ runs, signal, variants: { open: rate('open'), policed: rate('policed') } });
   return [
     {
       name: 'p50 added between pods',
@@ -243,16 +235,11 @@ async function measurePods(lab: Lab, { runs, durationMs, say }: BenchSettings): 
 export const part: BenchPart = {
   name: 'http-proxy',
   async run(settings) {
-    return [
-      ...(await withServers(proxies, (servers) => measureBusy(servers, settings))),
-      ...(await withServers(ends, (servers) => measureAlone(servers, settings))),
-      ...(await withLab('benchhttp', (lab) => measurePods(lab, settings))),
-    ];
+    const { step } = settings;
+    await step(`${busyConnections} connections, with one request each or many`, () =>
+      withServers(proxies, (servers) => measureBusy(servers, settings)),
+    );
+    await step('one call at a time', () => withServers(ends, (servers) => measureAlone(servers, settings)));
+    await step('between pods', () => withLab('benchhttp', (lab) => measurePods(lab, settings)));
   },
 };
-
-if (import.meta.main) {
-  const say = (line: string): void => void process.stderr.write(`    ${line}\n`);
-  const figures = await part.run({ runs: 5, durationMs: 2_000, say });
-  process.stdout.write(reportTable(figures.map((figure) => reportRow(part.name, figure))));
-}

@@ -4,6 +4,8 @@ import { createLab, type Lab } from '@weir/lab';
 /** Brings up a lab of its own for a part, and takes it down whatever happens. */
 export async function withLab<Result>(name: string, task: (lab: Lab) => Promise<Result>): Promise<Result> {
   const lab = createLab({ name });
+  // One of that name is what a benchmark left that was killed: its pods and policies are not what is measured.
+  await lab.down();
   try {
     await lab.up();
     return await task(lab);

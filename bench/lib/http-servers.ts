@@ -13,9 +13,6 @@ const bundle = join(root, 'dist/l7-proxy.mjs');
 const listenTimeoutMs = 10_000;
 const ticksPerSecond = 100;
 
-/** Arguments of `nice`: what else runs on the machine is not to be measured. */
-export const priority = ['-n', '-10'] as const;
-
 /** A server that runs, pinned to one CPU. */
 export interface HttpServer {
   readonly url: string;
@@ -36,7 +33,7 @@ interface Command extends HttpServerOptions {
 }
 
 async function start({ argv, port, cpu }: Command): Promise<HttpServer> {
-  const child = spawn('nice', [...priority, 'taskset', '-c', String(cpu), ...argv], {
+  const child = spawn('taskset', ['-c', String(cpu), ...argv], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let complaint = '';

@@ -5,17 +5,21 @@ export type Measure = () => Promise<number>;
 
 /**
  * Runs the variants turn by turn, forwards and then backwards (A B, B A, A B …), so that a machine that gets slower or
- * faster favours none. The first turn warms up and is thrown away.
+ * faster favours none. The first turn warms up and is thrown away. Rejects between two runs when the signal is aborted.
  */
 export async function interleaved<Name extends string>(options: {
   readonly runs: number;
+  readonly signal: AbortSignal;
   readonly variants: Readonly<Record<Name, Measure>>;
 }): Promise<Record<Name, number[]>> {
   const variants = Object.entries(options.variants) as [Name, Measure][];
   const values = Object.fromEntries(variants.map(([name]) => [name, [] as number[]])) as Record<Name, number[]>;
   for (const [, measure] of variants) await measure();
   for (let run = 0; run < options.runs; run++) {
-    for (const [name, measure] of run % 2 === 0 ? variants : variants.toReversed()) values[name].push(await measure());
+    for (const [name, measure] of run % 2 === 0 ? variants : variants.toReversed()) {
+      options.signal.throwIfAborted();
+      values[name].push(await measure());
+    }
   }
   return values;
 }

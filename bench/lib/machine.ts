@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { availableParallelism, cpus, release, totalmem } from 'node:os';
+import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
 
 /** What the figures were measured on. */
 export interface MachineDescription {
@@ -10,6 +11,10 @@ export interface MachineDescription {
   readonly kernel: string;
   readonly distribution: string;
   readonly node: string;
+  /** Of the last minute: what else runs on the machine is part of what is measured. */
+  readonly loadAverage: number;
+  /** Of the source: the commit, marked where files differ from it. */
+  readonly revision: string;
 }
 
 /** Describes this machine. */
@@ -21,6 +26,9 @@ export function describeMachine(): MachineDescription {
     kernel: release(),
     distribution: /^PRETTY_NAME="(.*)"$/m.exec(readOsRelease())?.[1] ?? 'unknown',
     node: process.version,
+    loadAverage: loadavg()[0] ?? 0,
+    revision:
+      spawnSync('git', ['describe', '--always', '--dirty=+changes'], { encoding: 'utf8' }).stdout?.trim() || 'unknown',
   };
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
+import { benchNamespace } from './leftovers.ts';
 
 const run = promisify(execFile);
 
@@ -13,10 +14,9 @@ export interface PlainPath {
 
 /** Makes the path; the caller removes it. Needs root. */
 export async function createPlainPath(): Promise<PlainPath> {
-  const prefix = `weirbench${process.pid}`;
-  const router = `${prefix}r`;
+  const router = benchNamespace('r');
   const end = (side: 'a' | 'b', subnet: number): PlainPath['client'] => ({
-    netns: `${prefix}${side}`,
+    netns: benchNamespace(side),
     ipv4: `198.18.${subnet}.2`,
     ipv6: `2001:db8:${subnet}::2`,
   });

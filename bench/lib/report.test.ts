@@ -22,7 +22,8 @@ describe('interleaved()', () => {
   it('warms up once, then takes turns in alternating order', async () => {
     const calls: string[] = [];
     const measure = (name: string) => () => Promise.resolve(calls.push(name));
-    const values = await interleaved({ runs: 3, variants: { a: measure('a'), b: measure('b') } });
+    const { signal } = new AbortController();
+    const values = await interleaved({ runs: 3, signal, variants: { a: measure('a'), b: measure('b') } });
     expect(calls.join('')).toBe('ababbaab');
     expect(values).toEqual({ a: [3, 6, 7], b: [4, 5, 8] });
   });

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Figure } from './figure.ts';
+import type { MachineDescription } from './machine.ts';
+import type { BenchFailure } from './run-parts.ts';
 import { median, pairedRatio } from './statistics.ts';
 
 /** A figure with everything that follows from its runs. */
@@ -49,12 +51,32 @@ function isReached({ value, target, better }: { value: number; target: number; b
   return better === 'higher' ? value >= target : value <= target;
 }
 
+/** All that one run of the benchmarks has found, and on what. */
+export interface BenchReport {
+  /** When it began, ISO 8601. */
+  readonly date: string;
+  readonly machine: MachineDescription;
+  readonly settings: { readonly runs: number; readonly durationMs: number };
+  readonly rows: readonly ReportRow[];
+  readonly failures: readonly BenchFailure[];
+}
+
+/** Machine and method in two sentences. */
+export function describeRun({ machine, settings }: Pick<BenchReport, 'machine' | 'settings'>): string {
+  const { cpu, cpus, memoryGib, kernel, distribution, node, loadAverage, revision } = machine;
+  const system = `Linux ${kernel}, ${distribution}, Node.js ${node}`;
+  return [
+    `${cpus} × ${cpu}, ${memoryGib} GiB, ${system}; Weir at ${revision}; load average ${loadAverage.toFixed(1)} at the start.`,
+    `Medians of ${settings.runs} runs, turn by turn with the baseline; paths and servers ${settings.durationMs} ms a run.`,
+  ].join('\n');
+}
+
 const headings = ['part', 'figure', 'unit', 'ours', 'min–max', 'baseline', 'ratio', 'target', '', 'peer'];
 const rightAligned = new Set(['ours', 'baseline', 'ratio', 'target']);
 
 /** All rows as one table for people, every column as wide as it must be. */
 export function reportTable(rows: readonly ReportRow[]): string {
-  const lines = [headings, ...rows.map(cells)];
+  const lines = [headings, ...rows.map((row) => [row.part, row.name, row.unit, ...valueCells(row)])];
   const widths = headings.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
   const render = (line: readonly string[]): string =>
     line
@@ -67,13 +89,11 @@ export function reportTable(rows: readonly ReportRow[]): string {
   return lines.map((line) => `${render(line)}\n`).join('');
 }
 
-function cells(row: ReportRow): string[] {
+/** From our median to the peer's figure, as people read them. */
+export function valueCells(row: ReportRow): string[] {
   const { ours, baseline, target } = row;
   const sign = row.better === 'higher' ? '≥' : '≤';
   return [
-    row.part,
-    row.name,
-    row.unit,
     short(ours.median),
     `${short(ours.min)}–${short(ours.max)}`,
     baseline === undefined ? '' : `${baseline.name} ${short(baseline.median)}`,

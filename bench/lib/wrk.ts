@@ -2,7 +2,6 @@
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { WeirError } from '@weir/errors';
-import { priority } from './http-servers.ts';
 
 const run = promisify(execFile);
 
@@ -46,7 +45,7 @@ export async function wrk({ url, connections, durationMs, cpu, netns, close }: W
   const place = netns === undefined ? [] : ['ip', 'netns', 'exec', netns];
   const header = close === true ? ['-H', 'Connection: close'] : [];
   const client = ['wrk', '-t', '1', '-c', String(connections), '-d', `${seconds}s`, '--latency', ...header, url];
-  const [file = '', ...args] = [...place, 'nice', ...priority, 'taskset', '-c', String(cpu), ...client];
+  const [file = '', ...args] = [...place, 'taskset', '-c', String(cpu), ...client];
   const { stdout } = await run(file, args);
   const trouble = /Socket errors.*|Non-2xx.*/.exec(stdout)?.[0];
   if (trouble !== undefined) throw new WeirError('FAILED_PRECONDITION', `Requests to ${url} failed: ${trouble.trim()}`);
