@@ -54,7 +54,7 @@ lint: node_modules/.installed ## Hold the house rules: eslint, prettier, types, 
 	@clang-format --dry-run -Werror $(C_STYLE)
 	@echo "==> Lint found nothing"
 
-generate: node_modules/.installed packages ## Regenerate what comes from proto/, bpf/ and the programs' help
+generate: node_modules/.installed packages ## Regenerate what comes from proto/, bpf/, libs/policy and the programs' help
 	@echo "==> Generating libs/proto from proto/"
 	@node tools/protogen/src/main.ts
 	@echo "==> Generating libs/datapath/layout from bpf/layout.c"
@@ -62,6 +62,8 @@ generate: node_modules/.installed packages ## Regenerate what comes from proto/,
 	@node tools/layoutgen/src/main.ts bpf/build/layout.o $(GEN)
 	@echo "==> Generating docs/reference from the programs' help"
 	@node tools/tidy/src/write-reference.ts
+	@echo "==> Generating charts/weir/crds from the tables of libs/policy"
+	@node tools/tidy/src/write-custom-resources.ts
 
 format: node_modules/.installed ## Format TypeScript, Markdown and C in place
 	@.ci/install-packages test

@@ -59,3 +59,5 @@ export { requestPasses } from './explain/request-match.ts';
 export type { Enforcement, EntryOrigin, PolicyEntry, PolicyEntryKey, ResolvedPolicy, RuleSet } from './policy-entry.ts';
 export { completePrefixes, policyPrefixes } from './policy-prefixes.ts';
 export { languageFields, type FieldReference } from './language/fields.ts';
+export { customResourceKinds, policyCustomResource, policyObjectSchema } from './language/custom-resource.ts';
+export type { JsonSchema } from './document/json-schema.ts';

@@ -160,6 +160,8 @@ export interface ObjectSchema<T> {
   readonly refused?: Readonly<Record<string, string>>;
   /** Fields that others own and that say nothing to a policy. */
   readonly ignored?: readonly string[];
+  /** What of {@link ObjectSchema.check} Kubernetes can be told, too. */
+  readonly constraints?: Pick<JsonSchema, 'anyOf'>;
   /** What holds between the fields. Called with what could be read, also when some of it could not. */
   readonly check?: (value: Partial<T>, place: Place<MapNode>) => void;
 }
@@ -181,8 +183,8 @@ function schemaOfObject<T>(schema: ObjectSchema<T>, features: FeatureSet): JsonS
     ...[...refused].map(([name, reason]): [string, JsonSchema] => [name, refusedSchema(reason)]),
     ...(schema.ignored ?? []).map((name): [string, JsonSchema] => [name, anySchema]),
   ]);
-  const { required = [] } = schema;
-  return { type: 'object', properties, ...(required.length > 0 && { required }) };
+  const { required = [], constraints } = schema;
+  return { type: 'object', properties, ...(required.length > 0 && { required }), ...constraints };
 }
 
 /** Makes a reader of objects. Every field is read, and every one that is unknown, refused or missing reported. */

@@ -77,6 +77,7 @@ export function objectSchema(origin: RuleOrigin): ObjectSchema<ObjectFields> {
     },
     required: ['apiVersion', 'metadata'],
     ignored: ['status'],
+    constraints: { anyOf: [{ required: ['spec'] }, { required: ['specs'] }] },
     check(_fields, place) {
       if (place.node.fields.some(({ key }) => key === 'spec' || key === 'specs')) return;
       reportProblem(place, 'Field "spec" is missing, and "specs", too', { path: 'spec', value: '' });

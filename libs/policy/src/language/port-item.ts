@@ -47,7 +47,10 @@ export function readPortName(text: string, place: Place): string | undefined {
     : reportProblem(place, notEnforced(`"${text}" as the name of a port; write its number`));
 }
 
-const readPort: Reader<number | string> = createReader({ type: 'string' }, (place) => {
+// A number in one of its forms, or a name; which numbers and which names is for the reader to say.
+const portPattern = '^[0-9A-Za-z-]{1,15}$';
+
+const readPort: Reader<number | string> = createReader({ type: 'string', pattern: portPattern }, (place) => {
   const text = portText(place);
   if (text === undefined) return undefined;
   if (/^(0|[1-9]\d{0,4}|0[xX][0-9a-fA-F]{1,4})$/.test(text) && Number(text) <= portMax) return Number(text);
@@ -57,21 +60,18 @@ const readPort: Reader<number | string> = createReader({ type: 'string' }, (plac
   return reportProblem(place, `"${text}" is not a port ${portExpectation}`);
 });
 
-const readProtocol: Reader<PortProtocol> = refineReader(readString, (text, place) => {
-  switch (text.toUpperCase()) {
-    case '':
-    case 'ANY':
-      return 'ANY';
-    case 'TCP':
-      return 'TCP';
-    case 'UDP':
-      return 'UDP';
-    case 'SCTP':
-      return 'SCTP';
-    default:
-      return reportProblem(place, `"${text}" is not a protocol (one of TCP, UDP, SCTP, ANY)`);
-  }
-});
+const protocols: readonly PortProtocol[] = ['TCP', 'UDP', 'SCTP', 'ANY'];
+const anyCase = (word: string): string => [...word].map((letter) => `[${letter}${letter.toLowerCase()}]`).join('');
+
+const readProtocol: Reader<PortProtocol> = refineReader(
+  readString,
+  (text, place) => {
+    const upper = text === '' ? 'ANY' : text.toUpperCase();
+    const known = protocols.find((protocol) => protocol === upper);
+    return known ?? reportProblem(place, `"${text}" is not a protocol (one of ${protocols.join(', ')})`);
+  },
+  { pattern: `^(${protocols.map(anyCase).join('|')})?$` },
+);
 
 /** Checks that a range is one; `place` is that of the item. */
 export function checkRange({ port, endPort = 0 }: Pick<Partial<PortFields>, 'port' | 'endPort'>, place: Place): void {

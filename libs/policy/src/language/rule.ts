@@ -126,6 +126,7 @@ export const ruleSchema: ObjectSchema<RuleFields> = {
   },
   needs: { nodeSelector: { feature: 'hostPolicy', what: 'policies for nodes' } },
   refused: { log: notEnforced('text for the log of flows') },
+  constraints: { anyOf: [{ required: ['endpointSelector'] }, { required: ['nodeSelector'] }] },
   check(rule, place) {
     checkSubject(place);
     checkDefaultDeny(rule, place);

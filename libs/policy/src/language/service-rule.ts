@@ -36,6 +36,7 @@ export const selectedServicesSchema: ObjectSchema<SelectedServices> = {
 /** An item of `toServices`. */
 export const serviceSchema: ObjectSchema<ServiceFields> = {
   fields: { k8sService: objectReader(namedServiceSchema), k8sServiceSelector: objectReader(selectedServicesSchema) },
+  constraints: { anyOf: [{ required: ['k8sService'] }, { required: ['k8sServiceSelector'] }] },
   check(_fields, place) {
     const named = place.node.fields.filter(({ key }) => Object.hasOwn(serviceSchema.fields, key));
     if (named.length === 1) return;
