@@ -4,11 +4,11 @@ import { systemClock } from '@weir/clock';
 import { WeirError } from '@weir/errors';
 import { createRpcServer } from '@weir/rpc';
 import { createLogger, type Logger } from '@weir/telemetry';
-import { openEmbeddedStore } from './embedded/embedded-store.ts';
 import { parseCommandLine, version, type AllocatorOptions } from './options.ts';
 import { createChangeHub } from './service/change-hub.ts';
 import { createGarbageCollector } from './service/garbage-collector.ts';
 import { createIdentityService } from './service/identity-service.ts';
+import { openStore } from './open-store.ts';
 
 const watchersMax = 10_000;
 const stopDeadlineMs = 5_000;
@@ -19,28 +19,29 @@ interface Service {
 
 async function startService(options: AllocatorOptions, log: Logger): Promise<Service> {
   const clock = systemClock;
-  const store = openEmbeddedStore({
-    path: options.storePath,
-    times: options.times,
+  const store = await openStore(options, {
     clock,
-    random: Math.random,
+    log,
     onFatal: (error) => leave(1, () => log.error({ error }, 'The identity store is lost'), log),
   });
   const hub = createChangeHub({ store, clock, watchersMax });
-  const service = createIdentityService({ store, hub, leaseMs: options.times.leaseMs, log });
+  const service = createIdentityService({ store, hub, clock, leaseMs: options.times.leaseMs, log });
   const collector = createGarbageCollector({ store, clock, intervalMs: options.gcIntervalMs, log });
   const server = createRpcServer({ services: [service], listen: options.listen, plaintext: options.plaintext, log });
 
   const addresses = await server.start();
   collector.start();
-  server.health.setAll('SERVING');
+  const tellHealth = (): void => server.health.setAll(store.away === undefined ? 'SERVING' : 'NOT_SERVING');
+  const stopTelling = store.onChange(tellHealth);
+  tellHealth();
   const { epoch, revision, counts } = store;
-  log.info({ version, path: options.storePath, epoch, revision, count: counts.identities }, 'Identity store opened');
+  log.info({ version, epoch, revision, count: counts.identities }, 'Identity store opened');
   for (const address of addresses) log.info({ address, pid: process.pid }, 'Serving');
 
   return {
     async stop() {
       collector.stop();
+      stopTelling();
       await server.stop({ deadlineMs: stopDeadlineMs });
       hub.close();
       await store.close();

@@ -9,7 +9,7 @@ describe('parseCommandLine()', () => {
       options: {
         listen: ['unix:/run/weir/identity.sock'],
         plaintext: 'loopback',
-        storePath: '/var/lib/weir/identity.db',
+        store: { kind: 'embedded', path: '/var/lib/weir/identity.db' },
         times: { leaseMs: 900_000, graceMs: 900_000, reuseDelayMs: 3_600_000 },
         gcIntervalMs: 60_000,
         logLevel: 'info',
@@ -19,7 +19,7 @@ describe('parseCommandLine()', () => {
   });
 
   it('puts socket and store into the directories that are named', () => {
-    const options = { listen: ['unix:/r/identity.sock'], storePath: '/s/identity.db' };
+    const options = { listen: ['unix:/r/identity.sock'], store: { kind: 'embedded', path: '/s/identity.db' } };
     expect(parseCommandLine(['--run-dir', '/r', '--state-dir', '/s'])).toMatchObject({ kind: 'run', options });
   });
 
@@ -30,6 +30,12 @@ describe('parseCommandLine()', () => {
     });
   });
 
+  it.each(['consul', 'etcd'])('takes %s with the addresses of its servers', (kind) => {
+    const args = ['--store', kind, '--store-endpoint', '10.0.0.1:4001', '--store-endpoint', '[::1]:4001'];
+    const store = { kind, endpoints: ['10.0.0.1:4001', '[::1]:4001'], prefix: 'weir/identity' };
+    expect(parseCommandLine(args)).toMatchObject({ options: { store } });
+  });
+
   it.each([
     [['--lease', '15'], '"15" is not a duration'],
     [['--lease', '1ms'], '"1ms" is out of range, expected 1s–1d'],
@@ -37,7 +43,14 @@ describe('parseCommandLine()', () => {
     [['--lease', '5m', '--reuse-delay', '1m'], '--reuse-delay is 1m, expected at least the --lease of 5m'],
     [['--listen', 'nowhere'], '"nowhere" is neither'],
     [['--listen', '0.0.0.0:4000'], 'expected a unix socket, a loopback address or --allow-plaintext'],
-    [['--store', 'paper'], 'Allowed choices are embedded'],
+    [['--store', 'paper'], 'Allowed choices are embedded, consul, etcd'],
+    [['--store', 'etcd'], '--store etcd needs at least one --store-endpoint'],
+    [['--store', 'etcd', '--store-endpoint', 'nowhere'], '"nowhere" is neither'],
+    [['--store', 'etcd', '--store-endpoint', 'unix:/x'], 'is a unix socket, expected "host:port"'],
+    [['--store', 'etcd', '--store-endpoint', 'h:1', '--store-path', '/x'], '--store-path is given with --store etcd'],
+    [['--store', 'etcd', '--store-endpoint', 'h:1', '--store-prefix', '/x'], '--store-prefix is "/x"'],
+    [['--store', 'etcd', '--store-endpoint', 'h:1', '--consul-token-file', '/x'], '--consul-token-file is given with'],
+    [['--store-endpoint', 'h:1'], '--store-endpoint is given with --store embedded'],
     [['--log-level', 'loud'], 'Allowed choices are debug, info'],
     [['--nonsense'], "unknown option '--nonsense'"],
     [['extra'], 'too many arguments'],

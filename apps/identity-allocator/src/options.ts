@@ -10,11 +10,22 @@ import type { StoreTimes } from './store/identity-store.ts';
 /** What `--version` prints. */
 export const { version } = packageJson;
 
+/** Which store, and where. */
+export type StoreOptions =
+  | { readonly kind: 'embedded'; readonly path: string }
+  | {
+      readonly kind: 'consul' | 'etcd';
+      /** `host:port` each. */
+      readonly endpoints: readonly string[];
+      readonly prefix: string;
+      readonly tokenFile: string | undefined;
+    };
+
 /** What the command line says, checked. */
 export interface AllocatorOptions {
   readonly listen: readonly string[];
   readonly plaintext: 'loopback' | 'anywhere';
-  readonly storePath: string;
+  readonly store: StoreOptions;
   readonly times: StoreTimes;
   readonly gcIntervalMs: number;
   readonly logLevel: LogLevel;
@@ -31,7 +42,11 @@ interface Flags {
   readonly allowPlaintext: boolean;
   readonly runDir: string;
   readonly stateDir: string;
+  readonly store: StoreOptions['kind'];
   readonly storePath?: string;
+  readonly storeEndpoint?: readonly string[];
+  readonly storePrefix: string;
+  readonly consulTokenFile?: string;
   readonly lease: number;
   readonly gcGrace: number;
   readonly reuseDelay: number;
@@ -73,6 +88,14 @@ const collectAddress = (text: string, previous: readonly string[] = []): readonl
   checked(() => (parseRpcAddress(text), text))(text),
 ];
 
+const collectEndpoint = (text: string, previous: readonly string[] = []): readonly string[] => [
+  ...previous,
+  checked(() => {
+    if (parseRpcAddress(text).kind === 'tcp') return text;
+    throw new WeirError('INVALID_ARGUMENT', `Address "${text}" is a unix socket, expected "host:port"`);
+  })(text),
+];
+
 function createCommand(): Command {
   return new Command('identity-allocator')
     .description('Hands out security identities: label set → number, the same on every node.')
@@ -84,8 +107,17 @@ function createCommand(): Command {
       ).argParser(collectAddress),
     )
     .option('--allow-plaintext', 'listen unencrypted on addresses that other machines reach', false)
-    .addOption(new Option('--store <backend>', 'where identities live').choices(['embedded']).default('embedded'))
+    .addOption(
+      new Option('--store <backend>', 'where identities live')
+        .choices(['embedded', 'consul', 'etcd'])
+        .default('embedded'),
+    )
     .option('--store-path <file>', 'database of the embedded store (default: <state-dir>/identity.db)')
+    .addOption(
+      new Option('--store-endpoint <address>', 'host:port of Consul or etcd; repeatable').argParser(collectEndpoint),
+    )
+    .option('--store-prefix <prefix>', 'what the keys in Consul or etcd begin with', 'weir/identity')
+    .option('--consul-token-file <file>', 'file with the ACL token for Consul')
     .addOption(
       duration('--lease', "how long a silent node's references last", {
         min: 1_000,
@@ -139,12 +171,28 @@ function fromFlags(flags: Flags): AllocatorOptions {
   return {
     listen,
     plaintext: flags.allowPlaintext ? 'anywhere' : 'loopback',
-    storePath: flags.storePath ?? `${flags.stateDir}/identity.db`,
+    store: storeFromFlags(flags),
     times,
     gcIntervalMs: flags.gcInterval,
     logLevel: flags.logLevel,
     nodeName: flags.nodeName,
   };
+}
+
+function storeFromFlags(flags: Flags): StoreOptions {
+  const { store: kind, storeEndpoint: endpoints = [], storePrefix, consulTokenFile: tokenFile } = flags;
+  const refuse = (problem: string): WeirError => new WeirError('INVALID_ARGUMENT', problem);
+  if (tokenFile !== undefined && kind !== 'consul') throw refuse(`--consul-token-file is given with --store ${kind}`);
+  if (kind === 'embedded') {
+    if (endpoints.length > 0) throw refuse('--store-endpoint is given with --store embedded, expected consul or etcd');
+    return { kind, path: flags.storePath ?? `${flags.stateDir}/identity.db` };
+  }
+  if (flags.storePath !== undefined) throw refuse(`--store-path is given with --store ${kind}, expected embedded`);
+  if (endpoints.length === 0) throw refuse(`--store ${kind} needs at least one --store-endpoint`);
+  if (!/^[a-z0-9][a-z0-9/._-]{0,127}[a-z0-9]$/i.test(storePrefix)) {
+    throw refuse(`--store-prefix is "${storePrefix}", expected 2–129 letters, digits, "/", ".", "_" or "-"`);
+  }
+  return { kind, endpoints, prefix: storePrefix, tokenFile };
 }
 
 /** Reads the command line, without the program's own name. Never throws for what a user wrote. */

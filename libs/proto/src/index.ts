@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Every contract in proto/ as TypeScript: messages (`weir.<package>.v1.*`, `grpc.health.v1.*`, and
-// `flow`, `observer`, `peer`, `relay`, which are Hubble's) and gRPC service definitions. Generated.
-export { flow, google, grpc, observer, peer, relay, weir } from './gen/messages.js';
+// Every contract in proto/ as TypeScript: messages (`weir.<package>.v1.*`, `grpc.health.v1.*`,
+// `flow`, `observer`, `peer`, `relay`, which are Hubble's, and `etcdserverpb.*` for what we use of etcd) and gRPC service definitions. Generated.
+export { etcdserverpb, flow, google, grpc, observer, peer, relay, weir } from './gen/messages.js';
 export {
   AgentServiceDefinition,
   HealthDefinition,
   IdentityAllocatorDefinition,
+  KVDefinition as EtcdKeyValueDefinition,
   ObserverDefinition,
   PeerDefinition,
   ProxyControlDefinition,
+  WatchDefinition as EtcdWatchDefinition,
 } from './gen/services.ts';
 export type { MethodDefinition } from './method.ts';
 

@@ -134,6 +134,7 @@ function createJournal(database: DatabaseSync, begin: () => void): IdentityJourn
     ON CONFLICT (id) DO UPDATE SET labels = excluded.labels, revision = excluded.revision, retired = excluded.retired`);
   const addReference = database.prepare('INSERT INTO held_references (node, id) VALUES (?, ?)');
   const removeReference = database.prepare('DELETE FROM held_references WHERE node = ? AND id = ?');
+  const removeNode = database.prepare('DELETE FROM held_references WHERE node = ?');
   return {
     putIdentity({ id, labels, revision, retired }) {
       begin();
@@ -146,6 +147,10 @@ function createJournal(database: DatabaseSync, begin: () => void): IdentityJourn
     removeReference({ node, id }) {
       begin();
       removeReference.run(node, id);
+    },
+    removeNode(node) {
+      begin();
+      removeNode.run(node);
     },
   };
 }

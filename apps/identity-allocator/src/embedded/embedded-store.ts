@@ -2,6 +2,7 @@
 import type { Clock } from '@weir/clock';
 import { WeirError } from '@weir/errors';
 import { identityRange } from '@weir/model';
+import { collectGarbage } from '../store/collect-garbage.ts';
 import { createIdentityState, type IdentityState } from '../store/identity-state.ts';
 import { storeLimits, type IdentityStore, type StoreTimes } from '../store/identity-store.ts';
 import type { NumberRange } from '../store/number-pool.ts';
@@ -23,8 +24,6 @@ export interface EmbeddedStoreOptions {
 
 // One batch blocks the event loop for a write to the disk and a few milliseconds.
 const batchOperationsMax = 256;
-// One garbage collection step, as part of a batch.
-const retiredPerStepMax = 256;
 
 /**
  * Opens the store of a single allocator: SQLite, everything in memory for reading, one transaction for all operations of
@@ -60,24 +59,12 @@ function createEmbeddedStore(database: IdentityDatabase, options: EmbeddedStoreO
     queuedOperationsMax: storeLimits.queuedOperationsMax,
   });
 
-  const collectGarbage = async (): Promise<{ expiredNodes: string[]; deleted: number[] }> => {
-    const expiredNodes: string[] = [];
-    for (const node of state.references.expiredNodes(options.clock.monotonicMs())) {
-      if (await queue.run(() => state.expireNode(node))) expiredNodes.push(node);
-    }
-    const deleted: number[] = [];
-    for (;;) {
-      const step = await queue.run(() => state.retireUnreferenced(retiredPerStepMax));
-      deleted.push(...step);
-      if (step.length < retiredPerStepMax) return { expiredNodes, deleted };
-    }
-  };
-
   return {
     epoch: database.epoch,
     get revision() {
       return state.identities.revision;
     },
+    away: undefined,
     get counts() {
       const { identities, references } = state;
       return {
@@ -89,7 +76,7 @@ function createEmbeddedStore(database: IdentityDatabase, options: EmbeddedStoreO
     allocate: (request, { signal } = {}) => queue.run(() => state.allocate(request), signal),
     release: ({ node, id }, { signal } = {}) => queue.run(() => state.release(node, id), signal),
     renewLease: ({ node, held }, { signal } = {}) => queue.run(() => state.renewLease(node, held), signal),
-    collectGarbage,
+    collectGarbage: () => collectGarbage({ state: () => state, run: queue.run, clock: options.clock }),
     get(id) {
       const identity = state.identities.byId(id);
       return identity?.retired === false ? identity : undefined;
@@ -101,10 +88,9 @@ function createEmbeddedStore(database: IdentityDatabase, options: EmbeddedStoreO
       listeners.add(listener);
       return () => void listeners.delete(listener);
     },
-    close() {
-      queue.close();
+    async close() {
+      await queue.close();
       database.close();
-      return Promise.resolve();
     },
   };
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { Clock } from '@weir/clock';
 import { WeirError } from '@weir/errors';
 import { formatLabelSet, type LabelSet } from '@weir/model';
 import { IdentityAllocatorDefinition, type weir } from '@weir/proto';
@@ -11,6 +12,7 @@ import { readHeld, readId, readLabels, readNode } from './request-fields.ts';
 export interface IdentityServiceOptions {
   readonly store: IdentityStore;
   readonly hub: ChangeHub;
+  readonly clock: Clock;
   readonly leaseMs: number;
   readonly log: Logger;
 }
@@ -57,6 +59,14 @@ export function createIdentityService(options: IdentityServiceOptions): RpcServi
   return rpcService(IdentityAllocatorDefinition, handlers);
 }
 
+// A store that elects a new leader is back within that time. After that another replica may know more than this one.
+const awayMsMax = 2_000;
+
+function refuseWhileAway({ away }: IdentityStore, clock: Clock): void {
+  if (away === undefined || clock.monotonicMs() - away.sinceMs < awayMsMax) return;
+  throw new WeirError('UNAVAILABLE', `The store is away: ${away.reason}`);
+}
+
 type ToWire = (identity: StoredIdentity) => WireIdentity;
 
 function wireIdentities(store: IdentityStore): ToWire {
@@ -87,9 +97,10 @@ function cutPage(identities: Iterable<StoredIdentity>): { page: StoredIdentity[]
 async function* watch(
   request: WatchRequest,
   call: RpcCall,
-  { store, hub, log, wire }: IdentityServiceOptions & { readonly wire: ToWire },
+  { store, hub, clock, log, wire }: IdentityServiceOptions & { readonly wire: ToWire },
 ): AsyncGenerator<WatchResponse> {
   const node = readNode(request.node);
+  refuseWhileAway(store, clock);
   const leave = hub.enter();
   if (leave === undefined)
     throw new WeirError('RESOURCE_EXHAUSTED', `${hub.watcherCount} clients are watching already`);
@@ -111,6 +122,8 @@ async function* watch(
       }
       revision = changes.revision;
       if (changes.complete) await hub.changed(revision, call.signal);
+      if (store.epoch !== epoch) throw new WeirError('UNAVAILABLE', 'The store was begun anew, ask for a snapshot');
+      refuseWhileAway(store, clock);
     }
   } finally {
     leave();

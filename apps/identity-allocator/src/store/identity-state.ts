@@ -6,6 +6,8 @@ import { storeLimits, type HeldIdentity, type StoredIdentity, type StoreTimes } 
 import { createIdentityTable, type IdentityTable } from './identity-table.ts';
 import { createNumberPool, type NumberPool, type NumberRange } from './number-pool.ts';
 import { createReferenceTable, type ReferenceTable } from './reference-table.ts';
+import type { StateChange } from './state-change.ts';
+import type { UndoLog } from './undo-log.ts';
 
 /** Writes down what changes, in the order in which it changes. */
 export interface IdentityJournal {
@@ -13,6 +15,8 @@ export interface IdentityJournal {
   putIdentity(identity: StoredIdentity): void;
   addReference(reference: Reference): void;
   removeReference(reference: Reference): void;
+  /** The node's lease ran out: it holds nothing any more. */
+  removeNode(node: string): void;
 }
 
 /** What {@link IdentityState.allocate} takes. */
@@ -43,6 +47,8 @@ export interface IdentityStateOptions {
   readonly range: NumberRange;
   /** Numbers in [0, 1). */
   readonly random: () => number;
+  /** Takes back what the journal could not make durable; leases that were prolonged stay so. */
+  readonly undo?: UndoLog;
 }
 
 /**
@@ -51,7 +57,7 @@ export interface IdentityStateOptions {
  */
 export interface IdentityState {
   readonly identities: Pick<IdentityTable, 'revision' | 'liveCount' | 'byId' | 'list' | 'changesAfter'>;
-  readonly references: Pick<ReferenceTable, 'nodeCount' | 'referenceCount' | 'countOf' | 'expiredNodes'>;
+  readonly references: Pick<ReferenceTable, 'nodeCount' | 'referenceCount' | 'countOf' | 'expiredNodes' | 'all'>;
   allocate(request: AllocateRequest): { readonly identity: StoredIdentity; readonly created: boolean };
   release(node: string, id: number): void;
   renewLease(node: string, held: readonly HeldIdentity[]): { readonly lost: readonly number[] };
@@ -59,6 +65,10 @@ export interface IdentityState {
   expireNode(node: string): boolean;
   /** Retires identities that nobody held for the grace period, at most `countMax`. */
   retireUnreferenced(countMax: number): readonly number[];
+  /** Takes over what another writer has made durable, without telling the journal. */
+  apply(change: StateChange): void;
+  /** Begins all leases and graces anew: until now nobody could renew or take anything. */
+  beginAnew(): void;
 }
 
 /** The tables in memory and the journal, changed together. */
@@ -70,15 +80,16 @@ interface Tables {
 
 /** Makes the state out of what is stored. CORRUPT_STATE says what cannot be. */
 export function createIdentityState(options: IdentityStateOptions): IdentityState {
-  const { times, clock } = options;
+  const { times, clock, undo } = options;
   const tables: Tables = {
-    identities: createIdentityTable(),
-    references: createReferenceTable(times),
+    identities: createIdentityTable(undo),
+    references: createReferenceTable({ leaseMs: times.leaseMs, ...(undo && { undo }) }),
     pool: createNumberPool(options),
   };
   const { identities, references, pool } = tables;
   const now = (): number => clock.monotonicMs();
   load({ stored: options.stored, tables, times, nowMs: now() });
+  undo?.keep();
   const { put, addReference, removeReference } = createEditor(tables, options);
 
   const { numberFor, restore } = createNumbering(tables, { put, now, range: options.range });
@@ -112,8 +123,8 @@ export function createIdentityState(options: IdentityStateOptions): IdentityStat
     },
     expireNode(node) {
       if (!references.isExpired(node, now())) return false;
-      [...references.heldBy(node)].forEach((id) => removeReference(node, id));
-      references.removeNode(node);
+      dropNode(references, node, now());
+      options.journal.removeNode(node);
       return true;
     },
     retireUnreferenced(countMax) {
@@ -127,8 +138,47 @@ export function createIdentityState(options: IdentityStateOptions): IdentityStat
       }
       return due;
     },
+    apply: createFollower(tables, options),
+    beginAnew: () => references.beginAnew(now()),
   };
 }
+
+function dropNode(references: ReferenceTable, node: string, nowMs: number): void {
+  [...references.heldBy(node)].forEach((id) => references.remove({ node, id }, nowMs));
+  references.removeNode(node);
+}
+
+/** Brings the tables in line with the changes of others. */
+function createFollower({ identities, references, pool }: Tables, { clock, times }: IdentityStateOptions) {
+  const now = (): number => clock.monotonicMs();
+  const put = (identity: StoredIdentity): void => {
+    const former = identities.byId(identity.id);
+    if (former === undefined || former.retired) {
+      if (!pool.claim(identity.id)) throw corrupt(`identity ${identity.id} is outside the range of numbers`);
+    }
+    identities.put(identity);
+    references.forget(identity.id);
+    if (identity.retired) pool.retire(identity.id, now() + times.reuseDelayMs);
+    else if (references.countOf(identity.id) === 0) references.addUnreferenced(identity.id, now());
+  };
+  return (change: StateChange): void => {
+    switch (change.kind) {
+      case 'identity':
+        return put(change.identity);
+      case 'hold':
+        references.ensureLease(change.node, now());
+        return references.add(change.node, change.id);
+      case 'release':
+        return references.remove(change, now());
+      case 'expire':
+        return dropNode(references, change.node, now());
+      case 'renewed':
+        return change.nodes.forEach((node) => references.renew(node, now()));
+    }
+  };
+}
+
+const corrupt = (problem: string): WeirError => new WeirError('CORRUPT_STATE', problem);
 
 /** The changes that go to memory and journal alike. */
 function createEditor({ identities, references }: Tables, { journal, clock }: IdentityStateOptions) {
@@ -206,7 +256,6 @@ interface LoadTarget {
 /** All times begin anew: while nobody was there to renew a lease with, nobody could. */
 function load({ stored, tables, times, nowMs }: LoadTarget): void {
   const { identities, references, pool } = tables;
-  const corrupt = (problem: string): WeirError => new WeirError('CORRUPT_STATE', problem);
   for (const identity of stored.identities) {
     const { id, labels, revision, retired } = identity;
     if (!pool.claim(id)) throw corrupt(`identity ${id} is outside the range of numbers, or there twice`);

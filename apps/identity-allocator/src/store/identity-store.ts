@@ -49,7 +49,8 @@ export interface OperationOptions {
  * - A label set never has two numbers, and a number never two label sets.
  * - A number is not taken while a node with a living lease holds it, and a taken one keeps its label set for the reuse
  *   delay.
- * - What is acknowledged survives the death of this process at any moment; what fails has not happened.
+ * - What is acknowledged survives the death of this process at any moment. What fails has not happened; only of what fails
+ *   with UNAVAILABLE a store behind a network may find out later that it has. Asking again is harmless.
  * - Time in which nobody could renew a lease counts for nobody: after a start, leases and graces begin anew.
  *
  * Operations fail with RESOURCE_EXHAUSTED at a limit, with UNAVAILABLE when the store cannot be written, and with
@@ -61,6 +62,11 @@ export interface IdentityStore {
   /** The revision of the newest change. */
   readonly revision: number;
   readonly counts: StoreCounts;
+  /**
+   * Why this replica can neither change anything nor know what others have changed; undefined while all is well. Listeners of
+   * `onChange` are called when it begins.
+   */
+  readonly away: StoreAway | undefined;
 
   /**
    * The identity of a label set, made if there is none, with a reference for the node. Idempotent. A new one gets the
@@ -100,6 +106,13 @@ export interface IdentityStore {
 
   /** Finishes what has begun, refuses the rest with UNAVAILABLE, and lets go of the store. */
   close(): Promise<void>;
+}
+
+/** Since when a store does not answer, and what the last attempt said. */
+export interface StoreAway {
+  readonly reason: string;
+  /** On the clock that never goes back. */
+  readonly sinceMs: number;
 }
 
 /** How full the store is. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { assert } from '@weir/errors';
 import type { Changes, StoredIdentity } from './identity-store.ts';
+import { noUndo, type UndoLog } from './undo-log.ts';
 
 /** All identities in memory, retired ones included, with an index by label set and one by revision. */
 export interface IdentityTable {
@@ -14,13 +15,15 @@ export interface IdentityTable {
   /** Live identities, ascending by number, above `afterId`. */
   list(afterId: number): Iterable<StoredIdentity>;
   changesAfter(revision: number, limit: { readonly bytesMax: number }): Changes;
+  /** All identities, retired ones included, ascending by revision. */
+  all(): StoredIdentity[];
 }
 
 // What a number and its framing add to the labels of an identity in a message.
 const identityOverheadBytes = 16;
 
 /** Makes an empty table. */
-export function createIdentityTable(): IdentityTable {
+export function createIdentityTable(undo: UndoLog = noUndo): IdentityTable {
   const byId = new Map<number, StoredIdentity>();
   const byKey = new Map<string, StoredIdentity>();
   // Every change in order. An entry that is no longer what `byId` holds is stale: a reader needs only the newest one.
@@ -40,20 +43,30 @@ export function createIdentityTable(): IdentityTable {
     byLabels: (key) => byKey.get(key),
     put(identity) {
       assert(identity.revision > revision(), `revision ${identity.revision} comes after ${revision()}`);
+      // Not while something may be taken back: what is stale now would be true again.
+      if (undo.isEmpty && log.length > 2 * byId.size + 64) log = log.filter((entry) => !isStale(entry));
       const former = byId.get(identity.id);
-      if (former !== undefined) {
-        byKey.delete(former.labels.key);
-        if (!former.retired) liveCount -= 1;
-      }
-      assert(!byKey.has(identity.labels.key), `label set "${identity.labels.key}" has one number`);
+      const sameSet = byKey.get(identity.labels.key);
+      assert(sameSet === undefined || sameSet === former, `label set "${identity.labels.key}" has one number`);
+      if (former !== undefined) byKey.delete(former.labels.key);
       byId.set(identity.id, identity);
       byKey.set(identity.labels.key, identity);
-      if (!identity.retired) liveCount += 1;
+      const added = (identity.retired ? 0 : 1) - (former?.retired === false ? 1 : 0);
+      liveCount += added;
       log.push(identity);
-      if (log.length > 2 * byId.size + 64) log = log.filter((entry) => !isStale(entry));
+      undo.record(() => {
+        log.pop();
+        liveCount -= added;
+        byKey.delete(identity.labels.key);
+        byId.delete(identity.id);
+        if (former === undefined) return;
+        byId.set(former.id, former);
+        byKey.set(former.labels.key, former);
+      });
     },
     list: (afterId) =>
       [...byId.values()].filter(({ id, retired }) => id > afterId && !retired).toSorted((a, b) => a.id - b.id),
+    all: () => [...byId.values()].toSorted((a, b) => a.revision - b.revision),
     changesAfter(after, { bytesMax }) {
       const upserted: StoredIdentity[] = [];
       const deleted: number[] = [];

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { assert } from '@weir/errors';
+import { noUndo, type UndoLog } from './undo-log.ts';
 
 /** The numbers that belong to no label set in use. */
 export interface NumberPool {
-  /** A number that was never used, chosen at random; without one, the number that has been retired longest. */
+  /** A number that was never used, chosen at random; without one, the one retired longest that may be used again. */
   take(nowMs: number): number | undefined;
   /** Takes a particular number. True when it was never used or is retired. */
   claim(id: number): boolean;
@@ -22,6 +23,7 @@ export interface NumberPoolOptions {
   readonly range: NumberRange;
   /** Numbers in [0, 1). */
   readonly random: () => number;
+  readonly undo?: UndoLog;
 }
 
 /**
@@ -31,7 +33,7 @@ export interface NumberPoolOptions {
  * have reported them, and the lowest free number would be one of those nearly always. Longest retired last, because every
  * day that a number rests is a day in which a forgotten use of it can end.
  */
-export function createNumberPool({ range: { min, max }, random }: NumberPoolOptions): NumberPool {
+export function createNumberPool({ range: { min, max }, random, undo = noUndo }: NumberPoolOptions): NumberPool {
   const count = max - min + 1;
   // The first `neverUsed` places hold the numbers never used, in any order; `placeOf` finds a number among them.
   const places = Uint16Array.from({ length: count }, (_, index) => min + index);
@@ -51,6 +53,14 @@ export function createNumberPool({ range: { min, max }, random }: NumberPoolOpti
     placeOf[other - min] = place;
     places[neverUsed] = id;
     placeOf[id - min] = neverUsed;
+    undo.record(() => (neverUsed += 1));
+  };
+  const reuse = (id: number): boolean => {
+    const fromMs = reusableAtMs.get(id);
+    if (fromMs === undefined) return false;
+    reusableAtMs.delete(id);
+    undo.record(() => reusableAtMs.set(id, fromMs));
+    return true;
   };
 
   return {
@@ -61,20 +71,22 @@ export function createNumberPool({ range: { min, max }, random }: NumberPoolOpti
         return id;
       }
       for (const [id, fromMs] of reusableAtMs) {
-        if (fromMs > nowMs) return undefined;
-        reusableAtMs.delete(id);
+        // What was taken back stands at the end although it is old: all are looked at.
+        if (fromMs > nowMs) continue;
+        reuse(id);
         return id;
       }
       return undefined;
     },
     claim(id) {
-      if (!isNeverUsed(id)) return reusableAtMs.delete(id);
+      if (!isNeverUsed(id)) return reuse(id);
       use(id);
       return true;
     },
     retire(id, atMs) {
       assert(id >= min && id <= max && !isNeverUsed(id), `number ${id} was in use`);
       reusableAtMs.set(id, atMs);
+      undo.record(() => reusableAtMs.delete(id));
     },
     isNeverUsed,
   };

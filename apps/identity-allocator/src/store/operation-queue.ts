@@ -6,15 +6,15 @@ export interface OperationQueue {
   /** Settles once the operation's batch is durable. */
   run<Result>(operation: () => Result, signal?: AbortSignal): Promise<Result>;
   /** Runs what waits, then refuses everything. */
-  close(): void;
+  close(): Promise<void>;
 }
 
 export interface OperationQueueOptions {
   /**
-   * Runs a batch and makes it durable, synchronously. Where it throws, no operation of the batch has happened, and all of
-   * them fail with that.
+   * Runs a batch and makes it durable; one batch at a time. It may run the batch again where the first result could not be
+   * kept. Where it throws, nobody may count on any operation of the batch, and all of them fail with that.
    */
-  readonly commit: (runAll: () => void) => void;
+  readonly commit: (runAll: () => void) => void | Promise<void>;
   readonly batchOperationsMax: number;
   readonly queuedOperationsMax: number;
 }
@@ -36,11 +36,14 @@ const closed = (): WeirError => new WeirError('UNAVAILABLE', 'The store is close
 export function createOperationQueue(options: OperationQueueOptions): OperationQueue {
   const waiting: Operation[] = [];
   let state: 'idle' | 'scheduled' | 'closed' = 'idle';
+  let running: Promise<void> = Promise.resolve();
 
-  const runBatch = (batch: readonly Operation[]): void => {
+  const runBatch = async (batch: readonly Operation[]): Promise<void> => {
     if (batch.length === 0) return;
     try {
-      options.commit(() => batch.forEach(({ run }) => run()));
+      const committed = options.commit(() => batch.forEach(({ run }) => run()));
+      // A synchronous commit settles its callers in the same turn.
+      if (committed !== undefined) await committed;
       batch.forEach(({ settle }) => settle());
     } catch (error) {
       batch.forEach(({ fail }) => fail(error));
@@ -53,16 +56,19 @@ export function createOperationQueue(options: OperationQueueOptions): OperationQ
     gone.forEach(({ fail, signal }) => fail(WeirError.from(signal?.reason, 'CANCELLED')));
     return present;
   };
-  const turn = (): void => {
+  const turn = async (): Promise<void> => {
     if (state === 'closed') return;
-    runBatch(takeBatch());
+    await runBatch(takeBatch());
+    if (isClosed()) return;
     state = 'idle';
     schedule();
   };
+  // The compiler does not see that `state` changes during an await.
+  const isClosed = (): boolean => state === 'closed';
   const schedule = (): void => {
     if (state !== 'idle' || waiting.length === 0) return;
     state = 'scheduled';
-    setImmediate(turn);
+    setImmediate(() => void (running = turn()));
   };
 
   return {
@@ -75,9 +81,10 @@ export function createOperationQueue(options: OperationQueueOptions): OperationQ
         waiting.push(createOperation({ operation, resolve, reject, signal }));
         schedule();
       }),
-    close() {
-      while (waiting.length > 0) runBatch(takeBatch());
+    async close() {
       state = 'closed';
+      await running;
+      while (waiting.length > 0) await runBatch(takeBatch());
     },
   };
 }

@@ -3,6 +3,1185 @@
 import * as $protobuf from "protobufjs";
 import Long = require("long");
 
+/** Namespace etcdserverpb. */
+export namespace etcdserverpb {
+
+    /**
+     * Properties of a ResponseHeader.
+     * @deprecated Use etcdserverpb.ResponseHeader.$Properties instead.
+     */
+    interface IResponseHeader extends etcdserverpb.ResponseHeader.$Properties {
+    }
+
+    /** Represents a ResponseHeader. */
+    class ResponseHeader {
+
+        /**
+         * Constructs a new ResponseHeader.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: etcdserverpb.ResponseHeader.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** ResponseHeader revision. */
+        revision: number;
+
+        /**
+         * Encodes the specified ResponseHeader message. Does not implicitly {@link etcdserverpb.ResponseHeader.verify|verify} messages.
+         * @param message ResponseHeader message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: etcdserverpb.ResponseHeader.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a ResponseHeader message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {etcdserverpb.ResponseHeader & etcdserverpb.ResponseHeader.$Shape} ResponseHeader
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): etcdserverpb.ResponseHeader & etcdserverpb.ResponseHeader.$Shape;
+    }
+
+    namespace ResponseHeader {
+
+        /** Properties of a ResponseHeader. */
+        interface $Properties {
+
+            /** ResponseHeader revision */
+            revision?: (number|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a ResponseHeader. */
+        type $Shape = etcdserverpb.ResponseHeader.$Properties;
+    }
+
+    /**
+     * Properties of a KeyValue.
+     * @deprecated Use etcdserverpb.KeyValue.$Properties instead.
+     */
+    interface IKeyValue extends etcdserverpb.KeyValue.$Properties {
+    }
+
+    /** Represents a KeyValue. */
+    class KeyValue {
+
+        /**
+         * Constructs a new KeyValue.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: etcdserverpb.KeyValue.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** KeyValue key. */
+        key: Uint8Array;
+
+        /** KeyValue modRevision. */
+        modRevision: number;
+
+        /** KeyValue value. */
+        value: Uint8Array;
+
+        /**
+         * Encodes the specified KeyValue message. Does not implicitly {@link etcdserverpb.KeyValue.verify|verify} messages.
+         * @param message KeyValue message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: etcdserverpb.KeyValue.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a KeyValue message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {etcdserverpb.KeyValue & etcdserverpb.KeyValue.$Shape} KeyValue
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): etcdserverpb.KeyValue & etcdserverpb.KeyValue.$Shape;
+    }
+
+    namespace KeyValue {
+
+        /** Properties of a KeyValue. */
+        interface $Properties {
+
+            /** KeyValue key */
+            key?: (Uint8Array|null);
+
+            /** KeyValue modRevision */
+            modRevision?: (number|null);
+
+            /** KeyValue value */
+            value?: (Uint8Array|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a KeyValue. */
+        type $Shape = etcdserverpb.KeyValue.$Properties;
+    }
+
+    /**
+     * Properties of a RangeRequest.
+     * @deprecated Use etcdserverpb.RangeRequest.$Properties instead.
+     */
+    interface IRangeRequest extends etcdserverpb.RangeRequest.$Properties {
+    }
+
+    /** Represents a RangeRequest. */
+    class RangeRequest {
+
+        /**
+         * Constructs a new RangeRequest.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: etcdserverpb.RangeRequest.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** RangeRequest key. */
+        key: Uint8Array;
+
+        /** RangeRequest rangeEnd. */
+        rangeEnd: Uint8Array;
+
+        /** RangeRequest limit. */
+        limit: number;
+
+        /** RangeRequest keysOnly. */
+        keysOnly: boolean;
+
+        /**
+         * Encodes the specified RangeRequest message. Does not implicitly {@link etcdserverpb.RangeRequest.verify|verify} messages.
+         * @param message RangeRequest message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: etcdserverpb.RangeRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a RangeRequest message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {etcdserverpb.RangeRequest & etcdserverpb.RangeRequest.$Shape} RangeRequest
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): etcdserverpb.RangeRequest & etcdserverpb.RangeRequest.$Shape;
+    }
+
+    namespace RangeRequest {
+
+        /** Properties of a RangeRequest. */
+        interface $Properties {
+
+            /** RangeRequest key */
+            key?: (Uint8Array|null);
+
+            /** RangeRequest rangeEnd */
+            rangeEnd?: (Uint8Array|null);
+
+            /** RangeRequest limit */
+            limit?: (number|null);
+
+            /** RangeRequest keysOnly */
+            keysOnly?: (boolean|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a RangeRequest. */
+        type $Shape = etcdserverpb.RangeRequest.$Properties;
+    }
+
+    /**
+     * Properties of a RangeResponse.
+     * @deprecated Use etcdserverpb.RangeResponse.$Properties instead.
+     */
+    interface IRangeResponse extends etcdserverpb.RangeResponse.$Properties {
+    }
+
+    /** Represents a RangeResponse. */
+    class RangeResponse {
+
+        /**
+         * Constructs a new RangeResponse.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: etcdserverpb.RangeResponse.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** RangeResponse header. */
+        header?: (etcdserverpb.ResponseHeader.$Properties|null);
+
+        /** RangeResponse kvs. */
+        kvs: etcdserverpb.KeyValue.$Properties[];
+
+        /** RangeResponse more. */
+        more: boolean;
+
+        /**
+         * Encodes the specified RangeResponse message. Does not implicitly {@link etcdserverpb.RangeResponse.verify|verify} messages.
+         * @param message RangeResponse message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: etcdserverpb.RangeResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a RangeResponse message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {etcdserverpb.RangeResponse & etcdserverpb.RangeResponse.$Shape} RangeResponse
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): etcdserverpb.RangeResponse & etcdserverpb.RangeResponse.$Shape;
+    }
+
+    namespace RangeResponse {
+
+        /** Properties of a RangeResponse. */
+        interface $Properties {
+
+            /** RangeResponse header */
+            header?: (etcdserverpb.ResponseHeader.$Properties|null);
+
+            /** RangeResponse kvs */
+            kvs?: (etcdserverpb.KeyValue.$Properties[]|null);
+
+            /** RangeResponse more */
+            more?: (boolean|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a RangeResponse. */
+        type $Shape = etcdserverpb.RangeResponse.$Properties;
+    }
+
+    /**
+     * Properties of a PutRequest.
+     * @deprecated Use etcdserverpb.PutRequest.$Properties instead.
+     */
+    interface IPutRequest extends etcdserverpb.PutRequest.$Properties {
+    }
+
+    /** Represents a PutRequest. */
+    class PutRequest {
+
+        /**
+         * Constructs a new PutRequest.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: etcdserverpb.PutRequest.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** PutRequest key. */
+        key: Uint8Array;
+
+        /** PutRequest value. */
+        value: Uint8Array;
+
+        /**
+         * Encodes the specified PutRequest message. Does not implicitly {@link etcdserverpb.PutRequest.verify|verify} messages.
+         * @param message PutRequest message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: etcdserverpb.PutRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a PutRequest message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {etcdserverpb.PutRequest & etcdserverpb.PutRequest.$Shape} PutRequest
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): etcdserverpb.PutRequest & etcdserverpb.PutRequest.$Shape;
+    }
+
+    namespace PutRequest {
+
+        /** Properties of a PutRequest. */
+        interface $Properties {
+
+            /** PutRequest key */
+            key?: (Uint8Array|null);
+
+            /** PutRequest value */
+            value?: (Uint8Array|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a PutRequest. */
+        type $Shape = etcdserverpb.PutRequest.$Properties;
+    }
+
+    /**
+     * Properties of a PutResponse.
+     * @deprecated Use etcdserverpb.PutResponse.$Properties instead.
+     */
+    interface IPutResponse extends etcdserverpb.PutResponse.$Properties {
+    }
+
+    /** Represents a PutResponse. */
+    class PutResponse {
+
+        /**
+         * Constructs a new PutResponse.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: etcdserverpb.PutResponse.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** PutResponse header. */
+        header?: (etcdserverpb.ResponseHeader.$Properties|null);
+
+        /**
+         * Encodes the specified PutResponse message. Does not implicitly {@link etcdserverpb.PutResponse.verify|verify} messages.
+         * @param message PutResponse message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: etcdserverpb.PutResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a PutResponse message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {etcdserverpb.PutResponse & etcdserverpb.PutResponse.$Shape} PutResponse
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): etcdserverpb.PutResponse & etcdserverpb.PutResponse.$Shape;
+    }
+
+    namespace PutResponse {
+
+        /** Properties of a PutResponse. */
+        interface $Properties {
+
+            /** PutResponse header */
+            header?: (etcdserverpb.ResponseHeader.$Properties|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a PutResponse. */
+        type $Shape = etcdserverpb.PutResponse.$Properties;
+    }
+
+    /**
+     * Properties of a DeleteRangeRequest.
+     * @deprecated Use etcdserverpb.DeleteRangeRequest.$Properties instead.
+     */
+    interface IDeleteRangeRequest extends etcdserverpb.DeleteRangeRequest.$Properties {
+    }
+
+    /** Represents a DeleteRangeRequest. */
+    class DeleteRangeRequest {
+
+        /**
+         * Constructs a new DeleteRangeRequest.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: etcdserverpb.DeleteRangeRequest.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** DeleteRangeRequest key. */
+        key: Uint8Array;
+
+        /**
+         * Encodes the specified DeleteRangeRequest message. Does not implicitly {@link etcdserverpb.DeleteRangeRequest.verify|verify} messages.
+         * @param message DeleteRangeRequest message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: etcdserverpb.DeleteRangeRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a DeleteRangeRequest message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {etcdserverpb.DeleteRangeRequest & etcdserverpb.DeleteRangeRequest.$Shape} DeleteRangeRequest
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): etcdserverpb.DeleteRangeRequest & etcdserverpb.DeleteRangeRequest.$Shape;
+    }
+
+    namespace DeleteRangeRequest {
+
+        /** Properties of a DeleteRangeRequest. */
+        interface $Properties {
+
+            /** DeleteRangeRequest key */
+            key?: (Uint8Array|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a DeleteRangeRequest. */
+        type $Shape = etcdserverpb.DeleteRangeRequest.$Properties;
+    }
+
+    /**
+     * Properties of a DeleteRangeResponse.
+     * @deprecated Use etcdserverpb.DeleteRangeResponse.$Properties instead.
+     */
+    interface IDeleteRangeResponse extends etcdserverpb.DeleteRangeResponse.$Properties {
+    }
+
+    /** Represents a DeleteRangeResponse. */
+    class DeleteRangeResponse {
+
+        /**
+         * Constructs a new DeleteRangeResponse.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: etcdserverpb.DeleteRangeResponse.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** DeleteRangeResponse header. */
+        header?: (etcdserverpb.ResponseHeader.$Properties|null);
+
+        /**
+         * Encodes the specified DeleteRangeResponse message. Does not implicitly {@link etcdserverpb.DeleteRangeResponse.verify|verify} messages.
+         * @param message DeleteRangeResponse message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: etcdserverpb.DeleteRangeResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a DeleteRangeResponse message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {etcdserverpb.DeleteRangeResponse & etcdserverpb.DeleteRangeResponse.$Shape} DeleteRangeResponse
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): etcdserverpb.DeleteRangeResponse & etcdserverpb.DeleteRangeResponse.$Shape;
+    }
+
+    namespace DeleteRangeResponse {
+
+        /** Properties of a DeleteRangeResponse. */
+        interface $Properties {
+
+            /** DeleteRangeResponse header */
+            header?: (etcdserverpb.ResponseHeader.$Properties|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a DeleteRangeResponse. */
+        type $Shape = etcdserverpb.DeleteRangeResponse.$Properties;
+    }
+
+    /**
+     * Properties of a RequestOp.
+     * @deprecated Use etcdserverpb.RequestOp.$Properties instead.
+     */
+    interface IRequestOp extends etcdserverpb.RequestOp.$Properties {
+    }
+
+    /** Represents a RequestOp. */
+    class RequestOp {
+
+        /**
+         * Constructs a new RequestOp.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: etcdserverpb.RequestOp.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** RequestOp requestRange. */
+        requestRange?: (etcdserverpb.RangeRequest.$Properties|null);
+
+        /** RequestOp requestPut. */
+        requestPut?: (etcdserverpb.PutRequest.$Properties|null);
+
+        /** RequestOp requestDeleteRange. */
+        requestDeleteRange?: (etcdserverpb.DeleteRangeRequest.$Properties|null);
+
+        /** RequestOp request. */
+        request?: ("requestRange"|"requestPut"|"requestDeleteRange");
+
+        /**
+         * Encodes the specified RequestOp message. Does not implicitly {@link etcdserverpb.RequestOp.verify|verify} messages.
+         * @param message RequestOp message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: etcdserverpb.RequestOp.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a RequestOp message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {etcdserverpb.RequestOp & etcdserverpb.RequestOp.$Shape} RequestOp
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): etcdserverpb.RequestOp & etcdserverpb.RequestOp.$Shape;
+    }
+
+    namespace RequestOp {
+
+        /** Properties of a RequestOp. */
+        interface $Properties {
+
+            /** RequestOp requestRange */
+            requestRange?: (etcdserverpb.RangeRequest.$Properties|null);
+
+            /** RequestOp requestPut */
+            requestPut?: (etcdserverpb.PutRequest.$Properties|null);
+
+            /** RequestOp requestDeleteRange */
+            requestDeleteRange?: (etcdserverpb.DeleteRangeRequest.$Properties|null);
+
+            /** RequestOp request */
+            request?: ("requestRange"|"requestPut"|"requestDeleteRange");
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Narrowed shape of a RequestOp. */
+        type $Shape = {
+          requestRange?: etcdserverpb.RangeRequest.$Shape|null;
+          requestPut?: etcdserverpb.PutRequest.$Shape|null;
+          requestDeleteRange?: etcdserverpb.DeleteRangeRequest.$Shape|null;
+          $unknowns?: Uint8Array[];
+        } & (
+          ({ request?: undefined; requestRange?: null; requestPut?: null; requestDeleteRange?: null }|{ request?: "requestRange"; requestRange: etcdserverpb.RangeRequest.$Shape; requestPut?: null; requestDeleteRange?: null }|{ request?: "requestPut"; requestRange?: null; requestPut: etcdserverpb.PutRequest.$Shape; requestDeleteRange?: null }|{ request?: "requestDeleteRange"; requestRange?: null; requestPut?: null; requestDeleteRange: etcdserverpb.DeleteRangeRequest.$Shape })
+        );
+    }
+
+    /**
+     * Properties of a ResponseOp.
+     * @deprecated Use etcdserverpb.ResponseOp.$Properties instead.
+     */
+    interface IResponseOp extends etcdserverpb.ResponseOp.$Properties {
+    }
+
+    /** Represents a ResponseOp. */
+    class ResponseOp {
+
+        /**
+         * Constructs a new ResponseOp.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: etcdserverpb.ResponseOp.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** ResponseOp responseRange. */
+        responseRange?: (etcdserverpb.RangeResponse.$Properties|null);
+
+        /** ResponseOp responsePut. */
+        responsePut?: (etcdserverpb.PutResponse.$Properties|null);
+
+        /** ResponseOp responseDeleteRange. */
+        responseDeleteRange?: (etcdserverpb.DeleteRangeResponse.$Properties|null);
+
+        /** ResponseOp response. */
+        response?: ("responseRange"|"responsePut"|"responseDeleteRange");
+
+        /**
+         * Encodes the specified ResponseOp message. Does not implicitly {@link etcdserverpb.ResponseOp.verify|verify} messages.
+         * @param message ResponseOp message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: etcdserverpb.ResponseOp.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a ResponseOp message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {etcdserverpb.ResponseOp & etcdserverpb.ResponseOp.$Shape} ResponseOp
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): etcdserverpb.ResponseOp & etcdserverpb.ResponseOp.$Shape;
+    }
+
+    namespace ResponseOp {
+
+        /** Properties of a ResponseOp. */
+        interface $Properties {
+
+            /** ResponseOp responseRange */
+            responseRange?: (etcdserverpb.RangeResponse.$Properties|null);
+
+            /** ResponseOp responsePut */
+            responsePut?: (etcdserverpb.PutResponse.$Properties|null);
+
+            /** ResponseOp responseDeleteRange */
+            responseDeleteRange?: (etcdserverpb.DeleteRangeResponse.$Properties|null);
+
+            /** ResponseOp response */
+            response?: ("responseRange"|"responsePut"|"responseDeleteRange");
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Narrowed shape of a ResponseOp. */
+        type $Shape = {
+          responseRange?: etcdserverpb.RangeResponse.$Shape|null;
+          responsePut?: etcdserverpb.PutResponse.$Shape|null;
+          responseDeleteRange?: etcdserverpb.DeleteRangeResponse.$Shape|null;
+          $unknowns?: Uint8Array[];
+        } & (
+          ({ response?: undefined; responseRange?: null; responsePut?: null; responseDeleteRange?: null }|{ response?: "responseRange"; responseRange: etcdserverpb.RangeResponse.$Shape; responsePut?: null; responseDeleteRange?: null }|{ response?: "responsePut"; responseRange?: null; responsePut: etcdserverpb.PutResponse.$Shape; responseDeleteRange?: null }|{ response?: "responseDeleteRange"; responseRange?: null; responsePut?: null; responseDeleteRange: etcdserverpb.DeleteRangeResponse.$Shape })
+        );
+    }
+
+    /**
+     * Properties of a Compare.
+     * @deprecated Use etcdserverpb.Compare.$Properties instead.
+     */
+    interface ICompare extends etcdserverpb.Compare.$Properties {
+    }
+
+    /** Represents a Compare. */
+    class Compare {
+
+        /**
+         * Constructs a new Compare.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: etcdserverpb.Compare.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** Compare result. */
+        result: etcdserverpb.Compare.CompareResult;
+
+        /** Compare target. */
+        target: etcdserverpb.Compare.CompareTarget;
+
+        /** Compare key. */
+        key: Uint8Array;
+
+        /** Compare modRevision. */
+        modRevision?: (number|null);
+
+        /** Compare targetUnion. */
+        targetUnion?: "modRevision";
+
+        /**
+         * Encodes the specified Compare message. Does not implicitly {@link etcdserverpb.Compare.verify|verify} messages.
+         * @param message Compare message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: etcdserverpb.Compare.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a Compare message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {etcdserverpb.Compare & etcdserverpb.Compare.$Shape} Compare
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): etcdserverpb.Compare & etcdserverpb.Compare.$Shape;
+    }
+
+    namespace Compare {
+
+        /** Properties of a Compare. */
+        interface $Properties {
+
+            /** Compare result */
+            result?: (etcdserverpb.Compare.CompareResult|null);
+
+            /** Compare target */
+            target?: (etcdserverpb.Compare.CompareTarget|null);
+
+            /** Compare key */
+            key?: (Uint8Array|null);
+
+            /** Compare modRevision */
+            modRevision?: (number|null);
+
+            /** Compare targetUnion */
+            targetUnion?: "modRevision";
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Narrowed shape of a Compare. */
+        type $Shape = {
+          result?: etcdserverpb.Compare.CompareResult|null;
+          target?: etcdserverpb.Compare.CompareTarget|null;
+          key?: Uint8Array|null;
+          modRevision?: number|null;
+          $unknowns?: Uint8Array[];
+        } & (
+          ({ targetUnion?: undefined; modRevision?: null }|{ targetUnion?: "modRevision"; modRevision: number })
+        );
+
+        /** CompareResult enum. */
+        enum CompareResult {
+
+            /** EQUAL value */
+            EQUAL = 0
+        }
+
+        /** CompareTarget enum. */
+        enum CompareTarget {
+
+            /** VERSION value */
+            VERSION = 0,
+
+            /** CREATE value */
+            CREATE = 1,
+
+            /** MOD value */
+            MOD = 2
+        }
+    }
+
+    /**
+     * Properties of a TxnRequest.
+     * @deprecated Use etcdserverpb.TxnRequest.$Properties instead.
+     */
+    interface ITxnRequest extends etcdserverpb.TxnRequest.$Properties {
+    }
+
+    /** Represents a TxnRequest. */
+    class TxnRequest {
+
+        /**
+         * Constructs a new TxnRequest.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: etcdserverpb.TxnRequest.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** TxnRequest compare. */
+        compare: etcdserverpb.Compare.$Properties[];
+
+        /** TxnRequest success. */
+        success: etcdserverpb.RequestOp.$Properties[];
+
+        /**
+         * Encodes the specified TxnRequest message. Does not implicitly {@link etcdserverpb.TxnRequest.verify|verify} messages.
+         * @param message TxnRequest message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: etcdserverpb.TxnRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a TxnRequest message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {etcdserverpb.TxnRequest & etcdserverpb.TxnRequest.$Shape} TxnRequest
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): etcdserverpb.TxnRequest & etcdserverpb.TxnRequest.$Shape;
+    }
+
+    namespace TxnRequest {
+
+        /** Properties of a TxnRequest. */
+        interface $Properties {
+
+            /** TxnRequest compare */
+            compare?: (etcdserverpb.Compare.$Properties[]|null);
+
+            /** TxnRequest success */
+            success?: (etcdserverpb.RequestOp.$Properties[]|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a TxnRequest. */
+        type $Shape = {
+          compare?: etcdserverpb.Compare.$Shape[]|null;
+          success?: etcdserverpb.RequestOp.$Shape[]|null;
+          $unknowns?: Uint8Array[];
+        };
+    }
+
+    /**
+     * Properties of a TxnResponse.
+     * @deprecated Use etcdserverpb.TxnResponse.$Properties instead.
+     */
+    interface ITxnResponse extends etcdserverpb.TxnResponse.$Properties {
+    }
+
+    /** Represents a TxnResponse. */
+    class TxnResponse {
+
+        /**
+         * Constructs a new TxnResponse.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: etcdserverpb.TxnResponse.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** TxnResponse header. */
+        header?: (etcdserverpb.ResponseHeader.$Properties|null);
+
+        /** TxnResponse succeeded. */
+        succeeded: boolean;
+
+        /** TxnResponse responses. */
+        responses: etcdserverpb.ResponseOp.$Properties[];
+
+        /**
+         * Encodes the specified TxnResponse message. Does not implicitly {@link etcdserverpb.TxnResponse.verify|verify} messages.
+         * @param message TxnResponse message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: etcdserverpb.TxnResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a TxnResponse message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {etcdserverpb.TxnResponse & etcdserverpb.TxnResponse.$Shape} TxnResponse
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): etcdserverpb.TxnResponse & etcdserverpb.TxnResponse.$Shape;
+    }
+
+    namespace TxnResponse {
+
+        /** Properties of a TxnResponse. */
+        interface $Properties {
+
+            /** TxnResponse header */
+            header?: (etcdserverpb.ResponseHeader.$Properties|null);
+
+            /** TxnResponse succeeded */
+            succeeded?: (boolean|null);
+
+            /** TxnResponse responses */
+            responses?: (etcdserverpb.ResponseOp.$Properties[]|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a TxnResponse. */
+        type $Shape = {
+          header?: etcdserverpb.ResponseHeader.$Shape|null;
+          succeeded?: boolean|null;
+          responses?: etcdserverpb.ResponseOp.$Shape[]|null;
+          $unknowns?: Uint8Array[];
+        };
+    }
+
+    /**
+     * Properties of a WatchRequest.
+     * @deprecated Use etcdserverpb.WatchRequest.$Properties instead.
+     */
+    interface IWatchRequest extends etcdserverpb.WatchRequest.$Properties {
+    }
+
+    /** Represents a WatchRequest. */
+    class WatchRequest {
+
+        /**
+         * Constructs a new WatchRequest.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: etcdserverpb.WatchRequest.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** WatchRequest createRequest. */
+        createRequest?: (etcdserverpb.WatchCreateRequest.$Properties|null);
+
+        /** WatchRequest requestUnion. */
+        requestUnion?: "createRequest";
+
+        /**
+         * Encodes the specified WatchRequest message. Does not implicitly {@link etcdserverpb.WatchRequest.verify|verify} messages.
+         * @param message WatchRequest message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: etcdserverpb.WatchRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a WatchRequest message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {etcdserverpb.WatchRequest & etcdserverpb.WatchRequest.$Shape} WatchRequest
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): etcdserverpb.WatchRequest & etcdserverpb.WatchRequest.$Shape;
+    }
+
+    namespace WatchRequest {
+
+        /** Properties of a WatchRequest. */
+        interface $Properties {
+
+            /** WatchRequest createRequest */
+            createRequest?: (etcdserverpb.WatchCreateRequest.$Properties|null);
+
+            /** WatchRequest requestUnion */
+            requestUnion?: "createRequest";
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Narrowed shape of a WatchRequest. */
+        type $Shape = {
+          createRequest?: etcdserverpb.WatchCreateRequest.$Shape|null;
+          $unknowns?: Uint8Array[];
+        } & (
+          ({ requestUnion?: undefined; createRequest?: null }|{ requestUnion?: "createRequest"; createRequest: etcdserverpb.WatchCreateRequest.$Shape })
+        );
+    }
+
+    /**
+     * Properties of a WatchCreateRequest.
+     * @deprecated Use etcdserverpb.WatchCreateRequest.$Properties instead.
+     */
+    interface IWatchCreateRequest extends etcdserverpb.WatchCreateRequest.$Properties {
+    }
+
+    /** Represents a WatchCreateRequest. */
+    class WatchCreateRequest {
+
+        /**
+         * Constructs a new WatchCreateRequest.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: etcdserverpb.WatchCreateRequest.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** WatchCreateRequest key. */
+        key: Uint8Array;
+
+        /** WatchCreateRequest startRevision. */
+        startRevision: number;
+
+        /**
+         * Encodes the specified WatchCreateRequest message. Does not implicitly {@link etcdserverpb.WatchCreateRequest.verify|verify} messages.
+         * @param message WatchCreateRequest message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: etcdserverpb.WatchCreateRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a WatchCreateRequest message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {etcdserverpb.WatchCreateRequest & etcdserverpb.WatchCreateRequest.$Shape} WatchCreateRequest
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): etcdserverpb.WatchCreateRequest & etcdserverpb.WatchCreateRequest.$Shape;
+    }
+
+    namespace WatchCreateRequest {
+
+        /** Properties of a WatchCreateRequest. */
+        interface $Properties {
+
+            /** WatchCreateRequest key */
+            key?: (Uint8Array|null);
+
+            /** WatchCreateRequest startRevision */
+            startRevision?: (number|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a WatchCreateRequest. */
+        type $Shape = etcdserverpb.WatchCreateRequest.$Properties;
+    }
+
+    /**
+     * Properties of a WatchResponse.
+     * @deprecated Use etcdserverpb.WatchResponse.$Properties instead.
+     */
+    interface IWatchResponse extends etcdserverpb.WatchResponse.$Properties {
+    }
+
+    /** Represents a WatchResponse. */
+    class WatchResponse {
+
+        /**
+         * Constructs a new WatchResponse.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: etcdserverpb.WatchResponse.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** WatchResponse header. */
+        header?: (etcdserverpb.ResponseHeader.$Properties|null);
+
+        /** WatchResponse canceled. */
+        canceled: boolean;
+
+        /** WatchResponse events. */
+        events: etcdserverpb.Event.$Properties[];
+
+        /**
+         * Encodes the specified WatchResponse message. Does not implicitly {@link etcdserverpb.WatchResponse.verify|verify} messages.
+         * @param message WatchResponse message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: etcdserverpb.WatchResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes a WatchResponse message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {etcdserverpb.WatchResponse & etcdserverpb.WatchResponse.$Shape} WatchResponse
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): etcdserverpb.WatchResponse & etcdserverpb.WatchResponse.$Shape;
+    }
+
+    namespace WatchResponse {
+
+        /** Properties of a WatchResponse. */
+        interface $Properties {
+
+            /** WatchResponse header */
+            header?: (etcdserverpb.ResponseHeader.$Properties|null);
+
+            /** WatchResponse canceled */
+            canceled?: (boolean|null);
+
+            /** WatchResponse events */
+            events?: (etcdserverpb.Event.$Properties[]|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of a WatchResponse. */
+        type $Shape = etcdserverpb.WatchResponse.$Properties;
+    }
+
+    /**
+     * Properties of an Event.
+     * @deprecated Use etcdserverpb.Event.$Properties instead.
+     */
+    interface IEvent extends etcdserverpb.Event.$Properties {
+    }
+
+    /** Represents an Event. */
+    class Event {
+
+        /**
+         * Constructs a new Event.
+         * @param [properties] Properties to set
+         */
+        constructor(properties?: etcdserverpb.Event.$Properties);
+
+        /** Unknown fields preserved while decoding when enabled */
+        $unknowns?: Uint8Array[];
+
+        /** Event kv. */
+        kv?: (etcdserverpb.KeyValue.$Properties|null);
+
+        /**
+         * Encodes the specified Event message. Does not implicitly {@link etcdserverpb.Event.verify|verify} messages.
+         * @param message Event message or plain object to encode
+         * @param [writer] Writer to encode to
+         * @returns Writer
+         */
+        static encode(message: etcdserverpb.Event.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+        /**
+         * Decodes an Event message from the specified reader or buffer.
+         * @param reader Reader or buffer to decode from
+         * @param [length] Message length if known beforehand
+         * @returns {etcdserverpb.Event & etcdserverpb.Event.$Shape} Event
+         * @throws {Error} If the payload is not a reader or valid buffer
+         * @throws {$protobuf.util.ProtocolError} If required fields are missing
+         */
+        static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): etcdserverpb.Event & etcdserverpb.Event.$Shape;
+    }
+
+    namespace Event {
+
+        /** Properties of an Event. */
+        interface $Properties {
+
+            /** Event kv */
+            kv?: (etcdserverpb.KeyValue.$Properties|null);
+
+            /** Unknown fields preserved while decoding when enabled */
+            $unknowns?: Uint8Array[];
+        }
+
+        /** Shape of an Event. */
+        type $Shape = etcdserverpb.Event.$Properties;
+    }
+}
+
 /** Namespace flow. */
 export namespace flow {
 
