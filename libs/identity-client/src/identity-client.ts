@@ -15,7 +15,7 @@ import { createLeaseKeeper } from './lease-keeper.ts';
 import { createWatchLoop, type AllocatorConnection } from './watch-loop.ts';
 
 export interface IdentityClientOptions {
-  /** Where the allocator listens: `unix:/absolute/path` or `host:port`. */
+  /** Where the allocators listen: `unix:/absolute/path` or `host:port`, with commas in between. */
   readonly address: string;
   /** Name of this node; one client per node. */
   readonly node: string;
