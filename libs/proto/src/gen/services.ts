@@ -173,6 +173,20 @@ export const AgentServiceDefinition = {
     request: weir.agent.v1.DeletePolicyRequest,
     response: weir.agent.v1.DeletePolicyResponse,
   }),
+  tracePolicy: method({
+    path: '/weir.agent.v1.AgentService/TracePolicy',
+    requestStream: false,
+    responseStream: false,
+    request: weir.agent.v1.TracePolicyRequest,
+    response: weir.agent.v1.TracePolicyResponse,
+  }),
+  listSelectors: method({
+    path: '/weir.agent.v1.AgentService/ListSelectors',
+    requestStream: false,
+    responseStream: false,
+    request: weir.agent.v1.ListSelectorsRequest,
+    response: weir.agent.v1.ListSelectorsResponse,
+  }),
   listPolicyEntries: method({
     path: '/weir.agent.v1.AgentService/ListPolicyEntries',
     requestStream: false,
