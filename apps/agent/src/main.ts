@@ -21,6 +21,8 @@ import { createEndpointPlacement } from './endpoint/endpoint-placement.ts';
 import { createEndpointStore } from './endpoint/endpoint-store.ts';
 import { createEndpointTable } from './endpoint/endpoint-table.ts';
 import { restoreEndpoints } from './endpoint/restore-endpoints.ts';
+import { createCluster } from './cluster/cluster.ts';
+import { createNodeRoutes } from './cluster/node-routes.ts';
 import { createIdentityFeed, createIdentitySource } from './identity/identity-adapter.ts';
 import { createAddressPool } from './ipam/address-pool.ts';
 import { createDesiredIpcache } from './ipcache/desired-ipcache.ts';
@@ -114,32 +116,40 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   const labelFilter = createIdentityLabelFilter(options.labels);
   const podNetwork = createPodNetwork(netlink);
   const store = createEndpointStore(`${stateDir}/endpoints`);
-  const placement = createEndpointPlacement({ table, controller, slots, ipcache });
+  const onPlaced = (): void => cluster.announce();
+  const placement = createEndpointPlacement({ table, controller, slots, ipcache, onPlaced });
   const forEndpoints = { table, placement, datapath, identities, pools, podNetwork, store, labelFilter, clock, logger };
   const manager = createEndpointManager({ ...forEndpoints, mtu: network.mtu });
+  const podRanges = [options.ipv4Range, options.ipv6Range];
+  const addresses = createHostAddresses(netlink, network);
+  const routes = createNodeRoutes({ netlink, logger });
+  const cluster = createCluster({
+    ...{ nodeName, stateDir, podRanges, table, ipcache, controller, addresses, routes, clock, logger },
+    ...{ allocator: options.identityAllocator, routers: [pools.ipv4.router, pools.ipv6.router] },
+  });
   const policyStore = createPolicyStore(`${stateDir}/policies.json`);
   const policies = createPolicyService({ engine, controller, store: policyStore });
   return {
     ...{ engine, translation, slots, table, ipcache, client, identities, monitor, proxy, controller },
-    ...{ forEndpoints, manager, policyStore, policies, podNetwork },
+    ...{ forEndpoints, manager, policyStore, policies, podNetwork, podRanges, addresses, routes, cluster },
   };
 }
 
 type Parts = ReturnType<typeof wireParts>;
 
 /** The past: first all that is wanted, then away with the rest. */
-async function restoreNode(parts: Parts, { options, logger, node }: Running): Promise<{ stop(): void }> {
-  const { client, ipcache, controller, forEndpoints, manager, podNetwork, policyStore, table, slots } = parts;
-  const { datapath, netlink, network } = node;
+async function restoreNode(parts: Parts, { logger, node }: Running): Promise<{ stop(): void }> {
+  const { client, cluster, ipcache, controller, forEndpoints, manager, podNetwork, policyStore, table, slots } = parts;
+  const { datapath, network } = node;
   await client.start();
-  const addresses = createHostAddresses(netlink);
-  const podRanges = [options.ipv4Range, options.ipv6Range];
+  const { addresses, podRanges } = parts;
   const forHost = { ipcache, controller, addresses, podRanges, clock: systemClock, logger };
   const hostAddresses = await keepHostAddresses(forHost);
   const upsertPolicies = await policyStore.load();
   const upsertIdentities = [...client.identities()];
   const forRestore = { ...forEndpoints, controller, manager };
   const { complete } = await restoreEndpoints(forRestore, { upsertPolicies, upsertIdentities });
+  await cluster.start();
   // New programs of the node come after what they look up, which may be in new maps.
   datapath.attachNode(network);
   const pruned = complete
@@ -156,7 +166,12 @@ async function serve(parts: Parts, { options, logger, node, startedMs }: Running
   const { datapath, pools, network } = node;
   const { manager, table, podNetwork, proxy } = parts;
   const status = { ...parts, options, startedMs, datapath, pools, uplinks: network.uplinks };
-  const agentService = createAgentService({ ...parts, datapath, status: () => describeStatus(status) });
+  const agentService = createAgentService({
+    ...parts,
+    nodeName: options.nodeName,
+    datapath,
+    status: () => describeStatus(status),
+  });
   const services = [agentService, proxy.service];
   const rpc = createRpcServer({ services, listen: [`unix:${runDir}/agent.sock`], log: logger });
   const handler = createCniHandler({ manager, table, podNetwork, pools });
@@ -209,7 +224,7 @@ async function startAgent(options: AgentOptions, logger: Logger): Promise<Runnin
   const hostAddresses = await restoreNode(parts, running);
   const server = await serve(parts, running);
   const { datapath, netlink } = node;
-  const { controller, translation, monitor, client, table } = parts;
+  const { controller, translation, monitor, client, cluster, table } = parts;
   const stops = [
     repeat(sweepIntervalMs, () => datapath.sweepConnections(), logger),
     repeat(forgetIntervalMs, () => controller.between(() => translation.retain(datapath)), logger),
@@ -224,6 +239,7 @@ async function startAgent(options: AgentOptions, logger: Logger): Promise<Runnin
       for (const stop of stops) stop();
       await server.stop();
       monitor.close();
+      await cluster.stop();
       await client.stop();
       await datapath.close();
       netlink.close();

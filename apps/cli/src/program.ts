@@ -8,6 +8,7 @@ import { addBpfCommands } from './commands/bpf.ts';
 import { addEndpointCommands } from './commands/endpoint.ts';
 import { addIdentityCommands } from './commands/identity.ts';
 import { addMonitorCommand } from './commands/monitor.ts';
+import { addNodeCommands } from './commands/node.ts';
 import { addPolicyCommands } from './commands/policy.ts';
 import { addStatusCommand } from './commands/status.ts';
 
@@ -39,6 +40,7 @@ export function createProgram(): Command {
   addStatusCommand(program);
   addEndpointCommands(program);
   addIdentityCommands(program);
+  addNodeCommands(program);
   addPolicyCommands(program);
   addBpfCommands(program);
   addMonitorCommand(program);

@@ -30,6 +30,7 @@ beforeEach(async () => {
   const forMonitor = { engine, cookies: translation.cookies, ruleSets: translation.ruleSets, node: 'n1' };
   const service = createAgentService({
     ...agent,
+    ...{ nodeName: 'n1', cluster: { client: clusterOf() }, routes: { reaches } },
     ...{ datapath: node.datapath, identities: labelled, status: () => ({ node: 'n1' }) },
     monitor: createMonitor({ datapath: node.datapath, peers, ...forMonitor }),
     policies: createPolicyService({ engine, controller, store: createPolicyStore(join(node.directory, 'p.json')) }),
@@ -46,8 +47,41 @@ afterEach(async () => {
   node.remove();
 });
 
+const reaches = new Map([
+  ['10.2.0.0/24', { kind: 'direct', via: '192.0.2.2' } as const],
+  ['fd02::/64', { kind: 'network', reason: 'no link leads there' } as const],
+]);
+const clusterOf = () => ({
+  nodes: new Map(
+    [
+      { name: 'n2', addresses: ['192.0.2.2'], podRanges: ['10.2.0.0/24', 'fd02::/64'] },
+      { name: 'n1', addresses: ['192.0.2.1'], podRanges: ['10.0.0.0/24'] },
+    ].map((each) => [each.name, each]),
+  ),
+  endpoints: new Map([
+    ['10.2.0.7', 300],
+    ['fd02::7', 300],
+    ['10.0.0.2', 256],
+  ]),
+});
+
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const fileFor = (app: string, from = 'web') => ({ name: app, content: bytes(policyFor(app, { from }).document) });
+
+describe('nodes', () => {
+  it('are listed by name, with how their pods are reached', async () => {
+    expect((await client.listNodes({})).nodes).toMatchObject([
+      { name: 'n1', isSelf: true, endpointAddresses: 1, podRanges: [{ prefix: '10.0.0.0/24', reach: 'local' }] },
+      {
+        ...{ name: 'n2', isSelf: false, addresses: ['192.0.2.2'], endpointAddresses: 2 },
+        podRanges: [
+          { prefix: '10.2.0.0/24', reach: 'direct', via: '192.0.2.2' },
+          { prefix: 'fd02::/64', reach: 'network', reason: 'no link leads there' },
+        ],
+      },
+    ]);
+  });
+});
 
 describe('endpoints', () => {
   it('are listed with what the kernel has of them', async () => {

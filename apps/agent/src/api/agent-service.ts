@@ -16,6 +16,7 @@ import type { PolicyOutcome, PolicyService } from '../policy/policy-service.ts';
 import type { PolicySlots } from '../policy/policy-slots.ts';
 import type { PolicyTranslation } from '../policy/policy-translation.ts';
 import { connectionMessage, ipcacheMessage, metricMessage, policyEntryMessage } from './datapath-messages.ts';
+import { nodeMessages, type NodeSources } from './node-message.ts';
 import { endpointMessage, findEndpoint } from './endpoint-message.ts';
 import { traceCalls } from './trace-calls.ts';
 
@@ -31,6 +32,9 @@ export interface AgentServiceOptions {
   readonly datapath: Datapath;
   readonly ipcache: Pick<DesiredIpcache, 'entries'>;
   readonly monitor: Monitor;
+  readonly nodeName: string;
+  readonly cluster: NodeSources['cluster'];
+  readonly routes: NodeSources['routes'];
   readonly status: () => weir.agent.v1.IGetStatusResponse;
 }
 
@@ -43,6 +47,7 @@ const monitorTypes: readonly string[] = ['drop', 'policy-verdict', 'trace', 'l7'
 export function createAgentService(options: AgentServiceOptions): RpcService {
   return rpcService(AgentServiceDefinition, {
     getStatus: () => options.status(),
+    listNodes: () => ({ nodes: nodeMessages(options) }),
     ...endpointCalls(options),
     ...identityCalls(options),
     ...policyCalls(options),

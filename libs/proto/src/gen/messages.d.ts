@@ -8435,6 +8435,9 @@ export namespace weir {
                 /** GetStatusResponse pid. */
                 pid: number;
 
+                /** GetStatusResponse nodes. */
+                nodes: number;
+
                 /**
                  * Encodes the specified GetStatusResponse message. Does not implicitly {@link weir.agent.v1.GetStatusResponse.verify|verify} messages.
                  * @param message GetStatusResponse message or plain object to encode
@@ -8506,6 +8509,9 @@ export namespace weir {
 
                     /** GetStatusResponse pid */
                     pid?: (number|null);
+
+                    /** GetStatusResponse nodes */
+                    nodes?: (number|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
@@ -8786,6 +8792,270 @@ export namespace weir {
 
                 /** Shape of a ListEndpointsResponse. */
                 type $Shape = weir.agent.v1.ListEndpointsResponse.$Properties;
+            }
+
+            /**
+             * Properties of a Node.
+             * @deprecated Use weir.agent.v1.Node.$Properties instead.
+             */
+            interface INode extends weir.agent.v1.Node.$Properties {
+            }
+
+            /** Represents a Node. */
+            class Node {
+
+                /**
+                 * Constructs a new Node.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.Node.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** Node name. */
+                name: string;
+
+                /** Node addresses. */
+                addresses: string[];
+
+                /** Node podRanges. */
+                podRanges: weir.agent.v1.PodRange.$Properties[];
+
+                /** Node isSelf. */
+                isSelf: boolean;
+
+                /** Node endpointAddresses. */
+                endpointAddresses: number;
+
+                /**
+                 * Encodes the specified Node message. Does not implicitly {@link weir.agent.v1.Node.verify|verify} messages.
+                 * @param message Node message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.Node.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a Node message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.Node & weir.agent.v1.Node.$Shape} Node
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.Node & weir.agent.v1.Node.$Shape;
+            }
+
+            namespace Node {
+
+                /** Properties of a Node. */
+                interface $Properties {
+
+                    /** Node name */
+                    name?: (string|null);
+
+                    /** Node addresses */
+                    addresses?: (string[]|null);
+
+                    /** Node podRanges */
+                    podRanges?: (weir.agent.v1.PodRange.$Properties[]|null);
+
+                    /** Node isSelf */
+                    isSelf?: (boolean|null);
+
+                    /** Node endpointAddresses */
+                    endpointAddresses?: (number|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a Node. */
+                type $Shape = weir.agent.v1.Node.$Properties;
+            }
+
+            /**
+             * Properties of a PodRange.
+             * @deprecated Use weir.agent.v1.PodRange.$Properties instead.
+             */
+            interface IPodRange extends weir.agent.v1.PodRange.$Properties {
+            }
+
+            /** Represents a PodRange. */
+            class PodRange {
+
+                /**
+                 * Constructs a new PodRange.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.PodRange.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** PodRange prefix. */
+                prefix: string;
+
+                /** PodRange reach. */
+                reach: string;
+
+                /** PodRange via. */
+                via: string;
+
+                /** PodRange reason. */
+                reason: string;
+
+                /**
+                 * Encodes the specified PodRange message. Does not implicitly {@link weir.agent.v1.PodRange.verify|verify} messages.
+                 * @param message PodRange message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.PodRange.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a PodRange message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.PodRange & weir.agent.v1.PodRange.$Shape} PodRange
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.PodRange & weir.agent.v1.PodRange.$Shape;
+            }
+
+            namespace PodRange {
+
+                /** Properties of a PodRange. */
+                interface $Properties {
+
+                    /** PodRange prefix */
+                    prefix?: (string|null);
+
+                    /** PodRange reach */
+                    reach?: (string|null);
+
+                    /** PodRange via */
+                    via?: (string|null);
+
+                    /** PodRange reason */
+                    reason?: (string|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a PodRange. */
+                type $Shape = weir.agent.v1.PodRange.$Properties;
+            }
+
+            /**
+             * Properties of a ListNodesRequest.
+             * @deprecated Use weir.agent.v1.ListNodesRequest.$Properties instead.
+             */
+            interface IListNodesRequest extends weir.agent.v1.ListNodesRequest.$Properties {
+            }
+
+            /** Represents a ListNodesRequest. */
+            class ListNodesRequest {
+
+                /**
+                 * Constructs a new ListNodesRequest.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.ListNodesRequest.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /**
+                 * Encodes the specified ListNodesRequest message. Does not implicitly {@link weir.agent.v1.ListNodesRequest.verify|verify} messages.
+                 * @param message ListNodesRequest message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.ListNodesRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a ListNodesRequest message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.ListNodesRequest & weir.agent.v1.ListNodesRequest.$Shape} ListNodesRequest
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.ListNodesRequest & weir.agent.v1.ListNodesRequest.$Shape;
+            }
+
+            namespace ListNodesRequest {
+
+                /** Properties of a ListNodesRequest. */
+                interface $Properties {
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a ListNodesRequest. */
+                type $Shape = weir.agent.v1.ListNodesRequest.$Properties;
+            }
+
+            /**
+             * Properties of a ListNodesResponse.
+             * @deprecated Use weir.agent.v1.ListNodesResponse.$Properties instead.
+             */
+            interface IListNodesResponse extends weir.agent.v1.ListNodesResponse.$Properties {
+            }
+
+            /** Represents a ListNodesResponse. */
+            class ListNodesResponse {
+
+                /**
+                 * Constructs a new ListNodesResponse.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.ListNodesResponse.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** ListNodesResponse nodes. */
+                nodes: weir.agent.v1.Node.$Properties[];
+
+                /**
+                 * Encodes the specified ListNodesResponse message. Does not implicitly {@link weir.agent.v1.ListNodesResponse.verify|verify} messages.
+                 * @param message ListNodesResponse message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.ListNodesResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a ListNodesResponse message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.ListNodesResponse & weir.agent.v1.ListNodesResponse.$Shape} ListNodesResponse
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.ListNodesResponse & weir.agent.v1.ListNodesResponse.$Shape;
+            }
+
+            namespace ListNodesResponse {
+
+                /** Properties of a ListNodesResponse. */
+                interface $Properties {
+
+                    /** ListNodesResponse nodes */
+                    nodes?: (weir.agent.v1.Node.$Properties[]|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a ListNodesResponse. */
+                type $Shape = weir.agent.v1.ListNodesResponse.$Properties;
             }
 
             /**
@@ -12362,6 +12632,432 @@ export namespace weir {
 
         /** Namespace v1. */
         namespace v1 {
+
+            /**
+             * Properties of a ClusterNode.
+             * @deprecated Use weir.identity.v1.ClusterNode.$Properties instead.
+             */
+            interface IClusterNode extends weir.identity.v1.ClusterNode.$Properties {
+            }
+
+            /** Represents a ClusterNode. */
+            class ClusterNode {
+
+                /**
+                 * Constructs a new ClusterNode.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.identity.v1.ClusterNode.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** ClusterNode name. */
+                name: string;
+
+                /** ClusterNode addresses. */
+                addresses: string[];
+
+                /** ClusterNode podRanges. */
+                podRanges: string[];
+
+                /**
+                 * Encodes the specified ClusterNode message. Does not implicitly {@link weir.identity.v1.ClusterNode.verify|verify} messages.
+                 * @param message ClusterNode message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.identity.v1.ClusterNode.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a ClusterNode message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.identity.v1.ClusterNode & weir.identity.v1.ClusterNode.$Shape} ClusterNode
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.identity.v1.ClusterNode & weir.identity.v1.ClusterNode.$Shape;
+            }
+
+            namespace ClusterNode {
+
+                /** Properties of a ClusterNode. */
+                interface $Properties {
+
+                    /** ClusterNode name */
+                    name?: (string|null);
+
+                    /** ClusterNode addresses */
+                    addresses?: (string[]|null);
+
+                    /** ClusterNode podRanges */
+                    podRanges?: (string[]|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a ClusterNode. */
+                type $Shape = weir.identity.v1.ClusterNode.$Properties;
+            }
+
+            /**
+             * Properties of a ClusterEndpoint.
+             * @deprecated Use weir.identity.v1.ClusterEndpoint.$Properties instead.
+             */
+            interface IClusterEndpoint extends weir.identity.v1.ClusterEndpoint.$Properties {
+            }
+
+            /** Represents a ClusterEndpoint. */
+            class ClusterEndpoint {
+
+                /**
+                 * Constructs a new ClusterEndpoint.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.identity.v1.ClusterEndpoint.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** ClusterEndpoint address. */
+                address: string;
+
+                /** ClusterEndpoint identity. */
+                identity: number;
+
+                /**
+                 * Encodes the specified ClusterEndpoint message. Does not implicitly {@link weir.identity.v1.ClusterEndpoint.verify|verify} messages.
+                 * @param message ClusterEndpoint message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.identity.v1.ClusterEndpoint.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a ClusterEndpoint message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.identity.v1.ClusterEndpoint & weir.identity.v1.ClusterEndpoint.$Shape} ClusterEndpoint
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.identity.v1.ClusterEndpoint & weir.identity.v1.ClusterEndpoint.$Shape;
+            }
+
+            namespace ClusterEndpoint {
+
+                /** Properties of a ClusterEndpoint. */
+                interface $Properties {
+
+                    /** ClusterEndpoint address */
+                    address?: (string|null);
+
+                    /** ClusterEndpoint identity */
+                    identity?: (number|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a ClusterEndpoint. */
+                type $Shape = weir.identity.v1.ClusterEndpoint.$Properties;
+            }
+
+            /**
+             * Properties of an AnnounceRequest.
+             * @deprecated Use weir.identity.v1.AnnounceRequest.$Properties instead.
+             */
+            interface IAnnounceRequest extends weir.identity.v1.AnnounceRequest.$Properties {
+            }
+
+            /** Represents an AnnounceRequest. */
+            class AnnounceRequest {
+
+                /**
+                 * Constructs a new AnnounceRequest.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.identity.v1.AnnounceRequest.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** AnnounceRequest node. */
+                node?: (weir.identity.v1.ClusterNode.$Properties|null);
+
+                /** AnnounceRequest endpoints. */
+                endpoints: weir.identity.v1.ClusterEndpoint.$Properties[];
+
+                /**
+                 * Encodes the specified AnnounceRequest message. Does not implicitly {@link weir.identity.v1.AnnounceRequest.verify|verify} messages.
+                 * @param message AnnounceRequest message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.identity.v1.AnnounceRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes an AnnounceRequest message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.identity.v1.AnnounceRequest & weir.identity.v1.AnnounceRequest.$Shape} AnnounceRequest
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.identity.v1.AnnounceRequest & weir.identity.v1.AnnounceRequest.$Shape;
+            }
+
+            namespace AnnounceRequest {
+
+                /** Properties of an AnnounceRequest. */
+                interface $Properties {
+
+                    /** AnnounceRequest node */
+                    node?: (weir.identity.v1.ClusterNode.$Properties|null);
+
+                    /** AnnounceRequest endpoints */
+                    endpoints?: (weir.identity.v1.ClusterEndpoint.$Properties[]|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of an AnnounceRequest. */
+                type $Shape = weir.identity.v1.AnnounceRequest.$Properties;
+            }
+
+            /**
+             * Properties of an AnnounceResponse.
+             * @deprecated Use weir.identity.v1.AnnounceResponse.$Properties instead.
+             */
+            interface IAnnounceResponse extends weir.identity.v1.AnnounceResponse.$Properties {
+            }
+
+            /** Represents an AnnounceResponse. */
+            class AnnounceResponse {
+
+                /**
+                 * Constructs a new AnnounceResponse.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.identity.v1.AnnounceResponse.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** AnnounceResponse leaseMs. */
+                leaseMs: number;
+
+                /** AnnounceResponse epoch. */
+                epoch: string;
+
+                /**
+                 * Encodes the specified AnnounceResponse message. Does not implicitly {@link weir.identity.v1.AnnounceResponse.verify|verify} messages.
+                 * @param message AnnounceResponse message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.identity.v1.AnnounceResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes an AnnounceResponse message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.identity.v1.AnnounceResponse & weir.identity.v1.AnnounceResponse.$Shape} AnnounceResponse
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.identity.v1.AnnounceResponse & weir.identity.v1.AnnounceResponse.$Shape;
+            }
+
+            namespace AnnounceResponse {
+
+                /** Properties of an AnnounceResponse. */
+                interface $Properties {
+
+                    /** AnnounceResponse leaseMs */
+                    leaseMs?: (number|null);
+
+                    /** AnnounceResponse epoch */
+                    epoch?: (string|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of an AnnounceResponse. */
+                type $Shape = weir.identity.v1.AnnounceResponse.$Properties;
+            }
+
+            /**
+             * Properties of a WatchClusterRequest.
+             * @deprecated Use weir.identity.v1.WatchClusterRequest.$Properties instead.
+             */
+            interface IWatchClusterRequest extends weir.identity.v1.WatchClusterRequest.$Properties {
+            }
+
+            /** Represents a WatchClusterRequest. */
+            class WatchClusterRequest {
+
+                /**
+                 * Constructs a new WatchClusterRequest.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.identity.v1.WatchClusterRequest.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** WatchClusterRequest node. */
+                node: string;
+
+                /** WatchClusterRequest afterRevision. */
+                afterRevision: number;
+
+                /** WatchClusterRequest epoch. */
+                epoch: string;
+
+                /**
+                 * Encodes the specified WatchClusterRequest message. Does not implicitly {@link weir.identity.v1.WatchClusterRequest.verify|verify} messages.
+                 * @param message WatchClusterRequest message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.identity.v1.WatchClusterRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a WatchClusterRequest message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.identity.v1.WatchClusterRequest & weir.identity.v1.WatchClusterRequest.$Shape} WatchClusterRequest
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.identity.v1.WatchClusterRequest & weir.identity.v1.WatchClusterRequest.$Shape;
+            }
+
+            namespace WatchClusterRequest {
+
+                /** Properties of a WatchClusterRequest. */
+                interface $Properties {
+
+                    /** WatchClusterRequest node */
+                    node?: (string|null);
+
+                    /** WatchClusterRequest afterRevision */
+                    afterRevision?: (number|null);
+
+                    /** WatchClusterRequest epoch */
+                    epoch?: (string|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a WatchClusterRequest. */
+                type $Shape = weir.identity.v1.WatchClusterRequest.$Properties;
+            }
+
+            /**
+             * Properties of a WatchClusterResponse.
+             * @deprecated Use weir.identity.v1.WatchClusterResponse.$Properties instead.
+             */
+            interface IWatchClusterResponse extends weir.identity.v1.WatchClusterResponse.$Properties {
+            }
+
+            /** Represents a WatchClusterResponse. */
+            class WatchClusterResponse {
+
+                /**
+                 * Constructs a new WatchClusterResponse.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.identity.v1.WatchClusterResponse.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** WatchClusterResponse epoch. */
+                epoch: string;
+
+                /** WatchClusterResponse revision. */
+                revision: number;
+
+                /** WatchClusterResponse snapshot. */
+                snapshot: boolean;
+
+                /** WatchClusterResponse nodes. */
+                nodes: weir.identity.v1.ClusterNode.$Properties[];
+
+                /** WatchClusterResponse endpoints. */
+                endpoints: weir.identity.v1.ClusterEndpoint.$Properties[];
+
+                /** WatchClusterResponse deletedNodes. */
+                deletedNodes: string[];
+
+                /** WatchClusterResponse deletedEndpoints. */
+                deletedEndpoints: string[];
+
+                /** WatchClusterResponse synced. */
+                synced: boolean;
+
+                /**
+                 * Encodes the specified WatchClusterResponse message. Does not implicitly {@link weir.identity.v1.WatchClusterResponse.verify|verify} messages.
+                 * @param message WatchClusterResponse message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.identity.v1.WatchClusterResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a WatchClusterResponse message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.identity.v1.WatchClusterResponse & weir.identity.v1.WatchClusterResponse.$Shape} WatchClusterResponse
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.identity.v1.WatchClusterResponse & weir.identity.v1.WatchClusterResponse.$Shape;
+            }
+
+            namespace WatchClusterResponse {
+
+                /** Properties of a WatchClusterResponse. */
+                interface $Properties {
+
+                    /** WatchClusterResponse epoch */
+                    epoch?: (string|null);
+
+                    /** WatchClusterResponse revision */
+                    revision?: (number|null);
+
+                    /** WatchClusterResponse snapshot */
+                    snapshot?: (boolean|null);
+
+                    /** WatchClusterResponse nodes */
+                    nodes?: (weir.identity.v1.ClusterNode.$Properties[]|null);
+
+                    /** WatchClusterResponse endpoints */
+                    endpoints?: (weir.identity.v1.ClusterEndpoint.$Properties[]|null);
+
+                    /** WatchClusterResponse deletedNodes */
+                    deletedNodes?: (string[]|null);
+
+                    /** WatchClusterResponse deletedEndpoints */
+                    deletedEndpoints?: (string[]|null);
+
+                    /** WatchClusterResponse synced */
+                    synced?: (boolean|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a WatchClusterResponse. */
+                type $Shape = weir.identity.v1.WatchClusterResponse.$Properties;
+            }
 
             /**
              * Properties of an Identity.
