@@ -58,3 +58,4 @@ export {
 } from './neighbour.ts';
 export { watchNetlink, type NetlinkEvent, type NetlinkEventKind, type WatchOptions } from './watch.ts';
 export { readSysctl, writeSysctl, type SysctlKey } from './sysctl.ts';
+export { destroyUdpSocket, listConnectedUdpSockets, type ConnectedUdpSocket } from './socket-diag.ts';

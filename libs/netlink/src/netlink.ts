@@ -14,7 +14,11 @@ import type { Operation } from './operation.ts';
 export interface NetlinkOptions {
   /** Default: the namespace of this process. */
   readonly netns?: NetnsReference;
+  /** Which part of the kernel to speak to; `route` by default. Each operation is for one of them. */
+  readonly protocol?: keyof typeof protocolNumbers;
 }
+
+const protocolNumbers = { route: 0, 'sock-diag': 4 } as const;
 
 /** The results of operations, in their order. */
 export type Results<Operations extends readonly Operation<unknown>[]> = {
@@ -128,8 +132,9 @@ function valueOf(outcome: PromiseSettledResult<unknown>, failedIndex: number): u
 }
 
 /** Opens rtnetlink in a namespace; `netns` need not stay open. */
-export function createNetlink({ netns }: NetlinkOptions = {}): Netlink {
-  return createNetlinkOn(openNetlinkSocket(netns === undefined ? {} : { netns }));
+export function createNetlink({ netns, protocol = 'route' }: NetlinkOptions = {}): Netlink {
+  const number = protocolNumbers[protocol];
+  return createNetlinkOn(openNetlinkSocket({ protocol: number, ...(netns !== undefined && { netns }) }));
 }
 
 /** The same on a socket that is open, which it takes over. */
