@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, readlinkSync, rmdirSync } from 'node:fs';
+import { mkdirSync, readFileSync, readlinkSync, rmdirSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
 import { createTestNamespaces, type TestNamespaces } from '../testing/namespaces.ts';
@@ -228,7 +228,10 @@ describeAsRoot('attachCgroup()', () => {
     const link = keep(
       attachCgroup(sample.program('deny_connect'), { path: cgroup, attachType: 'cgroup_inet4_connect' }),
     );
-    expect(link.info()).toMatchObject({ type: 'cgroup', attachType: 'cgroup_inet4_connect' });
+    expect(link.info()).toMatchObject({
+      ...{ type: 'cgroup', attachType: 'cgroup_inet4_connect' },
+      cgroupId: statSync(cgroup, { bigint: true }).ino,
+    });
     expect(connect()).toContain('Operation not permitted');
     link.close();
     expect(connect()).toContain('Connection refused');

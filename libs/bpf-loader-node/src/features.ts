@@ -71,6 +71,11 @@ export function hasProgramType(type: ProgramType): boolean {
   return remembered(`program ${type}`, () => bpfAddon().probeProgramType(programType.numberOf(type)));
 }
 
+/** Throws NOT_SUPPORTED if programs of a type cannot be loaded. */
+export function requireProgramType(type: ProgramType): void {
+  if (!hasProgramType(type)) throw notSupported(`The program type "${type}"`);
+}
+
 /** Whether maps of a type can be made. */
 export function hasMapType(type: MapType): boolean {
   return remembered(`map ${type}`, () => bpfAddon().probeMapType(mapType.numberOf(type)));

@@ -71,6 +71,7 @@ export {
   kernelVersion,
   requireFeature,
   requireHelper,
+  requireProgramType,
   type FeatureName,
   type HelperQuery,
   type KernelVersion,

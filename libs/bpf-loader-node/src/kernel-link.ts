@@ -26,8 +26,11 @@ export class KernelLink implements Link {
       case 'xdp':
         return { ...common, ifindex: words[0] };
       case 'cgroup':
-        // The first two words are the cgroup's id.
-        return { ...common, attachType: attachType.nameOf(words[2]) };
+        return {
+          ...common,
+          cgroupId: (BigInt(words[1]) << 32n) | BigInt(words[0]),
+          attachType: attachType.nameOf(words[2]),
+        };
       case 'netns':
         return { ...common, attachType: attachType.nameOf(words[1]) };
       default:

@@ -13,6 +13,8 @@ export interface LinkInfo {
   readonly programId: number;
   /** Of tcx, tc filter and XDP links. */
   readonly ifindex?: number;
+  /** Of cgroup links: the inode number of the cgroup's directory; 0 once it is detached or its cgroup is gone. */
+  readonly cgroupId?: bigint;
   /** Of all but XDP links. */
   readonly attachType?: AttachType | `unknown(${number})`;
 }
