@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 #pragma once
 
+#include "address.h"
+#include "clock.h"
+
 enum fragment {
 	FRAGMENT_NONE,
 	FRAGMENT_FIRST,
@@ -105,58 +108,6 @@ struct {
 /* Reserved identities, as every agent and every user of the field knows them. */
 #define IDENTITY_HOST  1
 #define IDENTITY_WORLD 2
-
-static __always_inline bool address_equal(const union ip_addr *a, const union ip_addr *b)
-{
-	return a->halves[0] == b->halves[0] && a->halves[1] == b->halves[1];
-}
-
-static __always_inline void address_from_ipv4(union ip_addr *address, __be32 ipv4)
-{
-	address->halves[0] = 0;
-	address->words[2] = bpf_htonl(0xffff);
-	address->words[3] = ipv4;
-}
-
-static __always_inline void address_from_ipv6(union ip_addr *address, const struct in6_addr *ipv6)
-{
-	__builtin_memcpy(address, ipv6, sizeof(*address));
-}
-
-static __always_inline bool address_is_ipv4(const union ip_addr *address)
-{
-	return address->halves[0] == 0 && address->words[2] == bpf_htonl(0xffff);
-}
-
-static __always_inline bool address_is_loopback(const union ip_addr *address)
-{
-	if (address_is_ipv4(address))
-		return address->bytes[12] == 127;
-	return address->halves[0] == 0 && address->halves[1] == bpf_cpu_to_be64(1);
-}
-
-static __always_inline bool address_is_multicast(const union ip_addr *address)
-{
-	if (address_is_ipv4(address))
-		return (address->bytes[12] & 0xf0) == 0xe0 || address->words[3] == 0xffffffff;
-	return address->bytes[0] == 0xff;
-}
-
-/*
- * Time in ticks of 2^20 ns (1.05 ms) of CLOCK_MONOTONIC, 32 bits: compare by signed difference only. A division by a
- * power of two instead of milliseconds, because it is done for every packet.
- */
-static __always_inline __u32 now_ticks(void)
-{
-	if (config_coarse_clock)
-		return bpf_ktime_get_coarse_ns() >> 20;
-	return bpf_ktime_get_ns() >> 20;
-}
-
-static __always_inline bool ticks_passed(__u32 deadline, __u32 now)
-{
-	return (__s32)(now - deadline) >= 0;
-}
 
 /*
  * The packet's bounds. Loaded by hand: the context's fields have 32 bits and the verifier makes pointers of them, which
