@@ -3,8 +3,10 @@
 #include "lib/compiler.h"
 #include "lib/drop_reasons.h"
 #include "lib/structs.h"
+#include "lib/lb_structs.h"
 #include "lib/config.h"
 #include "lib/maps.h"
+#include "lib/lb_maps.h"
 
 #define DOC(sentence) __attribute__((btf_decl_tag(sentence)))
 
@@ -19,6 +21,10 @@ enum ct_flag export_ct_flag;
 enum event_type export_event_type;
 enum trace_point export_trace_point;
 enum event_flag export_event_flag;
+enum lb_selection export_lb_selection;
+enum lb_backend_state export_lb_backend_state;
+enum lb_client_kind export_lb_client_kind;
+enum lb_socket_kind export_lb_socket_kind;
 
 #define DROP_REASON_TEXT(number, name, text) char doc_DROP_##name DOC(text);
 

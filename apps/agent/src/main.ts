@@ -12,6 +12,7 @@ import { createRpcServer } from '@weir/rpc';
 import { type RunningService, runService } from '@weir/service';
 import { createLogger, createLoopDelayMonitor, type Logger } from '@weir/telemetry';
 import { createAgentService } from './api/agent-service.ts';
+import { createServiceService } from './api/service-service.ts';
 import { createCniHandler } from './cni/cni-handler.ts';
 import { type CniHandler, createCniServer } from './cni/cni-server.ts';
 import { workOffDeletionNotes } from './cni/deletion-notes.ts';
@@ -21,8 +22,6 @@ import { createEndpointPlacement } from './endpoint/endpoint-placement.ts';
 import { createEndpointStore } from './endpoint/endpoint-store.ts';
 import { createEndpointTable } from './endpoint/endpoint-table.ts';
 import { restoreEndpoints } from './endpoint/restore-endpoints.ts';
-import { createCluster } from './cluster/cluster.ts';
-import { createNodeRoutes } from './cluster/node-routes.ts';
 import { createIdentityFeed, createIdentitySource } from './identity/identity-adapter.ts';
 import { createAddressPool } from './ipam/address-pool.ts';
 import { createDesiredIpcache } from './ipcache/desired-ipcache.ts';
@@ -42,6 +41,10 @@ import { createPolicyTranslation } from './policy/policy-translation.ts';
 import { prune } from './prune.ts';
 import { createProxyControl } from './proxy/proxy-control.ts';
 import { repeat } from './repeat.ts';
+import { createServiceController } from './service/service-controller.ts';
+import { createServiceStore } from './service/service-store.ts';
+import { attachToSockets, type SocketsState } from './service/socket-cgroup.ts';
+import { createStaleSockets } from './service/stale-sockets.ts';
 import { describeStatus } from './status.ts';
 
 const sweepIntervalMs = 30_000;
@@ -116,64 +119,66 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   const labelFilter = createIdentityLabelFilter(options.labels);
   const podNetwork = createPodNetwork(netlink);
   const store = createEndpointStore(`${stateDir}/endpoints`);
-  const onPlaced = (): void => cluster.announce();
-  const placement = createEndpointPlacement({ table, controller, slots, ipcache, onPlaced });
+  const placement = createEndpointPlacement({ table, controller, slots, ipcache });
   const forEndpoints = { table, placement, datapath, identities, pools, podNetwork, store, labelFilter, clock, logger };
   const manager = createEndpointManager({ ...forEndpoints, mtu: network.mtu });
-  const podRanges = [options.ipv4Range, options.ipv6Range];
-  const addresses = createHostAddresses(netlink, network);
-  const routes = createNodeRoutes({ netlink, logger });
-  const cluster = createCluster({
-    ...{ nodeName, stateDir, podRanges, table, ipcache, controller, addresses, routes, clock, logger },
-    ...{ allocator: options.identityAllocator, routers: [pools.ipv4.router, pools.ipv6.router] },
-  });
   const policyStore = createPolicyStore(`${stateDir}/policies.json`);
   const policies = createPolicyService({ engine, controller, store: policyStore });
+  const serviceStore = createServiceStore(`${stateDir}/services.jsonl`);
+  const namespaces = (): string[] => table.list().map(({ record }) => record.netns);
+  const staleSockets = createStaleSockets({ datapath: datapath.services, namespaces, clock, logger });
+  const onBackendsGone = staleSockets.end;
+  const forServices = { datapath: datapath.services, store: serviceStore, clock, logger };
+  const services = createServiceController({ ...forServices, onBackendsGone });
   return {
     ...{ engine, translation, slots, table, ipcache, client, identities, monitor, proxy, controller },
-    ...{ forEndpoints, manager, policyStore, policies, podNetwork, podRanges, addresses, routes, cluster },
+    ...{ forEndpoints, manager, policyStore, policies, podNetwork, services, staleSockets },
   };
 }
 
 type Parts = ReturnType<typeof wireParts>;
 
 /** The past: first all that is wanted, then away with the rest. */
-async function restoreNode(parts: Parts, { logger, node }: Running): Promise<{ stop(): void }> {
-  const { client, cluster, ipcache, controller, forEndpoints, manager, podNetwork, policyStore, table, slots } = parts;
-  const { datapath, network } = node;
+async function restoreNode(
+  parts: Parts,
+  { options, logger, node }: Running,
+): Promise<{ hostAddresses: { stop(): void }; sockets: SocketsState }> {
+  const { client, ipcache, controller, forEndpoints, manager, podNetwork, policyStore, services, table, slots } = parts;
+  const { datapath, netlink, network } = node;
+  await services.restore();
   await client.start();
-  const { addresses, podRanges } = parts;
+  const addresses = createHostAddresses(netlink);
+  const podRanges = [options.ipv4Range, options.ipv6Range];
   const forHost = { ipcache, controller, addresses, podRanges, clock: systemClock, logger };
   const hostAddresses = await keepHostAddresses(forHost);
   const upsertPolicies = await policyStore.load();
   const upsertIdentities = [...client.identities()];
   const forRestore = { ...forEndpoints, controller, manager };
   const { complete } = await restoreEndpoints(forRestore, { upsertPolicies, upsertIdentities });
-  await cluster.start();
   // New programs of the node come after what they look up, which may be in new maps.
   datapath.attachNode(network);
+  const sockets = attachToSockets(datapath.services, options.cgroup);
   const pruned = complete
     .then(() => prune({ datapath, controller, table, slots, ipcache, podNetwork }))
     .catch((error: unknown) => logger.error({ error }, 'What an agent before left behind could not be removed'));
   // Endpoints whose identity is not known may have to wait for long; the others do not wait with them.
   if (table.list().every(({ state }) => state === 'ready')) await pruned;
-  return hostAddresses;
+  return { hostAddresses, sockets };
 }
 
 /** The outside: container runtimes, the command line, the proxy. */
-async function serve(parts: Parts, { options, logger, node, startedMs }: Running): Promise<RunningService> {
+async function serve(
+  parts: Parts,
+  { options, logger, node, startedMs, sockets }: Running & { readonly sockets: SocketsState },
+): Promise<RunningService> {
   const { runDir } = options;
   const { datapath, pools, network } = node;
-  const { manager, table, podNetwork, proxy } = parts;
-  const status = { ...parts, options, startedMs, datapath, pools, uplinks: network.uplinks };
-  const agentService = createAgentService({
-    ...parts,
-    nodeName: options.nodeName,
-    datapath,
-    status: () => describeStatus(status),
-  });
-  const services = [agentService, proxy.service];
-  const rpc = createRpcServer({ services, listen: [`unix:${runDir}/agent.sock`], log: logger });
+  const { manager, table, podNetwork, proxy, services } = parts;
+  const status = { ...parts, options, startedMs, datapath, pools, uplinks: network.uplinks, sockets };
+  const agentService = createAgentService({ ...parts, datapath, status: () => describeStatus(status) });
+  const serviceService = createServiceService({ services, datapath: datapath.services });
+  const served = [agentService, serviceService, proxy.service];
+  const rpc = createRpcServer({ services: served, listen: [`unix:${runDir}/agent.sock`], log: logger });
   const handler = createCniHandler({ manager, table, podNetwork, pools });
   // The plugin stops to leave notes when it can connect; its calls wait until the last note is worked off.
   const notes = Promise.withResolvers<undefined>();
@@ -221,10 +226,10 @@ async function startAgent(options: AgentOptions, logger: Logger): Promise<Runnin
   const node = await openNode(options, logger);
   const running: Running = { options, logger, node, startedMs };
   const parts = wireParts(options, running);
-  const hostAddresses = await restoreNode(parts, running);
-  const server = await serve(parts, running);
+  const { hostAddresses, sockets } = await restoreNode(parts, running);
+  const server = await serve(parts, { ...running, sockets });
   const { datapath, netlink } = node;
-  const { controller, translation, monitor, client, cluster, table } = parts;
+  const { controller, translation, monitor, client, table, services, staleSockets } = parts;
   const stops = [
     repeat(sweepIntervalMs, () => datapath.sweepConnections(), logger),
     repeat(forgetIntervalMs, () => controller.between(() => translation.retain(datapath)), logger),
@@ -239,8 +244,9 @@ async function startAgent(options: AgentOptions, logger: Logger): Promise<Runnin
       for (const stop of stops) stop();
       await server.stop();
       monitor.close();
-      await cluster.stop();
       await client.stop();
+      await services.close();
+      await staleSockets.close();
       await datapath.close();
       netlink.close();
       await lock.release();

@@ -15,7 +15,12 @@ describe('parseCommandLine()', () => {
     expect([formatCidr(ipv4Range), formatCidr(ipv6Range)]).toEqual(['10.244.0.0/24', 'fd00:10:244::/64']);
     expect(options).toEqual({
       ...{ nodeName: 'n1', runDir: '/run/weir', stateDir: '/var/lib/weir', bpfRoot: '/sys/fs/bpf/weir' },
-      ...{ bpfObject: undefined, identityAllocator: 'unix:/run/weir/identity.sock', devices: undefined },
+      ...{
+        bpfObject: undefined,
+        cgroup: undefined,
+        identityAllocator: 'unix:/run/weir/identity.sock',
+        devices: undefined,
+      },
       ...{ mtu: undefined, enablePolicy: 'default', allowLocalhost: 'auto', labels: '', logLevel: 'info' },
       ...{ conntrackMax: 131_072, policyMax: 262_144 },
     });
@@ -23,9 +28,7 @@ describe('parseCommandLine()', () => {
 
   it('looks for the allocator in the run directory', () => {
     expect(optionsOf('--run-dir', '/run/x').identityAllocator).toBe('unix:/run/x/identity.sock');
-    for (const address of ['127.0.0.1:7000', 'a:7000,[::1]:7000']) {
-      expect(optionsOf('--identity-allocator', address).identityAllocator).toBe(address);
-    }
+    expect(optionsOf('--identity-allocator', '127.0.0.1:7000').identityAllocator).toBe('127.0.0.1:7000');
   });
 
   it('takes every flag', () => {
@@ -52,6 +55,8 @@ describe('parseCommandLine()', () => {
         '/b',
         '--state-dir',
         '/s',
+        '--cgroup',
+        '/c',
       ],
     );
     expect({

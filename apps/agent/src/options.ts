@@ -19,6 +19,7 @@ export interface AgentOptions {
   readonly stateDir: string;
   readonly bpfRoot: string;
   readonly bpfObject: string | undefined;
+  readonly cgroup: string | undefined;
   readonly identityAllocator: string;
   readonly ipv4Range: Cidr;
   readonly ipv6Range: Cidr;
@@ -32,12 +33,16 @@ export interface AgentOptions {
   readonly logLevel: LogLevel;
 }
 
-interface Flags extends Omit<AgentOptions, 'identityAllocator' | 'nodeName' | 'devices' | 'mtu' | 'bpfObject'> {
+interface Flags extends Omit<
+  AgentOptions,
+  'identityAllocator' | 'nodeName' | 'devices' | 'mtu' | 'bpfObject' | 'cgroup'
+> {
   readonly nodeName?: string;
   readonly identityAllocator?: string;
   readonly devices?: readonly string[];
   readonly mtu?: number;
   readonly bpfObject?: string;
+  readonly cgroup?: string;
 }
 
 const invalid = (message: string): WeirError => new WeirError('INVALID_ARGUMENT', message);
@@ -82,11 +87,12 @@ function createCommand(): Command {
       '/sys/fs/bpf/weir',
     )
     .option('--bpf-object <file>', 'compiled programs (default: bpf/weir.bpf.o beside this program)')
+    .option('--cgroup <directory>', 'whose sockets are balanced (default: the root of cgroups of version 2, so all)')
     .addOption(
       new Option(
         '--identity-allocator <address>',
-        'unix:/path or host:port; several with commas in between (default: unix:<run-dir>/identity.sock)',
-      ).argParser(checkedFlag((text) => (text.split(',').forEach(parseRpcAddress), text))),
+        'unix:/path or host:port (default: unix:<run-dir>/identity.sock)',
+      ).argParser(checkedFlag((text) => (parseRpcAddress(text), text))),
     )
     .addOption(rangeFlag('--ipv4-range', 'IPv4', '10.244.0.0/24'))
     .addOption(rangeFlag('--ipv6-range', 'IPv6', 'fd00:10:244::/64'))
@@ -142,6 +148,7 @@ function fromFlags(flags: Flags): AgentOptions {
     devices: flags.devices,
     mtu: flags.mtu,
     bpfObject: flags.bpfObject,
+    cgroup: flags.cgroup,
   };
 }
 

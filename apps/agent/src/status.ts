@@ -4,12 +4,13 @@ import type { IdentityClient } from '@weir/identity-client';
 import { formatCidr } from '@weir/model';
 import type { PolicyEngine } from '@weir/policy';
 import type { weir } from '@weir/proto';
-import type { Cluster } from './cluster/cluster.ts';
 import type { EndpointTable } from './endpoint/endpoint-table.ts';
 import type { AddressPool } from './ipam/address-pool.ts';
 import { type AgentOptions, version } from './options.ts';
 import type { PolicyController } from './policy/policy-controller.ts';
 import type { ProxyControl } from './proxy/proxy-control.ts';
+import type { ServiceController } from './service/service-controller.ts';
+import type { SocketsState } from './service/socket-cgroup.ts';
 
 export interface StatusOptions {
   readonly options: AgentOptions;
@@ -17,11 +18,12 @@ export interface StatusOptions {
   readonly datapath: { readonly loaded: { readonly adopted: boolean; readonly build: string } };
   readonly uplinks: readonly { readonly name: string }[];
   readonly client: IdentityClient;
-  readonly cluster: Cluster;
   readonly controller: PolicyController;
   readonly proxy: ProxyControl;
   readonly engine: PolicyEngine;
   readonly table: EndpointTable;
+  readonly services: ServiceController;
+  readonly sockets: SocketsState;
   readonly pools: { readonly ipv4: AddressPool; readonly ipv6: AddressPool };
 }
 
@@ -61,15 +63,6 @@ function datapathStatus({ datapath, uplinks }: StatusOptions): Component {
   return component('datapath', 'Ok', `${how} build ${build}, uplinks ${uplinks.map(({ name }) => name).join(', ')}`);
 }
 
-function clusterStatus({ cluster }: StatusOptions): Component {
-  const { connection, isAnnounced, refusal } = cluster.client.status();
-  const known = `${cluster.client.nodes.size} nodes known`;
-  if (cluster.behind !== undefined) return component('cluster', 'Failure', `${known}, not in force: ${cluster.behind}`);
-  if (connection.kind !== 'connected') return component('cluster', 'Warning', `${connection.kind}; ${known}`);
-  if (isAnnounced) return component('cluster', 'Ok', known);
-  return component('cluster', 'Warning', `${known}; this node is not announced: ${refusal ?? 'not yet'}`);
-}
-
 function proxyStatus({ proxy }: StatusOptions): Component {
   const { connected } = proxy;
   if (connected === undefined) return component('l7-proxy', 'Warning', 'not connected; what needs it is dropped');
@@ -92,6 +85,13 @@ function endpointsStatus({ table }: StatusOptions): Component {
   return component('endpoints', severity, `${waiting.length} of ${endpoints.length} need attention, first ${which}`);
 }
 
+function servicesStatus({ services, sockets }: StatusOptions): Component {
+  const count = services.list().length;
+  if (services.behind !== undefined) return component('services', 'Failure', `behind: ${services.behind.message}`);
+  if ('reason' in sockets) return component('services', 'Warning', `${count}; not at sockets: ${sockets.reason}`);
+  return component('services', 'Ok', `${count}, at the sockets of ${sockets.cgroup}`);
+}
+
 /** Everything that `weir status` shows. */
 export function describeStatus(parts: StatusOptions): weir.agent.v1.IGetStatusResponse {
   const { options, startedMs, client, engine, table, pools } = parts;
@@ -104,7 +104,7 @@ export function describeStatus(parts: StatusOptions): weir.agent.v1.IGetStatusRe
     kernel: release(),
     components: [
       ...[datapathStatus(parts), policyStatus(parts), endpointsStatus(parts)],
-      ...[allocatorStatus(client), clusterStatus(parts), proxyStatus(parts)],
+      ...[allocatorStatus(client), proxyStatus(parts), servicesStatus(parts)],
     ],
     endpointsReady: endpoints.filter(({ state }) => state === 'ready').length,
     endpointsTotal: endpoints.length,
@@ -116,6 +116,5 @@ export function describeStatus(parts: StatusOptions): weir.agent.v1.IGetStatusRe
     ipv4Allocated: pools.ipv4.allocatedCount,
     ipv6Allocated: pools.ipv6.allocatedCount,
     policyEnforcement: options.enablePolicy,
-    nodes: parts.cluster.client.nodes.size,
   };
 }

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import { accessSync, constants, existsSync, globSync } from 'node:fs';
 import { WeirError } from '@weir/errors';
-import { AgentServiceDefinition } from '@weir/proto';
+import { AgentServiceDefinition, ServiceServiceDefinition } from '@weir/proto';
 import { createRpcClient, type RpcClient } from '@weir/rpc';
 import type { Command } from 'commander';
 
 /** Calls to the agent of this node. */
 export type Agent = RpcClient<typeof AgentServiceDefinition>;
+
+/** Calls to its load balancing. */
+export type Services = RpcClient<typeof ServiceServiceDefinition>;
 
 /** Where an agent listens unless it is told otherwise. */
 export const defaultAddress = 'unix:/run/weir/agent.sock';
@@ -35,15 +38,35 @@ function explain(error: WeirError, address: string): WeirError {
   return new WeirError('UNAVAILABLE', `No agent listens at ${address}; ${hint}`, { cause: error });
 }
 
-/** Runs `task` with the agent that `command` is about, and closes the connection. */
-export async function withAgent<Result>(command: Command, task: (agent: Agent) => Promise<Result>): Promise<Result> {
-  const { address } = command.optsWithGlobals<{ address: string }>();
-  const agent = createRpcClient(AgentServiceDefinition, { address, deadlineMs: 30_000 });
+const addressOf = (command: Command): string => command.optsWithGlobals<{ address: string }>().address;
+
+async function withClient<Client extends { close(): void }, Result>(
+  { client, address }: { readonly client: Client; readonly address: string },
+  task: (client: Client) => Promise<Result>,
+): Promise<Result> {
   try {
-    return await task(agent);
+    return await task(client);
   } catch (error) {
     throw explain(WeirError.from(error), address);
   } finally {
-    agent.close();
+    client.close();
   }
+}
+
+/** Runs `task` with the agent that `command` is about, and closes the connection. */
+export function withAgent<Result>(command: Command, task: (agent: Agent) => Promise<Result>): Promise<Result> {
+  const address = addressOf(command);
+  return withClient(
+    { client: createRpcClient(AgentServiceDefinition, { address, deadlineMs: 30_000 }), address },
+    task,
+  );
+}
+
+/** The same with the agent's load balancing. */
+export function withServices<Result>(command: Command, task: (services: Services) => Promise<Result>): Promise<Result> {
+  const address = addressOf(command);
+  return withClient(
+    { client: createRpcClient(ServiceServiceDefinition, { address, deadlineMs: 30_000 }), address },
+    task,
+  );
 }

@@ -8,8 +8,8 @@ import { addBpfCommands } from './commands/bpf.ts';
 import { addEndpointCommands } from './commands/endpoint.ts';
 import { addIdentityCommands } from './commands/identity.ts';
 import { addMonitorCommand } from './commands/monitor.ts';
-import { addNodeCommands } from './commands/node.ts';
 import { addPolicyCommands } from './commands/policy.ts';
+import { addServiceCommands } from './commands/service.ts';
 import { addStatusCommand } from './commands/status.ts';
 
 const examples = `
@@ -17,6 +17,7 @@ Examples:
   weir status
   weir endpoint list
   weir policy import examples/star-wars/l7-policy.yaml
+  weir service update web --frontend 10.96.0.1:80 --backend 10.244.0.5:8080
   weir monitor --type drop --type l7
   weir bpf ct list -o json
   weir lab up                      nodes and pods on this machine, to try things out
@@ -40,8 +41,8 @@ export function createProgram(): Command {
   addStatusCommand(program);
   addEndpointCommands(program);
   addIdentityCommands(program);
-  addNodeCommands(program);
   addPolicyCommands(program);
+  addServiceCommands(program);
   addBpfCommands(program);
   addMonitorCommand(program);
   // Carried out by the launcher: the lab is a tool of its own.

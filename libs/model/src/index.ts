@@ -65,3 +65,23 @@ export {
   type Cidr,
   type ParseCidrOptions,
 } from './cidr.ts';
+export {
+  backendStates,
+  serviceKey,
+  serviceLimits,
+  serviceOwners,
+  serviceProtocols,
+  type BackendState,
+  type Service,
+  type ServiceBackend,
+  type ServiceFrontend,
+  type ServiceOwner,
+  type ServiceProtocol,
+} from './service/service.ts';
+export { serviceProblem } from './service/service-problem.ts';
+export {
+  formatServiceAddress,
+  formatServiceFrontend,
+  parseServiceBackend,
+  parseServiceFrontend,
+} from './service/service-text.ts';

@@ -4,7 +4,6 @@
 export { etcdserverpb, flow, google, grpc, observer, peer, relay, weir } from './gen/messages.js';
 export {
   AgentServiceDefinition,
-  ClusterDirectoryDefinition,
   HealthDefinition,
   IdentityAllocatorDefinition,
   KVDefinition as EtcdKeyValueDefinition,
@@ -12,6 +11,7 @@ export {
   PeerDefinition,
   ProxyControlDefinition,
   WatchDefinition as EtcdWatchDefinition,
+  ServiceServiceDefinition,
 } from './gen/services.ts';
 export type { MethodDefinition } from './method.ts';
 

@@ -13,8 +13,6 @@ export interface EndpointPlacementOptions {
   readonly controller: PolicyController;
   readonly slots: PolicySlots;
   readonly ipcache: DesiredIpcache;
-  /** Told when the addresses of this node's endpoints, or their identities, are others than before. */
-  readonly onPlaced?: () => void;
 }
 
 /** An endpoint with the identity that it is to have. */
@@ -34,7 +32,7 @@ export interface EndpointPlacement {
 
 /** See {@link EndpointPlacement}. */
 export function createEndpointPlacement(options: EndpointPlacementOptions): EndpointPlacement {
-  const { table, controller, slots, ipcache, onPlaced } = options;
+  const { table, controller, slots, ipcache } = options;
 
   /*
    * Users of an identity are counted before the commit: of two endpoints that come to one at the same time, the first
@@ -79,11 +77,9 @@ export function createEndpointPlacement(options: EndpointPlacementOptions): Endp
         await controller.commit({ policy: joinUpdates(arrivals.map(moveBack)) }).catch(() => undefined);
         throw error;
       }
-      const ready = arrivals.map(({ endpoint, labels, identity }) =>
+      return arrivals.map(({ endpoint, labels, identity }) =>
         table.put({ ...moved({ ...endpoint, state: 'regenerating' }, 'ready'), labels, identity }),
       );
-      onPlaced?.();
-      return ready;
     },
     async leave({ record, identity }) {
       const isLast = identity !== undefined && table.leave(identity, record.id);
@@ -95,7 +91,6 @@ export function createEndpointPlacement(options: EndpointPlacementOptions): Endp
           ipcacheRemoved: ipcache.remove(rangesOf(addressesOf(record))),
         }),
       });
-      onPlaced?.();
     },
   };
 }

@@ -9,7 +9,7 @@ import { type DesiredIpcache, rangesOf } from './desired-ipcache.ts';
 export interface HostRangesOptions {
   readonly ipcache: DesiredIpcache;
   readonly controller: PolicyController;
-  readonly addresses: Pick<HostAddresses, 'current' | 'onChange'>;
+  readonly addresses: HostAddresses;
   /** What pods of this node get their addresses from: an address of it that nobody has is no part of the world. */
   readonly podRanges: readonly Cidr[];
   readonly clock: Clock;

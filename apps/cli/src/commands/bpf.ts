@@ -4,6 +4,7 @@ import type { weir } from '@weir/proto';
 import { onStdout, outputOption, type OutputFormat, print, table } from '@weir/terminal';
 import type { Command } from 'commander';
 import { type Agent, withAgent } from '../agent.ts';
+import { addBpfLbCommand } from './bpf-lb.ts';
 
 type Connection = weir.agent.v1.IConnection;
 type PolicyEntry = weir.agent.v1.IPolicyEntry;
@@ -129,4 +130,5 @@ export function addBpfCommands(program: Command): void {
         ]),
       ),
   });
+  addBpfLbCommand(bpf);
 }

@@ -1,15 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
+import { readFile } from 'node:fs/promises';
+import { text as readAll } from 'node:stream/consumers';
+import { WeirError } from '@weir/errors';
 import { formatProblem, parsePolicyFiles, type PolicyProblem } from '@weir/policy';
 import type { weir } from '@weir/proto';
 import { onStdout, outputOption, type OutputFormat, print, progress, table } from '@weir/terminal';
 import type { Command } from 'commander';
 import { stringify } from 'yaml';
 import { withAgent } from '../agent.ts';
-import { readFiles, type TextFile } from '../read-files.ts';
-import { addPolicySelectors, addPolicyTrace } from './policy-trace.ts';
+
+interface TextFile {
+  readonly name: string;
+  readonly content: string;
+}
 
 interface OutputFlags {
   readonly output: OutputFormat;
+}
+
+async function readFiles(names: readonly string[]): Promise<TextFile[]> {
+  return Promise.all(
+    names.map(async (name) => {
+      try {
+        return name === '-'
+          ? { name: '<stdin>', content: await readAll(process.stdin) }
+          : { name, content: await readFile(name, 'utf8') };
+      } catch (cause) {
+        throw new WeirError('NOT_FOUND', `Cannot read "${name}": ${WeirError.from(cause).message}`, { cause });
+      }
+    }),
+  );
 }
 
 const messagesOf = (files: readonly TextFile[]): weir.agent.v1.IPolicyFile[] =>
@@ -33,7 +53,7 @@ function policiesText(policies: readonly weir.agent.v1.IPolicy[]): string {
     .join('---\n');
 }
 
-/** Adds `policy import`, `get`, `delete`, `validate`, `trace` and `selectors`. */
+/** Adds `policy import`, `get`, `delete` and `validate`. */
 export function addPolicyCommands(program: Command): void {
   const policy = program.command('policy').description('who may talk to whom');
   policy
@@ -59,8 +79,6 @@ export function addPolicyCommands(program: Command): void {
     });
   addDelete(policy);
   addValidate(policy);
-  addPolicyTrace(policy);
-  addPolicySelectors(policy);
 }
 
 function addDelete(policy: Command): void {

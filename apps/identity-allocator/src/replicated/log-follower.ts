@@ -37,6 +37,8 @@ export interface LogFollowerOptions {
 // However quiet the log is: so often it is made sure that nothing was missed.
 const quietMs = 1_000;
 const retryMs = { initialMs: 50, maxMs: 1_000 } as const;
+// An outage that is over sooner has kept nobody from renewing.
+const negligibleMs = 1_000;
 
 /** Makes the follower; nothing is read before `start`. */
 export function createLogFollower(options: LogFollowerOptions): LogFollower {
@@ -127,11 +129,11 @@ function createPuller({ log, clock, contact, logger, ...options }: LogFollowerOp
       });
       confirm(askedAtMs);
       const awayMs = contact.regained();
-      if (awayMs === undefined) return;
+      if (awayMs === 0) return;
       logger.info({ durationMs: Math.round(awayMs) }, 'The store is back');
       options.tellListeners();
       // While nobody could renew a lease, nobody lost one.
-      options.memory().state.beginAnew();
+      if (awayMs > negligibleMs) options.memory().state.beginAnew();
     },
   };
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { dirname, join } from 'node:path';
 import { mapSpecs, runtimeState, type DatapathConfig } from '@weir/datapath-layout';
 import type { Datapath, DatapathChange } from '@weir/datapath-maps';
 import { type Attachment, createAttachments } from './attachments.ts';
@@ -10,13 +11,15 @@ import { createIpcacheTables, type IpcacheTables } from './ipcache-tables.ts';
 import { createPins } from './pins.ts';
 import { createPolicyTables, type PolicyCleanup, type PolicyTables } from './policy/policy-tables.ts';
 import { type LoadedDatapath, loadDatapath, type MapLimits } from './programs.ts';
+import { createServiceTables } from './service-tables.ts';
+import { createSocketPrograms } from './socket-programs.ts';
 import { type Undo, undoAlso } from './undo.ts';
 
 /** How the datapath of a node is opened. */
 export interface KernelDatapathOptions {
   /** Below a BPF file system; everything of this node is pinned here. */
   readonly bpfRoot: string;
-  /** The compiled `weir.bpf.o`. */
+  /** The compiled `weir.bpf.o`; `weir_sock.bpf.o` is beside it. */
   readonly objectPath: string;
   readonly config?: Partial<DatapathConfig>;
   readonly limits?: MapLimits;
@@ -144,6 +147,13 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
   const policies = createPolicyTables({ slots: maps.policySlots, entries: maps.policy });
   const endpoints = createEndpointTables({ interfaces: maps.interfaces, addresses: maps.endpoints });
   const ipcache = createIpcacheTables({ addresses: maps.ipcache, prefixes: maps.prefixes });
+  const services = createServiceTables(maps);
+  const sockets = createSocketPrograms({
+    objectPath: join(dirname(options.objectPath), 'weir_sock.bpf.o'),
+    config: options.config ?? {},
+    pins,
+    maps: new Map(Object.entries(mapSpecs).map(([subject, { name }]) => [name, maps[subject as keyof typeof maps]])),
+  });
   const revision = createRevision(loaded);
   const cleaner = createCleaner(policies.clean);
   const enqueue = createQueue();
@@ -162,13 +172,14 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
   const { adopted, build, keptSizes } = loaded;
   return {
     loaded: { adopted, build, keptSizes },
+    services: { ...services, attachSockets: sockets.attach },
     apply: (change) => enqueue(() => applyNow(change)),
     attachNode,
     attachEndpoint: ({ id, ifindex }) => attachments.attach({ name: endpointLink(id), hook: 'pod', ifindex }),
     detachEndpoint: ({ id }) => attachments.detach(endpointLink(id)),
     retainEndpoints(ids) {
       attachments.retain('endpoint-', new Set([...ids].map(endpointLink)));
-      for (const build of pins.builds()) if (build !== loaded.build) pins.removeBuild(build);
+      for (const each of pins.builds()) if (each !== build && each !== sockets.build) pins.removeBuild(each);
     },
     listEndpoints: endpoints.list,
     listPolicySlots: policies.slots,
@@ -183,6 +194,8 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
       await enqueue(cleaner.finish);
       revision.close();
       policies.close();
+      services.close();
+      sockets.close();
       for (const each of [...Object.values(maps), ...Object.values(programs)]) each.close();
     },
   };

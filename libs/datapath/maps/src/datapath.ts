@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { CtEntry, CtKey } from '@weir/datapath-layout';
+import type { ServiceDatapath } from './services.ts';
 import type { DatapathChange, DatapathEndpoint, IpcacheMapEntry, PolicyMapEntry } from './change.ts';
 
 /** A conntrack entry with its key. */
@@ -37,6 +38,7 @@ export interface EventBatch {
  * above it, one in memory (`createMemoryDatapath`).
  */
 export interface Datapath {
+  readonly services: ServiceDatapath;
   /**
    * Applies a change in an order that never lets through what neither the old state nor the new one would, and bumps the
    * revision as the last step, so that running flows are judged anew. Idempotent: what is there already is not written.

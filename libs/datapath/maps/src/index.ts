@@ -9,3 +9,18 @@ export type {
   PolicyPatch,
 } from './change.ts';
 export type { Connection, Datapath, EventBatch, EventLoss, TrafficCount } from './datapath.ts';
+export {
+  frontendName,
+  slotNumber,
+  slotPlace,
+  type BackendRow,
+  type FrontendAddress,
+  type FrontendRow,
+  type PoolRow,
+  type ServiceChange,
+  type ServiceDatapath,
+  type ServiceLimits,
+  type ServiceRows,
+  type ServiceSocket,
+  type SlotRow,
+} from './services.ts';

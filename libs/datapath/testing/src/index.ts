@@ -48,4 +48,5 @@ export {
 
 // For tests of what stands above the datapath: one in memory, and what makes its calls fail.
 export { createMemoryDatapath, type MemoryDatapath, type MemoryLimits } from './memory/memory-datapath.ts';
+export { createMemoryServices, type MemoryServices } from './memory/memory-services.ts';
 export { createFaults, type Faults, type FaultyMethods } from './memory/faults.ts';

@@ -39,8 +39,6 @@ export interface SelectorCache<U> {
   release(spec: SelectorSpec, user: U): void;
   /** The selector, if somebody uses it. */
   find(spec: SelectorSpec): CachedSelector<U> | undefined;
-  /** The selectors that are in use. */
-  selectors(): Iterable<CachedSelector<U>>;
   /** How many selectors are in use. */
   readonly selectorCount: number;
 }
@@ -159,7 +157,6 @@ export function createSelectorCache<U>(isForAllPods: (spec: SelectorSpec) => boo
       selectors.delete(spec.key);
     },
     find: (spec) => selectors.get(spec.key),
-    selectors: () => selectors.values(),
     get selectorCount() {
       return selectors.size;
     },

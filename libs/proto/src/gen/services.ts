@@ -152,13 +152,6 @@ export const AgentServiceDefinition = {
     request: weir.agent.v1.GetIdentityRequest,
     response: weir.agent.v1.GetIdentityResponse,
   }),
-  listNodes: method({
-    path: '/weir.agent.v1.AgentService/ListNodes',
-    requestStream: false,
-    responseStream: false,
-    request: weir.agent.v1.ListNodesRequest,
-    response: weir.agent.v1.ListNodesResponse,
-  }),
   importPolicy: method({
     path: '/weir.agent.v1.AgentService/ImportPolicy',
     requestStream: false,
@@ -179,20 +172,6 @@ export const AgentServiceDefinition = {
     responseStream: false,
     request: weir.agent.v1.DeletePolicyRequest,
     response: weir.agent.v1.DeletePolicyResponse,
-  }),
-  tracePolicy: method({
-    path: '/weir.agent.v1.AgentService/TracePolicy',
-    requestStream: false,
-    responseStream: false,
-    request: weir.agent.v1.TracePolicyRequest,
-    response: weir.agent.v1.TracePolicyResponse,
-  }),
-  listSelectors: method({
-    path: '/weir.agent.v1.AgentService/ListSelectors',
-    requestStream: false,
-    responseStream: false,
-    request: weir.agent.v1.ListSelectorsRequest,
-    response: weir.agent.v1.ListSelectorsResponse,
   }),
   listPolicyEntries: method({
     path: '/weir.agent.v1.AgentService/ListPolicyEntries',
@@ -235,23 +214,6 @@ export const AgentServiceDefinition = {
     responseStream: true,
     request: weir.agent.v1.MonitorRequest,
     response: weir.agent.v1.MonitorEvent,
-  }),
-} as const;
-
-export const ClusterDirectoryDefinition = {
-  announce: method({
-    path: '/weir.identity.v1.ClusterDirectory/Announce',
-    requestStream: false,
-    responseStream: false,
-    request: weir.identity.v1.AnnounceRequest,
-    response: weir.identity.v1.AnnounceResponse,
-  }),
-  watchCluster: method({
-    path: '/weir.identity.v1.ClusterDirectory/WatchCluster',
-    requestStream: false,
-    responseStream: true,
-    request: weir.identity.v1.WatchClusterRequest,
-    response: weir.identity.v1.WatchClusterResponse,
   }),
 } as const;
 
@@ -307,5 +269,43 @@ export const ProxyControlDefinition = {
     responseStream: true,
     request: weir.proxy.v1.ProxyMessage,
     response: weir.proxy.v1.AgentMessage,
+  }),
+} as const;
+
+export const ServiceServiceDefinition = {
+  upsertServices: method({
+    path: '/weir.service.v1.ServiceService/UpsertServices',
+    requestStream: false,
+    responseStream: false,
+    request: weir.service.v1.UpsertServicesRequest,
+    response: weir.service.v1.UpsertServicesResponse,
+  }),
+  deleteServices: method({
+    path: '/weir.service.v1.ServiceService/DeleteServices',
+    requestStream: false,
+    responseStream: false,
+    request: weir.service.v1.DeleteServicesRequest,
+    response: weir.service.v1.DeleteServicesResponse,
+  }),
+  listServices: method({
+    path: '/weir.service.v1.ServiceService/ListServices',
+    requestStream: false,
+    responseStream: true,
+    request: weir.service.v1.ListServicesRequest,
+    response: weir.service.v1.ListServicesResponse,
+  }),
+  watchServices: method({
+    path: '/weir.service.v1.ServiceService/WatchServices',
+    requestStream: false,
+    responseStream: true,
+    request: weir.service.v1.WatchServicesRequest,
+    response: weir.service.v1.ServiceEvent,
+  }),
+  listFrontends: method({
+    path: '/weir.service.v1.ServiceService/ListFrontends',
+    requestStream: false,
+    responseStream: true,
+    request: weir.service.v1.ListFrontendsRequest,
+    response: weir.service.v1.ListFrontendsResponse,
   }),
 } as const;

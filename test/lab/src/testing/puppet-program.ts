@@ -17,6 +17,9 @@ interface Command {
   readonly bytes: number;
   readonly periodMs: number;
   readonly timeoutMs: number;
+  readonly protocol: 'TCP' | 'UDP';
+  readonly count: number;
+  readonly peerPort: number;
 }
 
 /** What has come in and was not asked for yet, and who asks. */
@@ -160,6 +163,38 @@ async function drain({ inbox }: Connection, { bytes, timeoutMs }: Command): Prom
   return { checksum: hash.digest('hex') };
 }
 
+/** One connection, or one socket with a datagram, and the word that comes back; or what went wrong instead. */
+function hear({ address, port, protocol, timeoutMs }: Command): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const failed = (error: NodeJS.ErrnoException): void => resolve(error.code ?? 'UNKNOWN');
+  const timer = setTimeout(() => resolve('NOTHING_CAME'), timeoutMs);
+  if (protocol === 'TCP') {
+    const socket = createConnection({ host: address, port }).on('error', failed);
+    socket.on('data', (data) => resolve(data.toString()));
+    void promise.then(() => socket.destroy());
+  } else {
+    const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4').on('error', failed);
+    socket.on('message', (data) => resolve(data.toString()));
+    socket.send('who?', port, address, (error) => error && failed(error));
+    void promise.then(() => socket.close());
+  }
+  return promise.finally(() => clearTimeout(timer));
+}
+
+/** Word → how many times it was heard, over `count` connections, some of them at the same time. */
+async function tally(command: Command): Promise<Readonly<Record<string, number>>> {
+  const words: Record<string, number> = {};
+  let left = command.count;
+  const hearer = async (): Promise<void> => {
+    while (left-- > 0) {
+      const word = await hear(command);
+      words[word] = (words[word] ?? 0) + 1;
+    }
+  };
+  await Promise.all(Array.from({ length: 20 }, hearer));
+  return words;
+}
+
 const operations: Readonly<Record<string, (command: Command) => Promise<object | undefined> | object | undefined>> = {
   async listen({ port }) {
     const inbox = createInbox<Socket>();
@@ -204,9 +239,40 @@ const operations: Readonly<Record<string, (command: Command) => Promise<object |
     }
     return undefined;
   },
-  bind: async (command) => ({ handle: keep(await bound(command)) }),
+  /** Says a word to whoever comes to a TCP port, and in answer to any datagram, until the process ends. */
+  async announce(command) {
+    await listening(
+      createServer((socket) => {
+        socket.on('error', () => undefined);
+        socket.end(command.text);
+      }),
+      command.port,
+    );
+    for (const address of command.address.split(' ')) {
+      const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
+      socket.on('message', (_, from) => socket.send(command.text, from.port, from.address));
+      await new Promise<void>((resolve, reject) => {
+        socket.once('error', reject).bind(command.port, address, resolve);
+      });
+    }
+    return undefined;
+  },
+  tally: async (command) => ({ words: await tally(command) }),
+  async bind(command) {
+    const datagrams = await bound(command);
+    const { socket } = datagrams;
+    if (command.peerPort) {
+      await new Promise<void>((resolve) => socket.connect(command.peerPort, command.address, resolve));
+    }
+    return { handle: keep(datagrams) };
+  },
   sendTo(command) {
     const { socket } = the<Datagrams>(command);
+    if (!command.port) {
+      return new Promise((resolve, reject) => {
+        socket.send(command.text, (error) => (error ? reject(error) : resolve(undefined)));
+      });
+    }
     // A socket for both families wants IPv4 addresses in their mapped form.
     const isMapped = socket.address().family === 'IPv6' && !command.address.includes(':');
     const address = isMapped ? `::ffff:${command.address}` : command.address;

@@ -27,7 +27,8 @@ export interface Listener {
 
 /** A UDP socket, of both families. */
 export interface Datagrams {
-  send(to: { readonly address: string; readonly port: number }, text: string): Promise<void>;
+  /** To whom it is connected, or to a target. */
+  send(to: Omit<Target, 'localPort'> | undefined, text: string): Promise<void>;
   receive(timeoutMs?: number): Promise<{ readonly text: string; readonly address: string; readonly port: number }>;
   close(): Promise<void>;
 }
@@ -44,11 +45,19 @@ export interface Puppet {
   listen(port: number): Promise<Listener>;
   /** Rejects with the code NOT_CONNECTED when nothing answers in time, ECONNREFUSED … */
   connect(target: Target, timeoutMs?: number): Promise<Connection>;
-  bind(port: number): Promise<Datagrams>;
+  /** Of one family, where it is connected. */
+  bind(port: number, peer?: Omit<Target, 'localPort'>): Promise<Datagrams>;
   /** One datagram from a socket of its own and its answer. Rejects with NOTHING_CAME, or ECONNREFUSED as ICMP says it. */
   ask(target: Target, text: string, timeoutMs?: number): Promise<string>;
   /** Sends back whatever comes to a TCP and UDP port, over UDP to these addresses only, from now on. */
   echo(port: number, addresses: readonly string[]): Promise<void>;
+  /** Says a word to whoever comes to a TCP and UDP port, over UDP to these addresses only, from now on. */
+  announce(place: { readonly port: number; readonly addresses: readonly string[] }, word: string): Promise<void>;
+  /** Word → how many times it was heard, each time by a socket of its own. What goes wrong counts by its code. */
+  tally(
+    target: Target & { readonly protocol: 'TCP' | 'UDP' },
+    count: number,
+  ): Promise<Readonly<Record<string, number>>>;
 }
 
 const program = join(import.meta.dirname, 'puppet-program.ts');
@@ -98,8 +107,8 @@ function puppetOf(call: Call): Puppet {
     },
     connect: async (target, timeoutMs = patienceMs) =>
       connectionOf(call, await call('connect', { ...target, timeoutMs })),
-    async bind(port) {
-      const { handle } = await call('bind', { port, address: '' });
+    async bind(port, peer) {
+      const { handle } = await call('bind', { port, address: peer?.address ?? '', peerPort: peer?.port ?? 0 });
       return {
         send: async (to, text) => void (await call('sendTo', { handle, ...to, text })),
         receive: (timeoutMs = patienceMs) => call('receiveFrom', { handle, timeoutMs }) as never,
@@ -107,6 +116,9 @@ function puppetOf(call: Call): Puppet {
       };
     },
     ask: async (target, text, timeoutMs = patienceMs) => (await call('ask', { ...target, text, timeoutMs })).text!,
+    announce: async ({ port, addresses }, text) =>
+      void (await call('announce', { port, address: addresses.join(' '), text })),
+    tally: async (target, count) => (await call('tally', { ...target, count, timeoutMs: patienceMs })).words!,
     echo: async (port, addresses) => void (await call('echo', { port, address: addresses.join(' ') })),
   };
 }

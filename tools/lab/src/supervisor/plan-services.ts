@@ -41,7 +41,6 @@ function identityAllocator(plan: PlanServices, node: NodePlan): ServiceSpec {
       }),
       ...['--listen', `unix:${paths.identitySocket}`],
       ...['--store', 'embedded', '--store-path', join(paths.identityDirectory, 'identities.db')],
-      ...plan.spec.allocatorArguments,
     ],
   });
 }
@@ -54,7 +53,7 @@ function agent(plan: PlanServices, node: NodePlan): ServiceSpec {
     command: [
       ...installation.agent,
       ...common({ node: node.name, runDirectory, stateDirectory, plan }),
-      ...['--bpf-root', bpfRoot],
+      ...['--bpf-root', bpfRoot, '--cgroup', labCgroup(spec, node.name)],
       ...['--identity-allocator', `unix:${paths.identitySocket}`],
       ...['--ipv4-range', node.podRange.ipv4, '--ipv6-range', node.podRange.ipv6],
       ...['--devices', lanDevice, '--mtu', String(lanMtu)],

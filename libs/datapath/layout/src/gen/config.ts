@@ -6,6 +6,8 @@ import { u32, u8 } from '../codec.ts';
 export interface DatapathConfig {
   /** 1: the kernel has bpf_ktime_get_coarse_ns (5.11), which costs a tenth. */
   readonly coarseClock: number;
+  /** 1: the kernel has bpf_set_retval for sockets (6.0), so that they get a fitting error. */
+  readonly socketErrors: number;
   /** Idle time after which an established TCP flow is forgotten, in ticks. */
   readonly tcpEstablishedTicks: number;
   /** Time a TCP connection has to be established, in ticks. */
@@ -25,6 +27,7 @@ export interface DatapathConfig {
 /** What holds where nobody says otherwise: the initialisers in C. */
 export const datapathConfigDefaults: DatapathConfig = {
   coarseClock: 0,
+  socketErrors: 0,
   tcpEstablishedTicks: 8192000,
   tcpOpeningTicks: 61440,
   tcpClosingTicks: 10240,
@@ -37,6 +40,7 @@ export const datapathConfigDefaults: DatapathConfig = {
 /** The variable behind each setting, and how it is written. */
 export const datapathConfigVariables = {
   coarseClock: { name: 'config_coarse_clock', codec: u8 },
+  socketErrors: { name: 'config_socket_errors', codec: u8 },
   tcpEstablishedTicks: { name: 'config_tcp_established_ticks', codec: u32 },
   tcpOpeningTicks: { name: 'config_tcp_opening_ticks', codec: u32 },
   tcpClosingTicks: { name: 'config_tcp_closing_ticks', codec: u32 },

@@ -235,3 +235,57 @@ export const eventFlagNames: Readonly<Record<number, keyof typeof eventFlag>> = 
   2: 'redirected',
   4: 'proxyLeg',
 };
+
+/** `enum lb_selection`. */
+export const lbSelection = {
+  random: 1,
+} as const;
+export type LbSelection = (typeof lbSelection)[keyof typeof lbSelection];
+
+/** Names of {@link lbSelection} by value. */
+export const lbSelectionNames: Readonly<Record<number, keyof typeof lbSelection>> = {
+  1: 'random',
+};
+
+/** `enum lb_backend_state`. */
+export const lbBackendState = {
+  active: 1,
+  terminating: 2,
+  quarantined: 3,
+  maintenance: 4,
+} as const;
+export type LbBackendState = (typeof lbBackendState)[keyof typeof lbBackendState];
+
+/** Names of {@link lbBackendState} by value. */
+export const lbBackendStateNames: Readonly<Record<number, keyof typeof lbBackendState>> = {
+  1: 'active',
+  2: 'terminating',
+  3: 'quarantined',
+  4: 'maintenance',
+};
+
+/** `enum lb_client_kind`. */
+export const lbClientKind = {
+  namespace: 1,
+  address: 2,
+} as const;
+export type LbClientKind = (typeof lbClientKind)[keyof typeof lbClientKind];
+
+/** Names of {@link lbClientKind} by value. */
+export const lbClientKindNames: Readonly<Record<number, keyof typeof lbClientKind>> = {
+  1: 'namespace',
+  2: 'address',
+};
+
+/** `enum lb_socket_kind`. */
+export const lbSocketKind = {
+  peer: 1,
+  choice: 2,
+} as const;
+export type LbSocketKind = (typeof lbSocketKind)[keyof typeof lbSocketKind];
+
+/** Names of {@link lbSocketKind} by value. */
+export const lbSocketKindNames: Readonly<Record<number, keyof typeof lbSocketKind>> = {
+  1: 'peer',
+  2: 'choice',
+};

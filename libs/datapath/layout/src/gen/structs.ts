@@ -928,6 +928,536 @@ export const eventBudget = {
   },
 } as const;
 
+/** `struct lb_frontend_key`, 24 bytes. */
+export interface LbFrontendKey {
+  readonly address: Uint8Array;
+  readonly port: number;
+  readonly protocol: number;
+}
+
+/** Codec of {@link LbFrontendKey}. Offsets are in bytes. */
+export const lbFrontendKey = {
+  name: 'lb_frontend_key',
+  size: 24,
+  offsets: {
+    address: 0,
+    port: 16,
+    protocol: 18,
+  },
+  encode(into: DataView, offset: number, value: LbFrontendKey): void {
+    putBytes(into, offset, exactly('lb_frontend_key.address', value.address, 16));
+    into.setUint16(offset + 16, uint16('lb_frontend_key.port', value.port), false);
+    into.setUint8(offset + 18, uint8('lb_frontend_key.protocol', value.protocol));
+    putZeros(into, offset + 19, 5);
+  },
+  decode(from: DataView, offset: number): LbFrontendKey {
+    return {
+      address: bytesAt(from, offset, 16).slice(),
+      port: from.getUint16(offset + 16, false),
+      protocol: from.getUint8(offset + 18),
+    };
+  },
+  readAddress(from: DataView, offset: number): Uint8Array {
+    return bytesAt(from, offset, 16);
+  },
+  writeAddress(into: DataView, offset: number, value: Uint8Array): void {
+    putBytes(into, offset, exactly('lb_frontend_key.address', value, 16));
+  },
+  readPort(from: DataView, offset: number): number {
+    return from.getUint16(offset + 16, false);
+  },
+  writePort(into: DataView, offset: number, value: number): void {
+    into.setUint16(offset + 16, uint16('lb_frontend_key.port', value), false);
+  },
+  readProtocol(from: DataView, offset: number): number {
+    return from.getUint8(offset + 18);
+  },
+  writeProtocol(into: DataView, offset: number, value: number): void {
+    into.setUint8(offset + 18, uint8('lb_frontend_key.protocol', value));
+  },
+} as const;
+
+/** `struct lb_frontend`, 8 bytes. */
+export interface LbFrontend {
+  readonly group: number;
+  readonly pool: number;
+}
+
+/** Codec of {@link LbFrontend}. Offsets are in bytes. */
+export const lbFrontend = {
+  name: 'lb_frontend',
+  size: 8,
+  offsets: {
+    group: 0,
+    pool: 4,
+  },
+  encode(into: DataView, offset: number, value: LbFrontend): void {
+    into.setUint32(offset, uint32('lb_frontend.group', value.group), true);
+    into.setUint32(offset + 4, uint32('lb_frontend.pool', value.pool), true);
+  },
+  decode(from: DataView, offset: number): LbFrontend {
+    return {
+      group: from.getUint32(offset, true),
+      pool: from.getUint32(offset + 4, true),
+    };
+  },
+  readGroup(from: DataView, offset: number): number {
+    return from.getUint32(offset, true);
+  },
+  writeGroup(into: DataView, offset: number, value: number): void {
+    into.setUint32(offset, uint32('lb_frontend.group', value), true);
+  },
+  readPool(from: DataView, offset: number): number {
+    return from.getUint32(offset + 4, true);
+  },
+  writePool(into: DataView, offset: number, value: number): void {
+    into.setUint32(offset + 4, uint32('lb_frontend.pool', value), true);
+  },
+} as const;
+
+/** `struct lb_pool`, 8 bytes. */
+export interface LbPool {
+  readonly count: number;
+  readonly selection: number;
+  readonly affinityTicks: number;
+}
+
+/** Codec of {@link LbPool}. Offsets are in bytes. */
+export const lbPool = {
+  name: 'lb_pool',
+  size: 8,
+  offsets: {
+    count: 0,
+    selection: 2,
+    affinityTicks: 4,
+  },
+  encode(into: DataView, offset: number, value: LbPool): void {
+    into.setUint16(offset, uint16('lb_pool.count', value.count), true);
+    into.setUint8(offset + 2, uint8('lb_pool.selection', value.selection));
+    putZeros(into, offset + 3, 1);
+    into.setUint32(offset + 4, uint32('lb_pool.affinity_ticks', value.affinityTicks), true);
+  },
+  decode(from: DataView, offset: number): LbPool {
+    return {
+      count: from.getUint16(offset, true),
+      selection: from.getUint8(offset + 2),
+      affinityTicks: from.getUint32(offset + 4, true),
+    };
+  },
+  readCount(from: DataView, offset: number): number {
+    return from.getUint16(offset, true);
+  },
+  writeCount(into: DataView, offset: number, value: number): void {
+    into.setUint16(offset, uint16('lb_pool.count', value), true);
+  },
+  readSelection(from: DataView, offset: number): number {
+    return from.getUint8(offset + 2);
+  },
+  writeSelection(into: DataView, offset: number, value: number): void {
+    into.setUint8(offset + 2, uint8('lb_pool.selection', value));
+  },
+  readAffinityTicks(from: DataView, offset: number): number {
+    return from.getUint32(offset + 4, true);
+  },
+  writeAffinityTicks(into: DataView, offset: number, value: number): void {
+    into.setUint32(offset + 4, uint32('lb_pool.affinity_ticks', value), true);
+  },
+} as const;
+
+/** `struct lb_slot_key`, 8 bytes. */
+export interface LbSlotKey {
+  readonly pool: number;
+  readonly index: number;
+}
+
+/** Codec of {@link LbSlotKey}. Offsets are in bytes. */
+export const lbSlotKey = {
+  name: 'lb_slot_key',
+  size: 8,
+  offsets: {
+    pool: 0,
+    index: 4,
+  },
+  encode(into: DataView, offset: number, value: LbSlotKey): void {
+    into.setUint32(offset, uint32('lb_slot_key.pool', value.pool), true);
+    into.setUint32(offset + 4, uint32('lb_slot_key.index', value.index), true);
+  },
+  decode(from: DataView, offset: number): LbSlotKey {
+    return {
+      pool: from.getUint32(offset, true),
+      index: from.getUint32(offset + 4, true),
+    };
+  },
+  readPool(from: DataView, offset: number): number {
+    return from.getUint32(offset, true);
+  },
+  writePool(into: DataView, offset: number, value: number): void {
+    into.setUint32(offset, uint32('lb_slot_key.pool', value), true);
+  },
+  readIndex(from: DataView, offset: number): number {
+    return from.getUint32(offset + 4, true);
+  },
+  writeIndex(into: DataView, offset: number, value: number): void {
+    into.setUint32(offset + 4, uint32('lb_slot_key.index', value), true);
+  },
+} as const;
+
+/** `struct lb_slot`, 12 bytes. */
+export interface LbSlot {
+  readonly backend: number;
+  readonly other: number;
+  readonly share: number;
+}
+
+/** Codec of {@link LbSlot}. Offsets are in bytes. */
+export const lbSlot = {
+  name: 'lb_slot',
+  size: 12,
+  offsets: {
+    backend: 0,
+    other: 4,
+    share: 8,
+  },
+  encode(into: DataView, offset: number, value: LbSlot): void {
+    into.setUint32(offset, uint32('lb_slot.backend', value.backend), true);
+    into.setUint32(offset + 4, uint32('lb_slot.other', value.other), true);
+    into.setUint32(offset + 8, uint32('lb_slot.share', value.share), true);
+  },
+  decode(from: DataView, offset: number): LbSlot {
+    return {
+      backend: from.getUint32(offset, true),
+      other: from.getUint32(offset + 4, true),
+      share: from.getUint32(offset + 8, true),
+    };
+  },
+  readBackend(from: DataView, offset: number): number {
+    return from.getUint32(offset, true);
+  },
+  writeBackend(into: DataView, offset: number, value: number): void {
+    into.setUint32(offset, uint32('lb_slot.backend', value), true);
+  },
+  readOther(from: DataView, offset: number): number {
+    return from.getUint32(offset + 4, true);
+  },
+  writeOther(into: DataView, offset: number, value: number): void {
+    into.setUint32(offset + 4, uint32('lb_slot.other', value), true);
+  },
+  readShare(from: DataView, offset: number): number {
+    return from.getUint32(offset + 8, true);
+  },
+  writeShare(into: DataView, offset: number, value: number): void {
+    into.setUint32(offset + 8, uint32('lb_slot.share', value), true);
+  },
+} as const;
+
+/** `struct lb_backend`, 24 bytes. */
+export interface LbBackend {
+  readonly address: Uint8Array;
+  readonly group: number;
+  readonly port: number;
+  readonly state: number;
+}
+
+/** Codec of {@link LbBackend}. Offsets are in bytes. */
+export const lbBackend = {
+  name: 'lb_backend',
+  size: 24,
+  offsets: {
+    address: 0,
+    group: 16,
+    port: 20,
+    state: 22,
+  },
+  encode(into: DataView, offset: number, value: LbBackend): void {
+    putBytes(into, offset, exactly('lb_backend.address', value.address, 16));
+    into.setUint32(offset + 16, uint32('lb_backend.group', value.group), true);
+    into.setUint16(offset + 20, uint16('lb_backend.port', value.port), false);
+    into.setUint8(offset + 22, uint8('lb_backend.state', value.state));
+    putZeros(into, offset + 23, 1);
+  },
+  decode(from: DataView, offset: number): LbBackend {
+    return {
+      address: bytesAt(from, offset, 16).slice(),
+      group: from.getUint32(offset + 16, true),
+      port: from.getUint16(offset + 20, false),
+      state: from.getUint8(offset + 22),
+    };
+  },
+  readAddress(from: DataView, offset: number): Uint8Array {
+    return bytesAt(from, offset, 16);
+  },
+  writeAddress(into: DataView, offset: number, value: Uint8Array): void {
+    putBytes(into, offset, exactly('lb_backend.address', value, 16));
+  },
+  readGroup(from: DataView, offset: number): number {
+    return from.getUint32(offset + 16, true);
+  },
+  writeGroup(into: DataView, offset: number, value: number): void {
+    into.setUint32(offset + 16, uint32('lb_backend.group', value), true);
+  },
+  readPort(from: DataView, offset: number): number {
+    return from.getUint16(offset + 20, false);
+  },
+  writePort(into: DataView, offset: number, value: number): void {
+    into.setUint16(offset + 20, uint16('lb_backend.port', value), false);
+  },
+  readState(from: DataView, offset: number): number {
+    return from.getUint8(offset + 22);
+  },
+  writeState(into: DataView, offset: number, value: number): void {
+    into.setUint8(offset + 22, uint8('lb_backend.state', value));
+  },
+} as const;
+
+/** `struct lb_affinity_key`, 24 bytes. */
+export interface LbAffinityKey {
+  readonly client: Uint8Array;
+  readonly pool: number;
+  readonly kind: number;
+}
+
+/** Codec of {@link LbAffinityKey}. Offsets are in bytes. */
+export const lbAffinityKey = {
+  name: 'lb_affinity_key',
+  size: 24,
+  offsets: {
+    client: 0,
+    pool: 16,
+    kind: 20,
+  },
+  encode(into: DataView, offset: number, value: LbAffinityKey): void {
+    putBytes(into, offset, exactly('lb_affinity_key.client', value.client, 16));
+    into.setUint32(offset + 16, uint32('lb_affinity_key.pool', value.pool), true);
+    into.setUint8(offset + 20, uint8('lb_affinity_key.kind', value.kind));
+    putZeros(into, offset + 21, 3);
+  },
+  decode(from: DataView, offset: number): LbAffinityKey {
+    return {
+      client: bytesAt(from, offset, 16).slice(),
+      pool: from.getUint32(offset + 16, true),
+      kind: from.getUint8(offset + 20),
+    };
+  },
+  readClient(from: DataView, offset: number): Uint8Array {
+    return bytesAt(from, offset, 16);
+  },
+  writeClient(into: DataView, offset: number, value: Uint8Array): void {
+    putBytes(into, offset, exactly('lb_affinity_key.client', value, 16));
+  },
+  readPool(from: DataView, offset: number): number {
+    return from.getUint32(offset + 16, true);
+  },
+  writePool(into: DataView, offset: number, value: number): void {
+    into.setUint32(offset + 16, uint32('lb_affinity_key.pool', value), true);
+  },
+  readKind(from: DataView, offset: number): number {
+    return from.getUint8(offset + 20);
+  },
+  writeKind(into: DataView, offset: number, value: number): void {
+    into.setUint8(offset + 20, uint8('lb_affinity_key.kind', value));
+  },
+} as const;
+
+/** `struct lb_affinity`, 8 bytes. */
+export interface LbAffinity {
+  readonly backend: number;
+  readonly used: number;
+}
+
+/** Codec of {@link LbAffinity}. Offsets are in bytes. */
+export const lbAffinity = {
+  name: 'lb_affinity',
+  size: 8,
+  offsets: {
+    backend: 0,
+    used: 4,
+  },
+  encode(into: DataView, offset: number, value: LbAffinity): void {
+    into.setUint32(offset, uint32('lb_affinity.backend', value.backend), true);
+    into.setUint32(offset + 4, uint32('lb_affinity.used', value.used), true);
+  },
+  decode(from: DataView, offset: number): LbAffinity {
+    return {
+      backend: from.getUint32(offset, true),
+      used: from.getUint32(offset + 4, true),
+    };
+  },
+  readBackend(from: DataView, offset: number): number {
+    return from.getUint32(offset, true);
+  },
+  writeBackend(into: DataView, offset: number, value: number): void {
+    into.setUint32(offset, uint32('lb_affinity.backend', value), true);
+  },
+  readUsed(from: DataView, offset: number): number {
+    return from.getUint32(offset + 4, true);
+  },
+  writeUsed(into: DataView, offset: number, value: number): void {
+    into.setUint32(offset + 4, uint32('lb_affinity.used', value), true);
+  },
+} as const;
+
+/** `struct lb_socket_key`, 32 bytes. */
+export interface LbSocketKey {
+  readonly cookie: bigint;
+  readonly address: Uint8Array;
+  readonly port: number;
+  readonly protocol: number;
+  readonly kind: number;
+}
+
+/** Codec of {@link LbSocketKey}. Offsets are in bytes. */
+export const lbSocketKey = {
+  name: 'lb_socket_key',
+  size: 32,
+  offsets: {
+    cookie: 0,
+    address: 8,
+    port: 24,
+    protocol: 26,
+    kind: 27,
+  },
+  encode(into: DataView, offset: number, value: LbSocketKey): void {
+    into.setBigUint64(offset, uint64('lb_socket_key.cookie', value.cookie), true);
+    putBytes(into, offset + 8, exactly('lb_socket_key.address', value.address, 16));
+    into.setUint16(offset + 24, uint16('lb_socket_key.port', value.port), false);
+    into.setUint8(offset + 26, uint8('lb_socket_key.protocol', value.protocol));
+    into.setUint8(offset + 27, uint8('lb_socket_key.kind', value.kind));
+    putZeros(into, offset + 28, 4);
+  },
+  decode(from: DataView, offset: number): LbSocketKey {
+    return {
+      cookie: from.getBigUint64(offset, true),
+      address: bytesAt(from, offset + 8, 16).slice(),
+      port: from.getUint16(offset + 24, false),
+      protocol: from.getUint8(offset + 26),
+      kind: from.getUint8(offset + 27),
+    };
+  },
+  readCookie(from: DataView, offset: number): bigint {
+    return from.getBigUint64(offset, true);
+  },
+  readCookieNumber(from: DataView, offset: number): number {
+    return numberAt(from, offset);
+  },
+  writeCookie(into: DataView, offset: number, value: bigint): void {
+    into.setBigUint64(offset, uint64('lb_socket_key.cookie', value), true);
+  },
+  readAddress(from: DataView, offset: number): Uint8Array {
+    return bytesAt(from, offset + 8, 16);
+  },
+  writeAddress(into: DataView, offset: number, value: Uint8Array): void {
+    putBytes(into, offset + 8, exactly('lb_socket_key.address', value, 16));
+  },
+  readPort(from: DataView, offset: number): number {
+    return from.getUint16(offset + 24, false);
+  },
+  writePort(into: DataView, offset: number, value: number): void {
+    into.setUint16(offset + 24, uint16('lb_socket_key.port', value), false);
+  },
+  readProtocol(from: DataView, offset: number): number {
+    return from.getUint8(offset + 26);
+  },
+  writeProtocol(into: DataView, offset: number, value: number): void {
+    into.setUint8(offset + 26, uint8('lb_socket_key.protocol', value));
+  },
+  readKind(from: DataView, offset: number): number {
+    return from.getUint8(offset + 27);
+  },
+  writeKind(into: DataView, offset: number, value: number): void {
+    into.setUint8(offset + 27, uint8('lb_socket_key.kind', value));
+  },
+} as const;
+
+/** `struct lb_socket`, 32 bytes. */
+export interface LbSocket {
+  readonly address: Uint8Array;
+  readonly backend: number;
+  readonly group: number;
+  readonly port: number;
+}
+
+/** Codec of {@link LbSocket}. Offsets are in bytes. */
+export const lbSocket = {
+  name: 'lb_socket',
+  size: 32,
+  offsets: {
+    address: 0,
+    backend: 16,
+    group: 20,
+    port: 24,
+  },
+  encode(into: DataView, offset: number, value: LbSocket): void {
+    putBytes(into, offset, exactly('lb_socket.address', value.address, 16));
+    into.setUint32(offset + 16, uint32('lb_socket.backend', value.backend), true);
+    into.setUint32(offset + 20, uint32('lb_socket.group', value.group), true);
+    into.setUint16(offset + 24, uint16('lb_socket.port', value.port), false);
+    putZeros(into, offset + 26, 6);
+  },
+  decode(from: DataView, offset: number): LbSocket {
+    return {
+      address: bytesAt(from, offset, 16).slice(),
+      backend: from.getUint32(offset + 16, true),
+      group: from.getUint32(offset + 20, true),
+      port: from.getUint16(offset + 24, false),
+    };
+  },
+  readAddress(from: DataView, offset: number): Uint8Array {
+    return bytesAt(from, offset, 16);
+  },
+  writeAddress(into: DataView, offset: number, value: Uint8Array): void {
+    putBytes(into, offset, exactly('lb_socket.address', value, 16));
+  },
+  readBackend(from: DataView, offset: number): number {
+    return from.getUint32(offset + 16, true);
+  },
+  writeBackend(into: DataView, offset: number, value: number): void {
+    into.setUint32(offset + 16, uint32('lb_socket.backend', value), true);
+  },
+  readGroup(from: DataView, offset: number): number {
+    return from.getUint32(offset + 20, true);
+  },
+  writeGroup(into: DataView, offset: number, value: number): void {
+    into.setUint32(offset + 20, uint32('lb_socket.group', value), true);
+  },
+  readPort(from: DataView, offset: number): number {
+    return from.getUint16(offset + 24, false);
+  },
+  writePort(into: DataView, offset: number, value: number): void {
+    into.setUint16(offset + 24, uint16('lb_socket.port', value), false);
+  },
+} as const;
+
+/** `struct lb_counter`, 8 bytes. */
+export interface LbCounter {
+  readonly connections: bigint;
+}
+
+/** Codec of {@link LbCounter}. Offsets are in bytes. */
+export const lbCounter = {
+  name: 'lb_counter',
+  size: 8,
+  offsets: {
+    connections: 0,
+  },
+  encode(into: DataView, offset: number, value: LbCounter): void {
+    into.setBigUint64(offset, uint64('lb_counter.connections', value.connections), true);
+  },
+  decode(from: DataView, offset: number): LbCounter {
+    return {
+      connections: from.getBigUint64(offset, true),
+    };
+  },
+  readConnections(from: DataView, offset: number): bigint {
+    return from.getBigUint64(offset, true);
+  },
+  readConnectionsNumber(from: DataView, offset: number): number {
+    return numberAt(from, offset);
+  },
+  writeConnections(into: DataView, offset: number, value: bigint): void {
+    into.setBigUint64(offset, uint64('lb_counter.connections', value), true);
+  },
+} as const;
+
 /** `struct event`, 80 bytes. */
 export interface Event {
   readonly timeNs: bigint;

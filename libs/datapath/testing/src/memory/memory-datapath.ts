@@ -13,6 +13,7 @@ import type {
   TrafficCount,
 } from '@weir/datapath-maps';
 import { WeirError } from '@weir/errors';
+import { createMemoryServices, type MemoryServices } from './memory-services.ts';
 
 /** Limits of the maps, in entries. */
 export interface MemoryLimits {
@@ -26,6 +27,7 @@ export interface MemoryLimits {
  * that change nothing. It outlives the agent that uses it: give it to the next one, and that is a restart.
  */
 export interface MemoryDatapath extends Datapath {
+  readonly services: MemoryServices;
   /** Grows by one with every change that changed something. */
   readonly revision: number;
   /** Pod programs: endpoint id → interface index. */
@@ -148,6 +150,7 @@ export function createMemoryDatapath(initialLimits: MemoryLimits = {}): MemoryDa
     policy === undefined ? undefined : { ...policy, entries: [...policy.entries.values()] };
 
   return {
+    services: createMemoryServices(),
     get revision() {
       return revision;
     },

@@ -87,7 +87,7 @@ export interface PacketNode {
 const objectPath =
   process.env['WEIR_BPF_OBJECT'] ?? fileURLToPath(new URL('../../../../../dist/bpf/weir.bpf.o', import.meta.url));
 
-const smallMaps = { ct: 4096, fragments: 256, interfaces: 64, endpoints: 64 };
+const smallMaps = { ct: 4096, fragments: 256, interfaces: 64, endpoints: 64, lbAffinity: 64, lbSockets: 64 };
 
 /** Time as the programs tell it. */
 export function nowTicks(): number {

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+import { randomInt } from 'node:crypto';
+import type { Clock } from '@weir/clock';
+import { lbBackendState } from '@weir/datapath-layout';
+import type { ServiceChange, ServiceDatapath } from '@weir/datapath-maps';
+import { WeirError } from '@weir/errors';
+import {
+  addChange,
+  type ChangeBatch,
+  createChangeBatch,
+  createServiceTable,
+  type ServiceTable,
+} from '@weir/loadbalancer';
+import { type Service, type ServiceOwner, serviceKey } from '@weir/model';
+import type { Logger } from '@weir/telemetry';
+import type { ServiceRecord, ServiceStore } from './service-store.ts';
+
+/** What became of one service of a request. */
+export interface ServiceResult {
+  readonly key: string;
+  /** Why it is not in force. */
+  readonly error?: WeirError;
+}
+
+/** A change that is in force. */
+export type ServiceEvent =
+  { readonly kind: 'upserted'; readonly service: Service } | { readonly kind: 'deleted'; readonly key: string };
+
+/** The services of the node: on disk and in the kernel at the same time. */
+export interface ServiceController {
+  /** Brings services into force, each as a whole or not at all. Resolves when they are. */
+  upsert(services: readonly Service[]): Promise<readonly ServiceResult[]>;
+  delete(keys: readonly string[], owner: ServiceOwner): Promise<readonly ServiceResult[]>;
+  /** What was in force before a restart; takes away from the kernel what is none of it. */
+  restore(): Promise<void>;
+  get(key: string): Service | undefined;
+  list(): readonly Service[];
+  /** New clients that each backend of a service has been chosen for, see `backendName`. */
+  connections(): (key: string) => ReadonlyMap<string, number>;
+  /** Calls back with every change from now on; returns what stops it. */
+  watch(onEvent: (event: ServiceEvent) => void): () => void;
+  /** Why the kernel does not have what it should; undefined when it does. */
+  readonly behind: WeirError | undefined;
+  close(): Promise<void>;
+}
+
+export interface ServiceControllerOptions {
+  readonly datapath: ServiceDatapath;
+  readonly store: ServiceStore;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Told of backends that nobody should talk to any more. */
+  readonly onBackendsGone?: (backends: readonly number[]) => void;
+  /** Where new numbers begin; at random unless given. */
+  readonly numbersFrom?: number;
+}
+
+const retryMs = 1_000;
+const numbersFromMax = 2 ** 31;
+
+/** Backends that are deleted, or do not answer. */
+const backendsGone = ({ backends }: ServiceChange): number[] =>
+  [...backends].flatMap(([id, row]) => (row === undefined || row.state === lbBackendState.quarantined ? [id] : []));
+
+/** What one request comes to, before it is on disk and in the kernel. */
+interface Attempt {
+  readonly results: ServiceResult[];
+  readonly records: ServiceRecord[];
+  readonly events: ServiceEvent[];
+  readonly change: ChangeBatch;
+}
+
+/** Does one step for each item; an item whose step throws is refused, and the others are done. */
+function attempt<Item extends Service | string>(
+  items: readonly Item[],
+  step: (item: Item, into: Attempt) => void,
+): Attempt {
+  const into: Attempt = { results: [], records: [], events: [], change: createChangeBatch() };
+  for (const item of items) {
+    const key = typeof item === 'string' ? item : serviceKey(item);
+    try {
+      step(item, into);
+      into.results.push({ key });
+    } catch (error) {
+      into.results.push({ key, error: WeirError.from(error) });
+    }
+  }
+  return into;
+}
+
+/** The services in the kernel, which may refuse. */
+interface KernelSide {
+  readonly table: ServiceTable;
+  readonly behind: WeirError | undefined;
+  put(change: ServiceChange): void;
+  /** Puts everything back to `services` after the kernel has refused something; tries again until it can. */
+  recover(services: readonly Service[]): void;
+  /** Tries now what would be tried again later. Throws when it is still refused. */
+  catchUp(): void;
+  close(): void;
+}
+
+function createKernelSide(options: ServiceControllerOptions, later: (task: () => void) => void): KernelSide {
+  const { datapath, clock, logger, onBackendsGone, numbersFrom } = options;
+  const newTable = (from: number): ServiceTable =>
+    createServiceTable({ rows: datapath.read(), limits: datapath.limits, numbersFrom: from });
+  let table = newTable(numbersFrom ?? randomInt(numbersFromMax));
+  let behind: WeirError | undefined;
+  let cancel: (() => void) | undefined;
+  let wanted: readonly Service[] = [];
+
+  const put = (change: ServiceChange): void => {
+    datapath.apply(change);
+    onBackendsGone?.(backendsGone(change));
+  };
+
+  const rebuild = (services: readonly Service[]): void => {
+    // What the kernel refused may be there in part.
+    table = newTable(randomInt(numbersFromMax));
+    const batch = createChangeBatch();
+    for (const service of services) addChange(batch, table.upsert(service));
+    addChange(batch, table.takeRest());
+    put(batch);
+  };
+
+  const recover = (services: readonly Service[]): void => {
+    cancel?.();
+    wanted = services;
+    try {
+      rebuild(services);
+      behind = undefined;
+    } catch (error) {
+      behind = WeirError.from(error);
+      logger.error({ error }, 'Services in the kernel are not what they should be');
+      cancel = clock.schedule(retryMs, () => later(() => recover(wanted)));
+    }
+  };
+
+  return {
+    get table() {
+      return table;
+    },
+    get behind() {
+      return behind;
+    },
+    ...{ put, recover, close: () => cancel?.() },
+    catchUp() {
+      if (behind !== undefined) recover(wanted);
+      if (behind !== undefined) throw behind;
+    },
+  };
+}
+
+/** Records that undo others. */
+function undoing(records: readonly ServiceRecord[], before: readonly Service[]): ServiceRecord[] {
+  const known = new Map(before.map((service) => [serviceKey(service), service]));
+  return records.map((record) => {
+    const key = 'upsert' in record ? serviceKey(record.upsert) : record.delete;
+    const service = known.get(key);
+    return service === undefined ? { delete: key } : { upsert: service };
+  });
+}
+
+function upsertOne(service: Service, { table, into }: { readonly table: ServiceTable; readonly into: Attempt }): void {
+  const known = table.get(serviceKey(service));
+  addChange(into.change, table.upsert(service));
+  if (JSON.stringify(known) === JSON.stringify(service)) return;
+  into.records.push({ upsert: service });
+  into.events.push({ kind: 'upserted', service });
+}
+
+/** Makes one for what is in the kernel now. Changes are made one after the other. */
+export function createServiceController(options: ServiceControllerOptions): ServiceController {
+  const { datapath, store, logger } = options;
+  const watchers = new Set<(event: ServiceEvent) => void>();
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = <Result>(task: () => Promise<Result>): Promise<Result> => {
+    const run = last.then(task, task);
+    last = run.catch(() => undefined);
+    return run;
+  };
+  const kernel = createKernelSide(options, (task) => void inTurn(async () => task()));
+
+  /** Disk first: a crash in between is made good by the restart. */
+  const commit = async (before: readonly Service[], made: Attempt): Promise<readonly ServiceResult[]> => {
+    let isOnDisk = false;
+    try {
+      await store.append(made.records);
+      isOnDisk = true;
+      kernel.put(made.change);
+    } catch (thrown) {
+      kernel.recover(before);
+      if (isOnDisk) {
+        const undo = store.append(undoing(made.records, before));
+        await undo.catch((error: unknown) => logger.error({ error }, 'Services on disk are ahead of the kernel'));
+      }
+      const error = WeirError.from(thrown);
+      return made.results.map((result) => (result.error === undefined ? { ...result, error } : result));
+    }
+    for (const event of made.events) for (const watcher of watchers) watcher(event);
+    return made.results;
+  };
+
+  const change = <Item extends Service | string>(items: readonly Item[], step: (item: Item, into: Attempt) => void) =>
+    inTurn(async () => {
+      kernel.catchUp();
+      const before = kernel.table.list();
+      return commit(before, attempt(items, step));
+    });
+
+  return {
+    upsert: (services) => change(services, (service, into) => upsertOne(service, { table: kernel.table, into })),
+    delete: (keys, owner) =>
+      change(keys, (key, into) => {
+        addChange(into.change, kernel.table.delete(key, owner));
+        into.records.push({ delete: key });
+        into.events.push({ kind: 'deleted', key });
+      }),
+    restore: () =>
+      inTurn(async () => {
+        const batch = createChangeBatch();
+        for (const service of await store.load()) addChange(batch, kernel.table.upsert(service));
+        addChange(batch, kernel.table.takeRest());
+        kernel.put(batch);
+      }),
+    get: (key) => kernel.table.get(key),
+    list: () => kernel.table.list(),
+    connections() {
+      const counts = datapath.connections();
+      return (key) => new Map([...kernel.table.backendNumbers(key)].map(([name, id]) => [name, counts.get(id) ?? 0]));
+    },
+    watch(onEvent) {
+      watchers.add(onEvent);
+      return () => void watchers.delete(onEvent);
+    },
+    get behind() {
+      return kernel.behind;
+    },
+    async close() {
+      kernel.close();
+      await inTurn(() => store.close());
+    },
+  };
+}

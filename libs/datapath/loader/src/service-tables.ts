@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { BpfMap } from '@weir/bpf-loader-node';
+import {
+  fromBytes,
+  lbCounter,
+  lbPool,
+  lbSocketKind,
+  mapSpecs,
+  toBytes,
+  type LbBackend,
+  type LbBackendState,
+  type LbFrontendKey,
+  type LbSelection,
+} from '@weir/datapath-layout';
+import {
+  frontendName,
+  slotNumber,
+  slotPlace,
+  type FrontendRow,
+  type PoolRow,
+  type ServiceDatapath,
+} from '@weir/datapath-maps';
+import { createMapRows, type MapRows } from './map-rows.ts';
+
+/** Load balancing in the kernel but for the programs at sockets. */
+export interface ServiceTables extends Omit<ServiceDatapath, 'attachSockets'> {
+  close(): void;
+}
+
+/** The open maps. */
+export interface ServiceMaps {
+  readonly lbFrontends: BpfMap;
+  readonly lbPools: BpfMap;
+  readonly lbSlots: BpfMap;
+  readonly lbBackends: BpfMap;
+  readonly lbCounters: BpfMap;
+  readonly lbSockets: BpfMap;
+}
+
+interface PoolMemory {
+  readonly count: number;
+  all(): Map<number, PoolRow>;
+  /** One 64-bit store: a client sees the old word or the new one. */
+  write(pool: number, row: PoolRow | undefined): void;
+  close(): void;
+}
+
+function createPoolMemory(map: BpfMap): PoolMemory {
+  const memory = map.mmap();
+  const words = new BigUint64Array(memory.buffer);
+  const rowAt = (pool: number): PoolRow => {
+    const word = fromBytes(lbPool, new Uint8Array(memory.buffer, pool * lbPool.size, lbPool.size));
+    return { ...word, selection: word.selection as LbSelection };
+  };
+  return {
+    count: words.length,
+    all() {
+      const rows = new Map<number, PoolRow>();
+      for (let pool = 0; pool < words.length; pool++) if (words[pool] !== 0n) rows.set(pool, rowAt(pool));
+      return rows;
+    },
+    write(pool, row) {
+      const word = row === undefined ? 0n : new DataView(toBytes(lbPool, row).buffer).getBigUint64(0, true);
+      Atomics.store(words, pool, word);
+    },
+    close: () => memory.close(),
+  };
+}
+
+/** Splits rows to write from keys to delete. */
+function split<Key, Row>(rows: ReadonlyMap<Key, Row | undefined>): { written: [Key, Row][]; removed: Key[] } {
+  const written: [Key, Row][] = [];
+  const removed: Key[] = [];
+  for (const [key, row] of rows) {
+    if (row === undefined) removed.push(key);
+    else written.push([key, row]);
+  }
+  return { written, removed };
+}
+
+type FrontendRows = Parameters<ServiceDatapath['apply']>[0]['frontends'];
+
+function splitFrontends(rows: FrontendRows): { written: [LbFrontendKey, FrontendRow][]; removed: LbFrontendKey[] } {
+  const written: [LbFrontendKey, FrontendRow][] = [];
+  const removed: LbFrontendKey[] = [];
+  for (const row of rows.values()) {
+    if ('removed' in row) removed.push(row.removed);
+    else written.push([row, row]);
+  }
+  return { written, removed };
+}
+
+/** Connections by backend, summed over all CPUs. */
+function readConnections(map: BpfMap): Map<number, number> {
+  const { count, keys, values } = map.entries();
+  const stride = map.info.valueStride;
+  const keyView = new DataView(keys.buffer, keys.byteOffset, keys.byteLength);
+  const valueView = new DataView(values.buffer, values.byteOffset, values.byteLength);
+  const sums = new Map<number, number>();
+  for (let index = 0; index < count; index++) {
+    let sum = 0;
+    for (let at = index * stride; at < (index + 1) * stride; at += lbCounter.size) {
+      sum += lbCounter.readConnectionsNumber(valueView, at);
+    }
+    sums.set(keyView.getUint32(index * 4, true), sum);
+  }
+  return sums;
+}
+
+/** Ties the open maps to what the agent's features see of them. */
+export function createServiceTables(maps: ServiceMaps): ServiceTables {
+  const frontends = createMapRows(maps.lbFrontends, mapSpecs.lbFrontends);
+  const slots = createMapRows(maps.lbSlots, mapSpecs.lbSlots);
+  const backends: MapRows<number, LbBackend> = createMapRows(maps.lbBackends, mapSpecs.lbBackends);
+  const sockets = createMapRows(maps.lbSockets, mapSpecs.lbSockets);
+  const pools = createPoolMemory(maps.lbPools);
+  return {
+    limits: {
+      frontendsMax: maps.lbFrontends.info.maxEntries,
+      poolsMax: pools.count,
+      slotsMax: maps.lbSlots.info.maxEntries,
+      backendsMax: maps.lbBackends.info.maxEntries,
+    },
+    /*
+     * What is referred to comes before what refers to it, and goes after it. A pool's word decides which slots count: it
+     * follows the slots that it gains, and goes before those that it loses. Emptied pools come last of all words, when no
+     * frontend names them any more.
+     */
+    apply(change) {
+      const backendRows = split(change.backends);
+      const slotRows = split(change.slots);
+      const frontendRows = splitFrontends(change.frontends);
+      const poolRows = split(change.pools);
+      backends.setAll(backendRows.written);
+      slots.setAll(slotRows.written.map(([number, row]) => [slotPlace(number), row]));
+      for (const [pool, row] of poolRows.written) pools.write(pool, row);
+      frontends.setAll(frontendRows.written);
+      frontends.deleteAll(frontendRows.removed);
+      for (const pool of poolRows.removed) pools.write(pool, undefined);
+      slots.deleteAll(slotRows.removed.map(slotPlace));
+      backends.deleteAll(backendRows.removed);
+      for (const id of backendRows.removed) maps.lbCounters.delete(new Uint8Array(Uint32Array.of(id).buffer));
+    },
+    read: () => ({
+      frontends: new Map(frontends.all().map(([key, row]) => [frontendName(key), { ...key, ...row }])),
+      pools: pools.all(),
+      slots: new Map(slots.all().map(([{ pool, index }, row]) => [slotNumber(pool, index), row])),
+      backends: new Map(
+        backends.all().map(([id, row]) => [id, { ...row, state: row.state as LbBackendState }] as const),
+      ),
+    }),
+    connections: () => readConnections(maps.lbCounters),
+    socketBackend: ({ cookie, address, port, protocol }) =>
+      sockets.get({ cookie, address, port, protocol, kind: lbSocketKind.peer })?.backend,
+    close: () => pools.close(),
+  };
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { BackendRow, FrontendAddress, FrontendRow, PoolRow, ServiceChange, SlotRow } from '@weir/datapath-maps';
+
+/** A change of rows under construction; the last word on a row counts. */
+export interface ChangeBatch {
+  readonly frontends: Map<string, FrontendRow | { readonly removed: FrontendAddress }>;
+  readonly pools: Map<number, PoolRow | undefined>;
+  readonly slots: Map<number, SlotRow | undefined>;
+  readonly backends: Map<number, BackendRow | undefined>;
+}
+
+/** Makes one that changes nothing. */
+export const createChangeBatch = (): ChangeBatch => ({
+  frontends: new Map(),
+  pools: new Map(),
+  slots: new Map(),
+  backends: new Map(),
+});
+
+function addAll<Key, Row>(into: Map<Key, Row>, rows: ReadonlyMap<Key, Row>): void {
+  for (const [key, row] of rows) into.set(key, row);
+}
+
+/** Adds a later change to an earlier one. */
+export function addChange(batch: ChangeBatch, change: ServiceChange): void {
+  addAll(batch.frontends, change.frontends);
+  addAll(batch.pools, change.pools);
+  addAll(batch.slots, change.slots);
+  addAll(batch.backends, change.backends);
+}
+
+const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => a.every((byte, index) => byte === b[index]);
+
+const sameFields = <Row extends object>(a: Row, b: Row): boolean =>
+  Object.entries(a).every(([field, value]) => {
+    const other: unknown = b[field as keyof Row];
+    return value instanceof Uint8Array ? other instanceof Uint8Array && sameBytes(value, other) : value === other;
+  });
+
+/** Writes into `change` what makes `after` of `before`. */
+export function diffRows<Key, Row extends object>(
+  change: Map<Key, Row | undefined>,
+  { before, after }: { readonly before: ReadonlyMap<Key, Row>; readonly after: ReadonlyMap<Key, Row> },
+): void {
+  for (const [key, row] of after) {
+    const known = before.get(key);
+    if (known === undefined || !sameFields(row, known)) change.set(key, row);
+  }
+  for (const key of before.keys()) if (!after.has(key)) change.set(key, undefined);
+}

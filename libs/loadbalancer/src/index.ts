@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+// What services mean in the kernel: which rows the load balancing maps must have, and what must change for it. Pure: knows
+// of no kernel, no file and no clock.
+export { createServiceTable, type ServiceTable, type ServiceTableOptions } from './service-table.ts';
+export { aliasTable, type AliasColumn } from './alias-table.ts';
+export { addChange, createChangeBatch, type ChangeBatch } from './change-batch.ts';
+export { backendName } from './render-service.ts';

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { BackendRow, FrontendRow, PoolRow, ServiceChange, SlotRow } from '@weir/datapath-maps';
+import { type ChangeBatch, createChangeBatch, diffRows } from './change-batch.ts';
+
+/** One port of one service in one family, and the numbers that it has in the kernel. */
+export interface RenderedGroup {
+  readonly group: number;
+  readonly pool: number;
+  /** Address and port of each backend → its number. */
+  readonly backends: ReadonlyMap<string, number>;
+  /** Backends in the order of their slots. */
+  readonly order: readonly number[];
+}
+
+/** A service as rows of the kernel. */
+export interface RenderedService {
+  /** By port name and family. */
+  readonly groups: ReadonlyMap<string, RenderedGroup>;
+  readonly frontends: ReadonlyMap<string, FrontendRow>;
+  readonly pools: ReadonlyMap<number, PoolRow>;
+  readonly slots: ReadonlyMap<number, SlotRow>;
+  readonly backends: ReadonlyMap<number, BackendRow>;
+}
+
+/** One that has nothing in the kernel. */
+export const nothingRendered: RenderedService = {
+  groups: new Map(),
+  frontends: new Map(),
+  pools: new Map(),
+  slots: new Map(),
+  backends: new Map(),
+};
+
+/** What makes `after` of `before`. */
+export function serviceDifference(before: RenderedService, after: RenderedService): ServiceChange {
+  const change: ChangeBatch = createChangeBatch();
+  const frontends = new Map<string, FrontendRow | undefined>();
+  diffRows(frontends, { before: before.frontends, after: after.frontends });
+  for (const [name, row] of frontends) {
+    const removed = row ?? before.frontends.get(name);
+    if (removed !== undefined) change.frontends.set(name, row ?? { removed });
+  }
+  diffRows(change.pools, { before: before.pools, after: after.pools });
+  diffRows(change.slots, { before: before.slots, after: after.slots });
+  diffRows(change.backends, { before: before.backends, after: after.backends });
+  return change;
+}

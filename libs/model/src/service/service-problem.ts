@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+import { isIpv4, tryParseIpAddress } from '../ip-address.ts';
+import { portMax } from '../port.ts';
+import {
+  backendStates,
+  serviceLimits,
+  serviceOwners,
+  serviceProtocols,
+  type Service,
+  type ServiceBackend,
+  type ServiceFrontend,
+} from './service.ts';
+
+const namePattern = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
+const portNamePattern = /^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$/;
+
+const isWhole = (value: number, { min, max }: { readonly min: number; readonly max: number }): boolean =>
+  Number.isInteger(value) && value >= min && value <= max;
+
+const isOneOf = (values: readonly string[], value: string): boolean => values.includes(value);
+
+function addressProblem(text: string): string | undefined {
+  const address = tryParseIpAddress(text);
+  if (address === undefined) return `"${text}" is not an IPv4 or IPv6 address`;
+  const first = address[isIpv4(address) ? 12 : 0] ?? 0;
+  if (isIpv4(address) ? first >= 224 : first === 0xff) return `"${text}" is a multicast or reserved address`;
+  if (address.subarray(isIpv4(address) ? 12 : 0).every((byte) => byte === 0))
+    return `"${text}" is no address of anybody`;
+  return undefined;
+}
+
+function endProblem({ address, port, portName }: ServiceFrontend | ServiceBackend): string | undefined {
+  const problem = addressProblem(address);
+  if (problem !== undefined) return `address: ${problem}`;
+  if (!isWhole(port, { min: 1, max: portMax })) return `port: ${port} is not a port (1–${portMax})`;
+  if (!portNamePattern.test(portName)) return `portName: "${portName}" is not the name of a port`;
+  return undefined;
+}
+
+function frontendProblem(frontend: ServiceFrontend): string | undefined {
+  if (!isOneOf(serviceProtocols, frontend.protocol)) {
+    return `protocol: "${frontend.protocol}" is not balanced; expected ${serviceProtocols.join(' or ')}`;
+  }
+  return endProblem(frontend);
+}
+
+function backendProblem(backend: ServiceBackend): string | undefined {
+  const { weightMax } = serviceLimits;
+  if (!isWhole(backend.weight, { min: 1, max: weightMax })) {
+    return `weight: ${backend.weight} is not a number from 1 to ${weightMax}`;
+  }
+  if (!isOneOf(backendStates, backend.state)) {
+    return `state: "${backend.state}" is not one of ${backendStates.join(', ')}`;
+  }
+  return endProblem(backend);
+}
+
+/** The first problem of a list's elements, or that two of them are the same. */
+function listProblem<Row extends ServiceFrontend | ServiceBackend>(
+  rows: readonly Row[],
+  { field, max, problemOf }: { field: string; max: number; problemOf: (row: Row) => string | undefined },
+): string | undefined {
+  if (rows.length > max) return `${field}: ${rows.length} of them; expected at most ${max}`;
+  const seen = new Set<string>();
+  for (const [index, row] of rows.entries()) {
+    const problem = problemOf(row);
+    if (problem !== undefined) return `${field}[${index}].${problem}`;
+    const kind = 'protocol' in row ? row.protocol : row.portName;
+    const key = `${kind} ${String(tryParseIpAddress(row.address))} ${row.port}`;
+    if (seen.has(key)) return `${field}[${index}]: ${row.address} port ${row.port} is there twice`;
+    seen.add(key);
+  }
+  return undefined;
+}
+
+/** What is wrong with a service, with the field and what was expected; undefined when nothing is. */
+export function serviceProblem(service: Service): string | undefined {
+  const { namespace, name, owner, frontends, backends, affinityTimeoutS } = service;
+  const { frontendsMax, backendsMax, affinityTimeoutSMax } = serviceLimits;
+  if (!namePattern.test(namespace)) return `namespace: "${namespace}" is not a name`;
+  if (!namePattern.test(name)) return `name: "${name}" is not a name`;
+  if (!isOneOf(serviceOwners, owner)) return `owner: "${owner}" is not one of ${serviceOwners.join(', ')}`;
+  if (!isWhole(affinityTimeoutS, { min: 0, max: affinityTimeoutSMax })) {
+    return `affinityTimeoutS: ${affinityTimeoutS} is not a number from 0 to ${affinityTimeoutSMax}`;
+  }
+  return (
+    listProblem(frontends, { field: 'frontends', max: frontendsMax, problemOf: frontendProblem }) ??
+    listProblem(backends, { field: 'backends', max: backendsMax, problemOf: backendProblem })
+  );
+}
