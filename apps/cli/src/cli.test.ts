@@ -260,13 +260,21 @@ describe('weir bpf', () => {
 
   it('ipcache, endpoint and metrics list print what the maps hold', async () => {
     await cli.answer({
-      listIpcache: () => ({ entries: [{ prefix: '10.0.0.0/24', identity: 2, labels: ['reserved:world'] }] }),
+      listIpcache: () => ({
+        entries: ['fd00::/64', '10.0.0.11/32', '10.0.0.2/32', '10.0.0.0/24'].map((prefix) => ({
+          ...{ prefix, identity: 2, labels: ['reserved:world'] },
+        })),
+      }),
       listDatapathEndpoints: () => ({
         endpoints: [{ ifindex: 12, endpointId: 7, identity: 300, mac: 'm', ipv4: '10.0.0.2', ipv6: 'fd00::2' }],
       }),
       listDatapathMetrics: () => ({ metrics: [{ reason: 'forwarded', direction: 'ingress', packets: 2, bytes: 5 }] }),
     });
-    expect((await cli.weir('bpf', 'ipcache', 'list')).stdout).toContain('10.0.0.0/24  2         reserved:world');
+    expect((await cli.weir('bpf', 'ipcache', 'list')).stdout).toContain('10.0.0.2/32   2         reserved:world');
+    const prefixes = json((await cli.weir('bpf', 'ipcache', 'list', '-o', 'json')).stdout) as {
+      prefix: string;
+    }[];
+    expect(prefixes.map(({ prefix }) => prefix)).toEqual(['10.0.0.0/24', '10.0.0.2/32', '10.0.0.11/32', 'fd00::/64']);
     expect((await cli.weir('bpf', 'endpoint', 'list')).stdout).toContain('12         7         300');
     expect((await cli.weir('bpf', 'metrics', 'list')).stdout).toContain('forwarded  ingress    2        5 B');
   });
@@ -279,6 +287,7 @@ describe('weir monitor', () => {
     source: { address: '10.0.0.3', port: 999, identity: 2 },
     destination: { address: 'fd00::2', port: 80, identity: 300, namespace: 'default', pod: 'web' },
   };
+  const labelled = ['k8s:app=web', 'k8s:canary', 'k8s:io.kubernetes.pod.namespace=default'];
   const watching = async (events: weir.agent.v1.IMonitorEvent[]): Promise<unknown[]> => {
     const asked: unknown[] = [];
     await cli.answer({
@@ -297,6 +306,14 @@ describe('weir monitor', () => {
     expect(stdout).toMatch(
       /^\d\d:\d\d:\d\d\.\d{3} DROPPED {4}drop {4}10\.0\.0\.3:999 \(world\) → default\/web \(\[fd00::2\]:80, identity 300\) TCP SYN Policy denied \(ingress\) policy default\/web\n$/,
     );
+  });
+
+  it('shows the labels that users give, of a pod and of who has only an identity', async () => {
+    const source = { address: '10.1.0.3', port: 999, identity: 301, labels: ['k8s:app=\u001b[2J'] };
+    await watching([{ ...event, source, destination: { ...event.destination, labels: labelled } }]);
+    const { stdout } = await cli.weir('monitor');
+    expect(stdout).toContain(' 10.1.0.3:999 (identity 301 app=\\x1b[2J) → ');
+    expect(stdout).toContain(' default/web ([fd00::2]:80, identity 300 app=web,canary) ');
   });
 
   it('prints JSON, one object a line', async () => {
@@ -339,7 +356,9 @@ describe('wrong usage', () => {
     const { status: exit, stdout, stderr } = await capture(() => runProgram(args));
     expect([exit, stdout]).toEqual([2, '']);
     expect(stderr).toContain(message);
-    expect(stderr).toContain('--help');
+    expect(stderr).toMatch(
+      /^\(weir( endpoint list| endpoint get| status| identity get| monitor)? --help shows how\)$/m,
+    );
   });
 
   it.each([['--help'], ['--version'], ['policy', '--help'], ['help', 'monitor']])('%s is none', async (...args) => {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError } from '@weir/errors';
-import { reservedIdentities } from '@weir/model';
+import { isProtectedLabel, reservedIdentities, type LabelSource } from '@weir/model';
 import type { weir } from '@weir/proto';
 import { onStdout, printable } from '@weir/terminal';
 
@@ -15,15 +15,24 @@ const verdictColours: Readonly<Record<string, (text: string) => string>> = {
   forwarded: onStdout.green,
 };
 
+/** The labels by which people tell pods apart, without those of the platform: the namespace is part of the name. */
+function labelsText({ labels }: Peer): string {
+  const words = (labels ?? []).flatMap((text) => {
+    const [, source = '', rest = '', key = ''] = /^([^:]*):(([^=]*).*)$/s.exec(text) ?? [];
+    return isProtectedLabel({ source: source as LabelSource, key }) ? [] : [printable(rest)];
+  });
+  return words.join(',');
+}
+
 /** Who an end is, as people know it: a pod, a reserved identity, or else the address. */
 function peerText(peer: Peer | null | undefined): string {
   const { address = '', port, identity = 0, namespace, pod } = peer ?? {};
   const host = address?.includes(':') ? `[${address}]` : address;
   const where = port ? `${host}:${port}` : host;
-  if (pod) return `${onStdout.bold(printable(`${namespace}/${pod}`))} (${where}, identity ${identity})`;
   const [reserved] = reservedIdentities.get(identity ?? 0)?.labels ?? [];
-  const who = reserved === undefined ? `identity ${identity}` : reserved.key;
-  return `${where} (${who})`;
+  const who = reserved?.key ?? [`identity ${identity}`, labelsText(peer ?? {})].filter(Boolean).join(' ');
+  if (!pod) return `${where} (${who})`;
+  return `${onStdout.bold(printable(`${namespace}/${pod}`))} (${where}, ${who})`;
 }
 
 function timeText(timeNs: number): string {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { parseRpcAddress } from '@weir/rpc';
 import { checkedFlag } from '@weir/service';
+import { prepareCommands } from '@weir/terminal';
 import { Command, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import { defaultAddress } from './agent.ts';
@@ -36,7 +37,6 @@ export function createProgram(): Command {
         .argParser(checkedFlag((text) => (parseRpcAddress(text), text))),
     )
     .addHelpText('after', examples)
-    .showHelpAfterError('(weir --help shows how)')
     .exitOverride();
   addStatusCommand(program);
   addEndpointCommands(program);
@@ -47,8 +47,6 @@ export function createProgram(): Command {
   addMonitorCommand(program);
   // Carried out by the launcher: the lab is a tool of its own.
   program.command('lab').description('nodes and pods on this machine, made of network namespaces').allowUnknownOption();
-  for (const command of everyCommand(program)) command.exitOverride();
+  prepareCommands(program);
   return program;
 }
-
-const everyCommand = (command: Command): Command[] => [command, ...command.commands.flatMap(everyCommand)];

@@ -3,5 +3,6 @@
 export { onStderr, onStdout } from './colour.ts';
 export { jsonText } from './json-text.ts';
 export { outputOption, print, progress, type OutputFormat } from './output.ts';
+export { prepareCommands } from './prepare-commands.ts';
 export { printable } from './printable.ts';
 export { table } from './table.ts';

@@ -8,6 +8,7 @@ import { addBpfLbCommand } from './bpf-lb.ts';
 
 type Connection = weir.agent.v1.IConnection;
 type PolicyEntry = weir.agent.v1.IPolicyEntry;
+type IpcacheEntry = weir.agent.v1.IIpcacheEntry;
 
 const any = (value: number | null | undefined): string => (value ? String(value) : 'any');
 
@@ -58,6 +59,12 @@ async function allConnections(agent: Agent): Promise<Connection[]> {
   return all;
 }
 
+const byPrefix = (a: IpcacheEntry, b: IpcacheEntry): number => {
+  const [left, right] = [a.prefix ?? '', b.prefix ?? ''];
+  const family = (prefix: string): number => (prefix.includes(':') ? 6 : 4);
+  return family(left) - family(right) || left.localeCompare(right, 'en', { numeric: true });
+};
+
 interface List<Row> {
   readonly name: string;
   readonly description: string;
@@ -96,10 +103,10 @@ export function addBpfCommands(program: Command): void {
     fetch: allConnections,
     text: connectionsText,
   });
-  addList<weir.agent.v1.IIpcacheEntry>(bpf, {
+  addList<IpcacheEntry>(bpf, {
     name: 'ipcache',
     description: 'which identity has which address',
-    fetch: async (agent) => (await agent.listIpcache({})).entries,
+    fetch: async (agent) => (await agent.listIpcache({})).entries.toSorted(byPrefix),
     text: (entries) =>
       table(
         ['PREFIX', 'IDENTITY', 'LABELS'],

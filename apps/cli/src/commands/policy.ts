@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFile } from 'node:fs/promises';
+import { getSystemErrorMessage } from 'node:util';
 import { text as readAll } from 'node:stream/consumers';
 import { WeirError } from '@weir/errors';
 import { formatProblem, parsePolicyFiles, type PolicyProblem } from '@weir/policy';
@@ -18,6 +19,11 @@ interface OutputFlags {
   readonly output: OutputFormat;
 }
 
+function reasonOf(error: unknown): string {
+  const { errno } = error as NodeJS.ErrnoException;
+  return errno === undefined ? WeirError.from(error).message : getSystemErrorMessage(errno);
+}
+
 async function readFiles(names: readonly string[]): Promise<TextFile[]> {
   return Promise.all(
     names.map(async (name) => {
@@ -26,7 +32,7 @@ async function readFiles(names: readonly string[]): Promise<TextFile[]> {
           ? { name: '<stdin>', content: await readAll(process.stdin) }
           : { name, content: await readFile(name, 'utf8') };
       } catch (cause) {
-        throw new WeirError('NOT_FOUND', `Cannot read "${name}": ${WeirError.from(cause).message}`, { cause });
+        throw new WeirError('NOT_FOUND', `Cannot read "${name}": ${reasonOf(cause)}`, { cause });
       }
     }),
   );

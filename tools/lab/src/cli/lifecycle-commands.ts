@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { formatDurationMs } from '@weir/clock';
 import type { LogLevel } from '@weir/telemetry';
-import { onStdout, outputOption, print, progress, table } from '@weir/terminal';
+import { onStdout, outputOption, print, progress, table, type OutputFormat } from '@weir/terminal';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { LabStatus, NodeStatus } from '../lab/lab-status.ts';
 import { nodesMax } from '../network/plan.ts';
@@ -15,11 +15,12 @@ interface UpFlags {
   readonly nodes?: number;
   readonly timeout: number;
   readonly dist?: string;
-  readonly agentArg: readonly string[];
+  readonly agentArg?: readonly string[];
   readonly logLevel: string;
+  readonly output: OutputFormat;
 }
 
-const collect = (value: string, previous: readonly string[]): string[] => [...previous, value];
+const collect = (value: string, previous: readonly string[] = []): string[] => [...previous, value];
 
 function wholeNumber(max: number): (text: string) => number {
   return (text) => {
@@ -37,19 +38,15 @@ export function addLifecycleCommands(program: Command): void {
     .option('--nodes <count>', `how many nodes, 1–${nodesMax} (1 if there is no lab yet)`, wholeNumber(nodesMax))
     .option('--timeout <seconds>', 'how long the nodes may take', wholeNumber(3600), 60)
     .option('--dist <directory>', 'where the programs are, if not where `make build` puts them')
-    .option(
-      '--agent-arg <flag>',
-      'a further flag for the agents, as in --agent-arg=--enable-policy=always',
-      collect,
-      [],
-    )
+    .option('--agent-arg <flag>', 'a further flag for the agents, as in --agent-arg=--enable-policy=always', collect)
     .addOption(new Option('--log-level <level>', 'of all services').choices(logLevels).default('info'))
+    .addOption(outputOption())
     .action(async (flags: UpFlags, command: Command) => up(flags, command));
   program
     .command('status')
     .description('how the lab, its services and its nodes are')
     .addOption(outputOption())
-    .action(async ({ output }: { output: 'table' | 'json' }, command: Command) => {
+    .action(async ({ output }: { readonly output: OutputFormat }, command: Command) => {
       const status = await (await labOf(command)).status();
       print(output, status, () => describeStatus(status));
       if (status.supervisorPid === undefined) process.exitCode = 1;
@@ -57,9 +54,11 @@ export function addLifecycleCommands(program: Command): void {
   program
     .command('down')
     .description('remove the lab and everything that it has made, whatever state it is in')
-    .action(async (_, command: Command) => {
+    .addOption(outputOption())
+    .action(async ({ output }: { readonly output: OutputFormat }, command: Command) => {
       const lab = await labOf(command);
       const existed = await lab.down();
+      print(output, { name: lab.name, existed }, () => '');
       progress(existed ? `Lab "${lab.name}" is gone` : `There is no lab "${lab.name}"`);
     });
 }
@@ -70,7 +69,7 @@ async function up(flags: UpFlags, command: Command): Promise<void> {
   const { alreadyUp, nodeCount, podCount } = await lab.up({
     ...(flags.nodes !== undefined && { nodeCount: flags.nodes }),
     ...(flags.dist !== undefined && { distDirectory: flags.dist }),
-    agentArguments: flags.agentArg,
+    ...(flags.agentArg && { agentArguments: flags.agentArg }),
     logLevel: flags.logLevel,
     timeoutMs: flags.timeout * 1000,
     onProgress: progress,
@@ -82,6 +81,7 @@ async function up(flags: UpFlags, command: Command): Promise<void> {
       ? `Lab "${lab.name}" is up already: ${what}`
       : `Lab "${lab.name}" is up: ${what}, after ${formatDurationMs(tookMs)}`,
   );
+  print(flags.output, { name: lab.name, alreadyUp, nodeCount, podCount, tookMs }, () => '');
 }
 
 /** How long ago a time was, in whole seconds. */

@@ -47,12 +47,16 @@ export function addPodCommands(program: Command): void {
     .command('rm')
     .description('end a pod and take it off the network')
     .argument('<pod...>', 'NAME or NAMESPACE/NAME')
-    .action(async (names: string[], _, self: Command) => {
+    .addOption(outputOption())
+    .action(async (names: string[], { output }: OutputFlags, self: Command) => {
       const lab = await labOf(self);
+      const removed: Pod[] = [];
       for (const name of names) {
-        const removed = await lab.removePod(name);
-        progress(`Pod "${removed.namespace}/${removed.name}" is gone`);
+        const pod = await lab.removePod(name);
+        removed.push(pod);
+        progress(`Pod "${pod.namespace}/${pod.name}" is gone`);
       }
+      print(output, removed, () => '');
     });
   pod
     .command('list')

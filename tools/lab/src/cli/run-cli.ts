@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError } from '@weir/errors';
+import { prepareCommands } from '@weir/terminal';
 import { Command, CommanderError, Option } from 'commander';
 import { defaultLabName } from '../lab/lab-paths.ts';
 import { labNameOf } from './command-context.ts';
@@ -40,7 +41,6 @@ function createProgram(): Command {
     .description('Nodes and pods on this machine, made of network namespaces')
     .addOption(new Option('--name <lab>', 'which lab, of several').env('WEIR_LAB').default(defaultLabName))
     .addHelpText('after', examples)
-    .showHelpAfterError('(weir lab --help shows how)')
     .hook('preAction', requireRoot);
   addLifecycleCommands(program);
   addPodCommands(program);
@@ -51,8 +51,7 @@ function createProgram(): Command {
     const { supervise } = await import('../supervisor/supervise.ts');
     await supervise(labNameOf(command));
   });
-  // Commands inherit only what is set before they are added, but are added before this is known.
-  for (const command of everyCommand(program)) command.exitOverride();
+  prepareCommands(program);
   return program;
 }
 
@@ -60,5 +59,3 @@ function requireRoot(): void {
   if (process.getuid?.() === 0) return;
   throw new WeirError('PERMISSION_DENIED', 'The lab makes network namespaces and mounts: expected root');
 }
-
-const everyCommand = (command: Command): Command[] => [command, ...command.commands.flatMap(everyCommand)];

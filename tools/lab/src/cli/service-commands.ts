@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-import { progress } from '@weir/terminal';
+import { outputOption, print, progress, type OutputFormat } from '@weir/terminal';
 import { constants } from 'node:os';
 import { type Command, InvalidArgumentError } from 'commander';
 import { labOf } from './command-context.ts';
+
+interface OutputFlags {
+  readonly output: OutputFormat;
+}
 
 /** Adds `service stop` and `service start`. */
 export function addServiceCommands(program: Command): void {
@@ -14,8 +18,11 @@ export function addServiceCommands(program: Command): void {
     .description('end a process and keep it down')
     .argument('<service>', 'identity-allocator, node1/agent, node1/l7-proxy …')
     .option('--signal <signal>', 'with which signal', signal, 'SIGTERM')
-    .action(async (name: string, flags: { readonly signal: NodeJS.Signals }, self: Command) => {
-      const { lastExit } = await (await labOf(self)).stopService(name, flags.signal);
+    .addOption(outputOption())
+    .action(async (name: string, flags: OutputFlags & { readonly signal: NodeJS.Signals }, self: Command) => {
+      const status = await (await labOf(self)).stopService(name, flags.signal);
+      print(flags.output, status, () => '');
+      const { lastExit } = status;
       const how = lastExit?.signal ?? `exit status ${lastExit?.status ?? 'unknown'}`;
       progress(`${name} is down (${how})`);
     });
@@ -23,8 +30,9 @@ export function addServiceCommands(program: Command): void {
     .command('start')
     .description('start a process that was stopped')
     .argument('<service>', 'identity-allocator, node1/agent, node1/l7-proxy …')
-    .action(async (name: string, _, self: Command) => {
-      await (await labOf(self)).startService(name);
+    .addOption(outputOption())
+    .action(async (name: string, { output }: OutputFlags, self: Command) => {
+      print(output, await (await labOf(self)).startService(name), () => '');
       progress(`${name} is starting`);
     });
 }

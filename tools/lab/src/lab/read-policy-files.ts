@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { readFile } from 'node:fs/promises';
 import { buffer } from 'node:stream/consumers';
+import { getSystemErrorMessage } from 'node:util';
 import { WeirError } from '@weir/errors';
 import type { PolicySource } from './policy.ts';
 
@@ -11,9 +12,9 @@ export async function readPolicyFiles(names: readonly string[]): Promise<readonl
       try {
         return { name, content: await (name === '-' ? buffer(process.stdin) : readFile(name)) };
       } catch (error) {
-        throw new WeirError('NOT_FOUND', `Cannot read policy file "${name}": ${(error as Error).message}`, {
-          cause: error,
-        });
+        const { errno, message } = error as NodeJS.ErrnoException;
+        const reason = errno === undefined ? message : getSystemErrorMessage(errno);
+        throw new WeirError('NOT_FOUND', `Cannot read policy file "${name}": ${reason}`, { cause: error });
       }
     }),
   );
