@@ -105,5 +105,5 @@ dist/netbench dist/flowwatch: dist/%: bench/%.c | packages
 # packages for other platforms, which not every registry carries.
 node_modules/.installed: package.json package-lock.json
 	@echo "==> Installing npm packages"
-	@npm install --no-save --no-progress --loglevel=error
+	@.ci/with-heartbeat 'npm is at work' npm install --no-save --no-progress --loglevel=error
 	@touch $@
