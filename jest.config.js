@@ -37,5 +37,7 @@ export default {
     '/fixtures/',
     ...(kind === 'unit' ? ['\\.kernel\\.test\\.ts$', '\\.lab\\.test\\.ts$'] : []),
   ],
+  // Ends what hangs. No test measures time, so that a busy machine makes none of them fail.
+  testTimeout: 180_000,
   modulePathIgnorePatterns: ['/dist/', '/\\.nx/'],
 };

@@ -64,5 +64,5 @@ describe('weir-cni', () => {
       await agent.close();
     }
     expect(statuses).toEqual(new Set([0, 1]));
-  }, 60_000);
+  });
 });

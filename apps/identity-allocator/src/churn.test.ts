@@ -195,7 +195,7 @@ describe('identities under churn and kill -9', () => {
         sets: true,
       },
     );
-  }, 90_000);
+  });
 });
 
 /** The observer sits in a stream: a change wakes it to see that it is over. */

@@ -140,4 +140,4 @@ it(`an agent that is killed ${kills} times leaves nothing wrong`, async () => {
   } finally {
     await test.logEventsAnew();
   }
-}, 180_000);
+});

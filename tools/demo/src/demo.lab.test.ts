@@ -33,7 +33,7 @@ describe('make demo', () => {
     expect(stdout).toMatch(/drop dropped: default\/xwing .* → default\/deathstar .* policy default\/rule1/);
     expect(stdout).toMatch(/l7 denied: default\/tiefighter .* → default\/deathstar .* 403.* policy default\/rule1/);
     expect(existsSync(lab.paths.directory)).toBe(false);
-  }, 60_000);
+  });
 
   it('refuses to remove a lab with pods of somebody else', async () => {
     await lab.up();
@@ -42,7 +42,7 @@ describe('make demo', () => {
     expect(status).toBe(1);
     expect(stderr).toContain('is up with pods of yours (mine)');
     expect(await lab.pods()).toHaveLength(1);
-  }, 60_000);
+  });
 
   it('refuses a number of nodes that is none', async () => {
     expect(await demo('--nodes', 'two')).toMatchObject({

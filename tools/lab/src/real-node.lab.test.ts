@@ -23,15 +23,15 @@ let agent: AgentClient;
 beforeAll(async () => {
   await lab.up();
   agent = lab.agent();
-}, 60_000);
+});
 afterEach(async () => {
   await lab.up();
   for (const pod of await lab.pods()) await lab.removePod(pod.name);
-}, 60_000);
+});
 afterAll(async () => {
   agent.close();
   await lab.down();
-}, 60_000);
+});
 
 const ping = async (target: string, address: string): Promise<boolean> =>
   (await lab.exec(target, ['ping', '-c', '1', '-W', '2', address])).status === 0;
@@ -84,7 +84,7 @@ describe('a pod', () => {
       ]),
     );
     expect(reached).toEqual(Array<boolean>(10).fill(true));
-  }, 30_000);
+  });
 
   it('gets a new identity with new labels, the same for the same labels', async () => {
     const a = await lab.addPod({ name: 'a', labels: { app: 'x' } });
@@ -104,7 +104,7 @@ describe('a pod', () => {
     expect(await ping('a', b.ipv6)).toBe(true);
     const c = await lab.addPod({ name: 'c' });
     expect(await ping('a', c.ipv4)).toBe(true);
-  }, 60_000);
+  });
 
   it('that goes while its agent is dead is gone for the agent too when it is back', async () => {
     const before = await inventory();
@@ -118,7 +118,7 @@ describe('a pod', () => {
     await until(() => readdirSync(notes).length === 0);
     await until(async () => (await agent.getStatus({})).endpointsTotal === 0);
     expect(await inventory()).toEqual(before);
-  }, 60_000);
+  });
 
   it('100 of them, made and removed at the same time, leave nothing', async () => {
     const before = await inventory();
@@ -131,7 +131,7 @@ describe('a pod', () => {
     expect(await ping('pod-0', pods[99]?.ipv6 ?? '')).toBe(true);
     await Promise.all(names.map((name) => lab.removePod(name)));
     expect(await inventory()).toEqual(before);
-  }, 120_000);
+  });
 });
 
 describe('weir-cni, called as a runtime calls it', () => {
@@ -197,5 +197,5 @@ describe('weir-cni, called as a runtime calls it', () => {
     });
     await lab.startService('node1/agent');
     await lab.up();
-  }, 60_000);
+  });
 });

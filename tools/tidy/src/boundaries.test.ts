@@ -41,7 +41,7 @@ describe('module boundaries', () => {
     const run = spawnSync(process.execPath, [script], { input: JSON.stringify(cases), encoding: 'utf8', env });
     expect(run).toMatchObject({ status: 0 });
     (JSON.parse(run.stdout) as string[][]).forEach((messages, index) => answers.set(key(cases[index]!), messages));
-  }, 60_000);
+  });
 
   it.each(forbidden)('refuse $why: $file may not import $imports', (one) => {
     expect(answers.get(key(one))).toEqual([expect.stringContaining(one.says)]);

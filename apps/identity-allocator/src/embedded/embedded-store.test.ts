@@ -34,7 +34,7 @@ describeIdentityStore('embedded', async () => createUnderTest());
 describe('IdentityStore (embedded), random histories', () => {
   it('keep one number per label set, one label set per number, and take nothing that is held', async () => {
     await checkStoreProperties(async () => createUnderTest(), 60);
-  }, 60_000);
+  });
 });
 
 describe('openEmbeddedStore()', () => {

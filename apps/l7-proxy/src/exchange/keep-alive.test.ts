@@ -124,7 +124,7 @@ describe('pipelined requests', () => {
     let denied = 0;
     for (; denied < count; denied++) await client.takeResponse();
     expect(denied).toBe(count);
-  }, 20_000);
+  });
 });
 
 describe('a connection', () => {

@@ -64,7 +64,7 @@ beforeAll(async () => {
     fileURLToPath(new URL('../testing/transparent-proxy.ts', import.meta.url)),
     String(port),
   );
-}, 30_000);
+});
 afterAll(async () => {
   for (const child of children) {
     child.kill();

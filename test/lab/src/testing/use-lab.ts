@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { afterAll, afterEach, beforeAll, jest } from '@jest/globals';
+import { afterAll, afterEach, beforeAll } from '@jest/globals';
 import { createLab, type AddPodOptions, type Lab, type Pod, type PolicySource, type UpOptions } from '@weir/lab';
 import { logEvents, type EventLog } from './events.ts';
 import { startPuppet, type Puppet } from './puppet.ts';
@@ -39,8 +39,6 @@ const filesOf = (policies: readonly object[]): PolicySource[] =>
   policies.map((policy, index) => ({ name: `${index}.json`, content: Buffer.from(JSON.stringify(policy)) }));
 
 const upTimeoutMs = 90_000;
-// What takes a tenth of a second takes many times as long on a machine that is busy with other things.
-const testTimeoutMs = 60_000;
 const hostAddresses = {
   '@node1': { ipv4: '172.31.0.11', ipv6: 'fd00:172:31::11' },
   '@world': { ipv4: '172.31.0.2', ipv6: 'fd00:172:31::2' },
@@ -51,7 +49,6 @@ const hostAddresses = {
  * the last one nothing is left at all.
  */
 export function useLab(topic: string, setUp: (test: TestLab) => Promise<void>, options: UpOptions = {}): TestLab {
-  jest.setTimeout(testTimeoutMs);
   // Process ids have up to 7 digits, a lab's name up to 20 characters.
   const lab = createLab({ name: `t${topic}${process.pid}` });
   let events: EventLog | undefined;
@@ -76,13 +73,13 @@ export function useLab(topic: string, setUp: (test: TestLab) => Promise<void>, o
     await lab.up({ timeoutMs: upTimeoutMs, ...options });
     await test.logEventsAnew();
     await setUp(test);
-  }, 2 * upTimeoutMs);
+  });
   afterEach(async () => {
     await lab.deletePolicy({ all: true });
   });
   afterAll(async () => {
     events?.stop();
     await lab.down();
-  }, upTimeoutMs);
+  });
   return test;
 }

@@ -16,7 +16,7 @@ let dist: FakeDist;
 
 beforeAll(() => {
   dist = makeFakeDist();
-}, 60_000);
+});
 afterAll(() => dist.remove());
 
 const up = (agentArguments: readonly string[] = [], more: object = {}): ReturnType<Lab['up']> =>
@@ -236,7 +236,7 @@ describe('a lab with two nodes', () => {
     await Promise.all(names.map((pod) => lab.removePod(pod)));
     expect(await lab.pods()).toEqual([]);
     expect(await traces()).toEqual(before);
-  }, 60_000);
+  });
 });
 
 describe('a lab in trouble', () => {
@@ -249,7 +249,7 @@ describe('a lab in trouble', () => {
     expect(await lab.down()).toBe(true);
     expect(await traces()).toEqual([]);
     expect(await lab.down()).toBe(false);
-  }, 60_000);
+  });
 
   it('everything but up() and down() says that the lab is not up', async () => {
     await expect(lab.pods()).rejects.toThrow(`Lab "${name}" is not up: run \`weir lab up\` first`);
@@ -271,7 +271,7 @@ describe('a lab in trouble', () => {
     process.kill((await lab.status()).supervisorPid ?? 0, 'SIGKILL');
     await lab.down();
     expect(await traces()).toEqual([]);
-  }, 60_000);
+  });
 
   it('down() removes what a killed up() has begun', async () => {
     mkdirSync(lab.paths.namespaceDirectory, { recursive: true });
@@ -284,7 +284,7 @@ describe('a lab in trouble', () => {
   it('up() with a service that ends again and again stops waiting, and shows what it printed', async () => {
     const failing = up(['--exit-at-start'], { timeoutMs: 2_000 });
     await expect(failing).rejects.toThrow(/node1\/agent is (waiting|running), restarted \d+ times[^]*cannot start/);
-  }, 60_000);
+  });
 
   it('up() says what it waits for', async () => {
     const steps: string[] = [];
@@ -293,14 +293,14 @@ describe('a lab in trouble', () => {
       'component l7-proxy of the agent is not well: not connected',
     );
     expect(steps).toContainEqual(expect.stringContaining('Waiting for node1: component l7-proxy'));
-  }, 60_000);
+  });
 
   it('addPod() that the agent refuses carries its reason, and leaves nothing', async () => {
     await up(['--fail-cni']);
     const before = await traces();
     await expect(lab.addPod({ name: 'web' })).rejects.toThrow('failed with code 101: No address left');
     expect(await traces()).toEqual(before);
-  }, 60_000);
+  });
 
   it('up() without programs says what is missing and how to make it, and leaves nothing', async () => {
     await expect(lab.up({ distDirectory: '/nonexistent' })).rejects.toThrow(
@@ -312,5 +312,5 @@ describe('a lab in trouble', () => {
   it('two up() at the same time make one lab', async () => {
     const outcomes = await Promise.all([up(), up()]);
     expect(outcomes.map(({ alreadyUp }) => alreadyUp).toSorted()).toEqual([false, true]);
-  }, 60_000);
+  });
 });
