@@ -42,9 +42,11 @@ describe('createEndpointStore()', () => {
     expect(await createEndpointStore(directory).load()).toEqual({ records: [record, relabelled], problems: [] });
   });
 
-  it('ignores a file that was not finished', async () => {
+  it('removes a file that was not finished', async () => {
     await writeFile(join(directory, '7.json.new'), '{"version":1,"id"');
+    await writeFile(join(directory, 'notes'), '');
     expect(await createEndpointStore(directory).load()).toEqual({ records: [], problems: [] });
+    expect(await readdir(directory)).toEqual(['notes']);
   });
 
   it.each([

@@ -14,7 +14,10 @@ export interface EndpointFileProblem {
 
 /** The endpoints of a node on disk, one file each. */
 export interface EndpointStore {
-  /** All records that can be read, and what is wrong with the others; files are left as they are. */
+  /**
+   * All records that can be read, and what is wrong with the others; their files are left as they are. What an agent has
+   * left that was killed while it wrote is removed: one that takes its number later may be long in coming.
+   */
   load(): Promise<{ readonly records: readonly EndpointRecord[]; readonly problems: readonly EndpointFileProblem[] }>;
   /** Writes a record as a whole or not at all, also when the process dies. */
   save(record: EndpointRecord): Promise<void>;
@@ -38,7 +41,10 @@ export function createEndpointStore(directory: string): EndpointStore {
   return {
     async load() {
       await mkdir(directory, { recursive: true, mode: 0o700 });
-      const names = (await readdir(directory)).filter((name) => name.endsWith('.json'));
+      const entries = await readdir(directory);
+      const unfinished = entries.filter((name) => /^\d+\.json\.new$/.test(name));
+      await Promise.all(unfinished.map((name) => rm(join(directory, name), { force: true })));
+      const names = entries.filter((name) => name.endsWith('.json'));
       const results = await Promise.allSettled(names.map(read));
       return {
         records: results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : [])),
