@@ -3,6 +3,7 @@
 import { copyFileSync, existsSync, mkdirSync, renameSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build, type BuildOptions } from 'esbuild';
+import { lazyBuiltins } from './lazy-builtins.ts';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const dist = `${root}dist/`;
@@ -40,6 +41,7 @@ const options: BuildOptions = {
   sourcemap: 'linked',
   external: ['*.node'],
   banner: { js: banner },
+  plugins: [lazyBuiltins],
   logLevel: 'warning',
 };
 try {
