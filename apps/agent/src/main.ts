@@ -22,6 +22,8 @@ import { createEndpointPlacement } from './endpoint/endpoint-placement.ts';
 import { createEndpointStore } from './endpoint/endpoint-store.ts';
 import { createEndpointTable } from './endpoint/endpoint-table.ts';
 import { restoreEndpoints } from './endpoint/restore-endpoints.ts';
+import { createCluster } from './cluster/cluster.ts';
+import { createNodeRoutes } from './cluster/node-routes.ts';
 import { createIdentityFeed, createIdentitySource } from './identity/identity-adapter.ts';
 import { createAddressPool } from './ipam/address-pool.ts';
 import { createDesiredIpcache } from './ipcache/desired-ipcache.ts';
@@ -41,10 +43,8 @@ import { createPolicyTranslation } from './policy/policy-translation.ts';
 import { prune } from './prune.ts';
 import { createProxyControl } from './proxy/proxy-control.ts';
 import { repeat } from './repeat.ts';
-import { createServiceController } from './service/service-controller.ts';
-import { createServiceStore } from './service/service-store.ts';
+import { createNodeServices } from './service/node-services.ts';
 import { attachToSockets, type SocketsState } from './service/socket-cgroup.ts';
-import { createStaleSockets } from './service/stale-sockets.ts';
 import { describeStatus } from './status.ts';
 
 const sweepIntervalMs = 30_000;
@@ -119,20 +119,23 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   const labelFilter = createIdentityLabelFilter(options.labels);
   const podNetwork = createPodNetwork(netlink);
   const store = createEndpointStore(`${stateDir}/endpoints`);
-  const placement = createEndpointPlacement({ table, controller, slots, ipcache });
+  const onPlaced = (): void => cluster.announce();
+  const placement = createEndpointPlacement({ table, controller, slots, ipcache, onPlaced });
   const forEndpoints = { table, placement, datapath, identities, pools, podNetwork, store, labelFilter, clock, logger };
   const manager = createEndpointManager({ ...forEndpoints, mtu: network.mtu });
+  const podRanges = [options.ipv4Range, options.ipv6Range];
+  const addresses = createHostAddresses(netlink, network);
+  const routes = createNodeRoutes({ netlink, logger });
+  const cluster = createCluster({
+    ...{ nodeName, stateDir, podRanges, table, ipcache, controller, addresses, routes, clock, logger },
+    ...{ allocator: options.identityAllocator, routers: [pools.ipv4.router, pools.ipv6.router] },
+  });
   const policyStore = createPolicyStore(`${stateDir}/policies.json`);
   const policies = createPolicyService({ engine, controller, store: policyStore });
-  const serviceStore = createServiceStore(`${stateDir}/services.jsonl`);
-  const namespaces = (): string[] => table.list().map(({ record }) => record.netns);
-  const staleSockets = createStaleSockets({ datapath: datapath.services, namespaces, clock, logger });
-  const onBackendsGone = staleSockets.end;
-  const forServices = { datapath: datapath.services, store: serviceStore, clock, logger };
-  const services = createServiceController({ ...forServices, onBackendsGone });
+  const services = createNodeServices({ datapath: datapath.services, stateDir, table, clock, logger });
   return {
     ...{ engine, translation, slots, table, ipcache, client, identities, monitor, proxy, controller },
-    ...{ forEndpoints, manager, policyStore, policies, podNetwork, services, staleSockets },
+    ...{ forEndpoints, manager, policyStore, policies, podNetwork, podRanges, addresses, routes, cluster, services },
   };
 }
 
@@ -143,18 +146,18 @@ async function restoreNode(
   parts: Parts,
   { options, logger, node }: Running,
 ): Promise<{ hostAddresses: { stop(): void }; sockets: SocketsState }> {
-  const { client, ipcache, controller, forEndpoints, manager, podNetwork, policyStore, services, table, slots } = parts;
-  const { datapath, netlink, network } = node;
-  await services.restore();
+  const { client, cluster, ipcache, controller, forEndpoints, manager, podNetwork, policyStore, table, slots } = parts;
+  const { datapath, network } = node;
+  await parts.services.restore();
   await client.start();
-  const addresses = createHostAddresses(netlink);
-  const podRanges = [options.ipv4Range, options.ipv6Range];
+  const { addresses, podRanges } = parts;
   const forHost = { ipcache, controller, addresses, podRanges, clock: systemClock, logger };
   const hostAddresses = await keepHostAddresses(forHost);
   const upsertPolicies = await policyStore.load();
   const upsertIdentities = [...client.identities()];
   const forRestore = { ...forEndpoints, controller, manager };
   const { complete } = await restoreEndpoints(forRestore, { upsertPolicies, upsertIdentities });
+  await cluster.start();
   // New programs of the node come after what they look up, which may be in new maps.
   datapath.attachNode(network);
   const sockets = attachToSockets(datapath.services, options.cgroup);
@@ -175,7 +178,12 @@ async function serve(
   const { datapath, pools, network } = node;
   const { manager, table, podNetwork, proxy, services } = parts;
   const status = { ...parts, options, startedMs, datapath, pools, uplinks: network.uplinks, sockets };
-  const agentService = createAgentService({ ...parts, datapath, status: () => describeStatus(status) });
+  const agentService = createAgentService({
+    ...parts,
+    nodeName: options.nodeName,
+    datapath,
+    status: () => describeStatus(status),
+  });
   const serviceService = createServiceService({ services, datapath: datapath.services });
   const served = [agentService, serviceService, proxy.service];
   const rpc = createRpcServer({ services: served, listen: [`unix:${runDir}/agent.sock`], log: logger });
@@ -229,7 +237,7 @@ async function startAgent(options: AgentOptions, logger: Logger): Promise<Runnin
   const { hostAddresses, sockets } = await restoreNode(parts, running);
   const server = await serve(parts, { ...running, sockets });
   const { datapath, netlink } = node;
-  const { controller, translation, monitor, client, table, services, staleSockets } = parts;
+  const { controller, translation, monitor, client, cluster, table, services } = parts;
   const stops = [
     repeat(sweepIntervalMs, () => datapath.sweepConnections(), logger),
     repeat(forgetIntervalMs, () => controller.between(() => translation.retain(datapath)), logger),
@@ -244,9 +252,9 @@ async function startAgent(options: AgentOptions, logger: Logger): Promise<Runnin
       for (const stop of stops) stop();
       await server.stop();
       monitor.close();
+      await cluster.stop();
       await client.stop();
       await services.close();
-      await staleSockets.close();
       await datapath.close();
       netlink.close();
       await lock.release();

@@ -28,7 +28,9 @@ describe('parseCommandLine()', () => {
 
   it('looks for the allocator in the run directory', () => {
     expect(optionsOf('--run-dir', '/run/x').identityAllocator).toBe('unix:/run/x/identity.sock');
-    expect(optionsOf('--identity-allocator', '127.0.0.1:7000').identityAllocator).toBe('127.0.0.1:7000');
+    for (const address of ['127.0.0.1:7000', 'a:7000,[::1]:7000']) {
+      expect(optionsOf('--identity-allocator', address).identityAllocator).toBe(address);
+    }
   });
 
   it('takes every flag', () => {

@@ -91,8 +91,8 @@ function createCommand(): Command {
     .addOption(
       new Option(
         '--identity-allocator <address>',
-        'unix:/path or host:port (default: unix:<run-dir>/identity.sock)',
-      ).argParser(checkedFlag((text) => (parseRpcAddress(text), text))),
+        'unix:/path or host:port; several with commas in between (default: unix:<run-dir>/identity.sock)',
+      ).argParser(checkedFlag((text) => (text.split(',').forEach(parseRpcAddress), text))),
     )
     .addOption(rangeFlag('--ipv4-range', 'IPv4', '10.244.0.0/24'))
     .addOption(rangeFlag('--ipv6-range', 'IPv6', 'fd00:10:244::/64'))

@@ -4,6 +4,7 @@ import type { IdentityClient } from '@weir/identity-client';
 import { formatCidr } from '@weir/model';
 import type { PolicyEngine } from '@weir/policy';
 import type { weir } from '@weir/proto';
+import type { Cluster } from './cluster/cluster.ts';
 import type { EndpointTable } from './endpoint/endpoint-table.ts';
 import type { AddressPool } from './ipam/address-pool.ts';
 import { type AgentOptions, version } from './options.ts';
@@ -18,6 +19,7 @@ export interface StatusOptions {
   readonly datapath: { readonly loaded: { readonly adopted: boolean; readonly build: string } };
   readonly uplinks: readonly { readonly name: string }[];
   readonly client: IdentityClient;
+  readonly cluster: Cluster;
   readonly controller: PolicyController;
   readonly proxy: ProxyControl;
   readonly engine: PolicyEngine;
@@ -63,6 +65,15 @@ function datapathStatus({ datapath, uplinks }: StatusOptions): Component {
   return component('datapath', 'Ok', `${how} build ${build}, uplinks ${uplinks.map(({ name }) => name).join(', ')}`);
 }
 
+function clusterStatus({ cluster }: StatusOptions): Component {
+  const { connection, isAnnounced, refusal } = cluster.client.status();
+  const known = `${cluster.client.nodes.size} nodes known`;
+  if (cluster.behind !== undefined) return component('cluster', 'Failure', `${known}, not in force: ${cluster.behind}`);
+  if (connection.kind !== 'connected') return component('cluster', 'Warning', `${connection.kind}; ${known}`);
+  if (isAnnounced) return component('cluster', 'Ok', known);
+  return component('cluster', 'Warning', `${known}; this node is not announced: ${refusal ?? 'not yet'}`);
+}
+
 function proxyStatus({ proxy }: StatusOptions): Component {
   const { connected } = proxy;
   if (connected === undefined) return component('l7-proxy', 'Warning', 'not connected; what needs it is dropped');
@@ -104,7 +115,7 @@ export function describeStatus(parts: StatusOptions): weir.agent.v1.IGetStatusRe
     kernel: release(),
     components: [
       ...[datapathStatus(parts), policyStatus(parts), endpointsStatus(parts)],
-      ...[allocatorStatus(client), proxyStatus(parts), servicesStatus(parts)],
+      ...[allocatorStatus(client), clusterStatus(parts), proxyStatus(parts), servicesStatus(parts)],
     ],
     endpointsReady: endpoints.filter(({ state }) => state === 'ready').length,
     endpointsTotal: endpoints.length,
@@ -116,5 +127,6 @@ export function describeStatus(parts: StatusOptions): weir.agent.v1.IGetStatusRe
     ipv4Allocated: pools.ipv4.allocatedCount,
     ipv6Allocated: pools.ipv6.allocatedCount,
     policyEnforcement: options.enablePolicy,
+    nodes: parts.cluster.client.nodes.size,
   };
 }

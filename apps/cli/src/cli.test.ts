@@ -3,7 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { WeirError } from '@weir/errors';
-import type { weir } from '@weir/proto';
+import { IdentityAllocatorDefinition, type weir } from '@weir/proto';
+import { createRpcServer, rpcService, type Handlers } from '@weir/rpc';
 import { capture, createTestCli, type TestCli } from './testing/test-cli.ts';
 import { runProgram } from './run-program.ts';
 
@@ -99,6 +100,32 @@ describe('weir endpoint', () => {
 });
 
 describe('weir identity', () => {
+  it('lists those of the whole cluster as the allocator knows them, over all pages', async () => {
+    const pages = [300, 301].map((id) => ({ id, labels: ['k8s:a=b', `k8s:app=${id}`], references: id - 298 }));
+    const others = Object.keys(IdentityAllocatorDefinition).map((name) => [name, () => ({})]);
+    const handlers = {
+      ...Object.fromEntries(others),
+      listIdentities: ({ afterId }: { afterId: number }) => ({
+        identities: pages.filter(({ id }) => id > afterId).slice(0, 1),
+        more: afterId === 0,
+      }),
+    } as unknown as Handlers<typeof IdentityAllocatorDefinition>;
+    const address = `unix:${cli.directory}/identity.sock`;
+    const services = [rpcService(IdentityAllocatorDefinition, handlers)];
+    const allocator = createRpcServer({ services, listen: [address] });
+    await allocator.start();
+    const { stdout } = await cli.weir('identity', 'list', '--all', '--identity-allocator', address);
+    await allocator.stop({ deadlineMs: 0 });
+    expect(stdout.split('\n').map((line) => line.trim().split(/\s+/))).toEqual([
+      ['IDENTITY', 'NODES', 'LABELS'],
+      ['300', '2', 'k8s:a=b'],
+      ['k8s:app=300'],
+      ['301', '3', 'k8s:a=b'],
+      ['k8s:app=301'],
+      [''],
+    ]);
+  });
+
   it('list and get print numbers, users and labels', async () => {
     const identity = { id: 300, labels: ['k8s:app=web', 'k8s:a=b'], endpoints: [7, 8] };
     await cli.answer({

@@ -9,6 +9,7 @@ import { addBpfCommands } from './commands/bpf.ts';
 import { addEndpointCommands } from './commands/endpoint.ts';
 import { addIdentityCommands } from './commands/identity.ts';
 import { addMonitorCommand } from './commands/monitor.ts';
+import { addNodeCommands } from './commands/node.ts';
 import { addPolicyCommands } from './commands/policy.ts';
 import { addServiceCommands } from './commands/service.ts';
 import { addStatusCommand } from './commands/status.ts';
@@ -41,6 +42,7 @@ export function createProgram(): Command {
   addStatusCommand(program);
   addEndpointCommands(program);
   addIdentityCommands(program);
+  addNodeCommands(program);
   addPolicyCommands(program);
   addServiceCommands(program);
   addBpfCommands(program);

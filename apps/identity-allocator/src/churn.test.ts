@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Nodes that allocate and release at random while the allocator is killed again and again, some of them dying, too.
+// Nodes that allocate and release at random while allocators are killed and paused again and again, some nodes dying, too, and
+// with Consul and etcd also the store itself.
 // Goal: over the whole run no label set has two numbers, no number two label sets, nothing is taken that a living node
 // holds, and in the end nothing is left. What each node was told is compared with everything that an observer saw.
 // `WEIR_SEED` chooses the run; it is printed.
@@ -12,21 +13,37 @@ import { parseLabelSet, type LabelSet } from '@weir/model';
 import { IdentityAllocatorDefinition } from '@weir/proto';
 import { createRpcClient } from '@weir/rpc';
 import { createLogger } from '@weir/telemetry';
+import { consul, etcd, type StoreServer, type StoreServerKind } from './testing/store-servers.ts';
 import { createAllocatorProcess, type AllocatorProcess } from './testing/allocator-process.ts';
 import { createSeededRandom } from './testing/seeded-random.ts';
 
 const seed = Number(process.env.WEIR_SEED ?? Math.floor(Math.random() * 2 ** 32));
-const roundsMax = 2;
-const eventsPerRound = 5;
-const [leaseMs, graceMs] = [1_500, 1_500];
+const oneAllocator = { rounds: 2, eventsPerRound: 5, leaseMs: 1_500, graceMs: 1_500 };
+// With time for a node to notice that its allocator is gone, and to ask another one.
+const threeAllocators = { rounds: 1, eventsPerRound: 8, leaseMs: 3_000, graceMs: 4_000 };
 const nodesMax = 5;
 const labelSets = Array.from({ length: 30 }, (_, index) => parseLabelSet([`k8s:app=${index}`, 'k8s:tier=x']));
 
 let directory: string;
-let allocator: AllocatorProcess;
+let allocators: AllocatorProcess[];
+let storeServer: StoreServer | undefined;
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'weir-churn-'));
+});
+afterEach(async () => {
+  await Promise.all(allocators.map((allocator) => allocator.kill('SIGKILL')));
+  await storeServer?.destroy();
+  storeServer = undefined;
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** One allocator with a file, or three that share a store. */
+async function startAllocators(kind: StoreServerKind | undefined): Promise<string> {
+  storeServer = await kind?.create();
+  const store = kind === undefined ? [] : ['--store', kind.name, '--store-endpoint', storeServer!.endpoint];
+  const names = kind === undefined ? ['a'] : ['a', 'b', 'c'];
+  const { leaseMs, graceMs } = kind === undefined ? oneAllocator : threeAllocators;
   const times = [
     '--lease',
     `${leaseMs}ms`,
@@ -37,12 +54,10 @@ beforeEach(() => {
     '--gc-interval',
     '100ms',
   ];
-  allocator = createAllocatorProcess(directory, times);
-});
-afterEach(async () => {
-  await allocator.kill('SIGKILL');
-  rmSync(directory, { recursive: true, force: true });
-});
+  allocators = names.map((name) => createAllocatorProcess(join(directory, name), [...times, ...store]));
+  await Promise.all(allocators.map((allocator) => allocator.start()));
+  return allocators.map(({ address }) => address).join(',');
+}
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Every meaning that anybody ever saw a number have. */
@@ -67,8 +82,18 @@ interface TestNode {
   readonly work: Promise<void>;
 }
 
-describe('identities under churn and kill -9', () => {
+for (const { name, skipReason } of [etcd, consul]) {
+  if (skipReason !== undefined) process.stderr.write(`Skipped: churn on ${name}: ${skipReason}\n`);
+}
+const stores = [undefined, ...[etcd, consul].filter(({ skipReason }) => skipReason === undefined)].map((kind) => ({
+  what: kind === undefined ? 'one allocator' : `three allocators on ${kind.name}`,
+  kind,
+}));
+
+describe.each(stores)('identities under churn and kill -9, $what', ({ kind }) => {
   it(`keep their meaning, and are taken only when nobody has them (WEIR_SEED=${seed})`, async () => {
+    const address = await startAllocators(kind);
+    const { rounds, eventsPerRound, leaseMs, graceMs } = kind === undefined ? oneAllocator : threeAllocators;
     const random = createSeededRandom(seed);
     const ledger = createLedger();
     const nodes = new Map<string, TestNode>();
@@ -103,7 +128,7 @@ describe('identities under churn and kill -9', () => {
     const addNode = async (): Promise<void> => {
       const name = `node-${(born += 1)}`;
       const client = createIdentityClient({
-        address: allocator.address,
+        address,
         node: name,
         cachePath: join(directory, `${name}.json`),
         log: createLogger({ service: name, level: 'silent' }),
@@ -126,7 +151,7 @@ describe('identities under churn and kill -9', () => {
       await client.stop();
     };
     const observe = async (): Promise<void> => {
-      const observer = createRpcClient(IdentityAllocatorDefinition, { address: allocator.address, waitForReady: true });
+      const observer = createRpcClient(IdentityAllocatorDefinition, { address, waitForReady: true });
       let [epoch, afterRevision] = ['', 0];
       while (running) {
         try {
@@ -146,13 +171,23 @@ describe('identities under churn and kill -9', () => {
       observer.close();
     };
 
-    await allocator.start();
     for (let count = 0; count < nodesMax; count += 1) await addNode();
     const observer = observe();
     let kills = 0;
+    // One that comes back at once, so that every run has at least one.
+    await allocators[0]!.kill('SIGKILL');
+    await allocators[0]!.start();
+    kills += 1;
     const disturb = async (): Promise<void> => {
       const dice = random();
-      if (dice < 0.5) {
+      const allocator = allocators[Math.floor(random() * allocators.length)]!;
+      if (storeServer !== undefined && random() < 0.4) {
+        if (dice < 0.5) await storeServer.kill();
+        else storeServer.signal('SIGSTOP');
+        await sleep(random() * 1500);
+        if (dice < 0.5) await storeServer.start();
+        else storeServer.signal('SIGCONT');
+      } else if (dice < 0.5) {
         await allocator.kill('SIGKILL');
         kills += 1;
         await sleep(random() * 400);
@@ -166,7 +201,7 @@ describe('identities under churn and kill -9', () => {
         await addNode();
       }
     };
-    for (let round = 0; round < roundsMax; round += 1) {
+    for (let round = 0; round < rounds; round += 1) {
       for (let event = 0; event < eventsPerRound; event += 1) {
         await sleep(random() * 600);
         await disturb();
@@ -176,16 +211,21 @@ describe('identities under churn and kill -9', () => {
     }
     running = false;
     await Promise.all([...nodes.values()].map(({ work }) => work));
-    await observerDone(observer, allocator);
+    await observerDone(observer, address);
 
     // Everybody has released everything, and the dead ones' leases run out.
-    const control = createRpcClient(IdentityAllocatorDefinition, { address: allocator.address, waitForReady: true });
+    const control = createRpcClient(IdentityAllocatorDefinition, { address, waitForReady: true });
     let left = Infinity;
     for (let waitedMs = 0; left > 0 && waitedMs < 4 * (leaseMs + graceMs); waitedMs += 200) {
       await sleep(200);
       left = (await control.listIdentities({})).identities.length;
     }
     control.close();
+    for (const allocator of allocators) {
+      const one = createRpcClient(IdentityAllocatorDefinition, { address: allocator.address, waitForReady: true });
+      expect((await one.listIdentities({})).identities).toEqual([]);
+      one.close();
+    }
     await Promise.all([...nodes.values()].map(({ client }) => client.stop()));
     expect({ left, kills: kills > 0, allocations: allocations > 100, sets: ledger.size() >= labelSets.length }).toEqual(
       {
@@ -199,7 +239,7 @@ describe('identities under churn and kill -9', () => {
 });
 
 /** The observer sits in a stream: a change wakes it to see that it is over. */
-async function observerDone(observer: Promise<void>, { address }: AllocatorProcess): Promise<void> {
+async function observerDone(observer: Promise<void>, address: string): Promise<void> {
   const control = createRpcClient(IdentityAllocatorDefinition, { address, waitForReady: true });
   await control.allocate({ node: 'last', labels: ['k8s:last'] });
   control.close();

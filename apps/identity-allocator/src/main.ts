@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // identity-allocator: the composition root. Reads the command line, puts the parts together, and takes them apart again.
+import { randomUUID } from 'node:crypto';
 import { systemClock } from '@weir/clock';
 import { WeirError } from '@weir/errors';
 import { createRpcServer } from '@weir/rpc';
 import { createLogger, type Logger } from '@weir/telemetry';
+import { createClusterDirectory } from './cluster/cluster-directory.ts';
+import { createClusterService } from './cluster/cluster-service.ts';
 import { parseCommandLine, version, type AllocatorOptions } from './options.ts';
 import { createChangeHub } from './service/change-hub.ts';
 import { createGarbageCollector } from './service/garbage-collector.ts';
@@ -12,6 +15,7 @@ import { openStore } from './open-store.ts';
 
 const watchersMax = 10_000;
 const stopDeadlineMs = 5_000;
+const expiryCheckMs = 1_000;
 
 interface Service {
   stop(): Promise<void>;
@@ -26,8 +30,18 @@ async function startService(options: AllocatorOptions, log: Logger): Promise<Ser
   });
   const hub = createChangeHub({ store, clock, watchersMax });
   const service = createIdentityService({ store, hub, clock, leaseMs: options.times.leaseMs, log });
+  const { leaseMs } = options.times;
+  const directory = createClusterDirectory({ epoch: randomUUID(), leaseMs, clock });
+  const cluster = createClusterService({ directory, leaseMs, clock, watchersMax, log });
+  const expire = setInterval(
+    () => {
+      for (const node of directory.expire()) log.warn({ node }, 'Node is gone, its lease has run out');
+    },
+    Math.min(expiryCheckMs, leaseMs / 4),
+  );
   const collector = createGarbageCollector({ store, clock, intervalMs: options.gcIntervalMs, log });
-  const server = createRpcServer({ services: [service], listen: options.listen, plaintext: options.plaintext, log });
+  const { listen, plaintext } = options;
+  const server = createRpcServer({ services: [service, cluster.service], listen, plaintext, log });
 
   const addresses = await server.start();
   collector.start();
@@ -42,8 +56,10 @@ async function startService(options: AllocatorOptions, log: Logger): Promise<Ser
     async stop() {
       collector.stop();
       stopTelling();
+      clearInterval(expire);
       await server.stop({ deadlineMs: stopDeadlineMs });
       hub.close();
+      cluster.close();
       await store.close();
     },
   };

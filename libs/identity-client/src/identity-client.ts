@@ -9,13 +9,13 @@ import { createCacheFile } from './cache-file.ts';
 import type { IdentityEvents, KnownIdentity } from './events.ts';
 import { createHeldIdentities } from './held-identities.ts';
 import type { WaitingLabelSet } from './held-label-set.ts';
-import { createIdentityCache, type IdentityCache } from './identity-cache.ts';
+import { createIdentityCache, type Cursor, type IdentityCache } from './identity-cache.ts';
 import { createLane } from './lane.ts';
 import { createLeaseKeeper } from './lease-keeper.ts';
-import { createWatchLoop, type AllocatorConnection } from './watch-loop.ts';
+import { createWatchLoop, type AllocatorConnection, type WatchLoopOptions } from './watch-loop.ts';
 
 export interface IdentityClientOptions {
-  /** Where the allocator listens: `unix:/absolute/path` or `host:port`. */
+  /** Where the allocators listen: `unix:/absolute/path` or `host:port`, with commas in between. */
   readonly address: string;
   /** Name of this node; one client per node. */
   readonly node: string;
@@ -74,6 +74,11 @@ const settleMs = 10_000;
 const isNews = (cache: IdentityCache, { id, labels }: KnownIdentity): boolean =>
   cache.labelsOf(id) === undefined && cache.numberOf(labels) === undefined;
 
+const sayTo = (log: Logger): WatchLoopOptions<Cursor>['say'] => ({
+  connected: ({ epoch, revision }) => log.info({ epoch, revision }, 'Connected to the identity-allocator'),
+  away: (reason) => log.warn({ reason }, 'The identity-allocator is away, known identities go on working'),
+});
+
 /** Makes the client of a node. */
 export function createIdentityClient(options: IdentityClientOptions): IdentityClient {
   const { address, node, log, events = {}, clock = systemClock, random = Math.random } = options;
@@ -96,11 +101,11 @@ export function createIdentityClient(options: IdentityClientOptions): IdentityCl
   });
   const lease = createLeaseKeeper({ rpc, node, held, lane, clock, random, log });
   const watch = createWatchLoop({
-    rpc,
+    open: ({ revision: afterRevision, ...from }, call) => rpc.watch({ ...from, afterRevision }, call),
+    say: sayTo(log),
     node,
     clock,
     random,
-    log,
     cursor: () => cache.cursor,
     onResponse: (response) => cache.apply(response),
     onConnected() {

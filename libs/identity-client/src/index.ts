@@ -11,3 +11,11 @@ export {
 export type { AllocatorConnection } from './watch-loop.ts';
 export type { IdentityEvents, KnownIdentity, MovedIdentity } from './events.ts';
 export type { WaitingLabelSet } from './held-label-set.ts';
+export {
+  type ClusterClient,
+  type ClusterClientOptions,
+  type ClusterClientStatus,
+  createClusterClient,
+  type OwnAnnouncement,
+} from './cluster-client.ts';
+export type { ClusterChanges, ClusterNode } from './cluster-view.ts';

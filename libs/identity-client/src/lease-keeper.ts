@@ -37,6 +37,7 @@ export function createLeaseKeeper({ rpc, node, held, lane, clock, random, log }:
   const backoff = createBackoff({ ...retryMs, random });
   let cancelTimer: CancelTimer = () => undefined;
   let timerDueMs = Infinity;
+  let intervalMs = Infinity;
   let state: 'idle' | 'renewing' | 'again' | 'stopped' = 'idle';
 
   const renew = (): Promise<number> =>
@@ -45,7 +46,8 @@ export function createLeaseKeeper({ rpc, node, held, lane, clock, random, log }:
       const wire = sent.map(({ id, labels }) => ({ id, labels: formatLabelSet(labels) }));
       const { leaseMs, lost } = await rpc.renewLease({ node, held: wire });
       held.renewed(sent, lost);
-      return intervalFor(leaseMs);
+      intervalMs = intervalFor(leaseMs);
+      return intervalMs;
     });
   const run = async (): Promise<void> => {
     state = 'renewing';
@@ -55,7 +57,8 @@ export function createLeaseKeeper({ rpc, node, held, lane, clock, random, log }:
       backoff.reset();
       held.setReachable(true);
     } catch (error) {
-      delayMs = backoff.nextMs();
+      // However short the lease: there is time for another attempt.
+      delayMs = Math.min(backoff.nextMs(), intervalMs / 2);
       log.debug({ error, delayMs }, 'Cannot renew the lease');
       held.setReachable(false);
     }

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createBackoff, type Clock } from '@weir/clock';
 import { WeirError } from '@weir/errors';
-import type { IdentityAllocatorDefinition, weir } from '@weir/proto';
-import type { RpcClient } from '@weir/rpc';
-import type { Logger } from '@weir/telemetry';
+import type { CallOptions } from '@weir/rpc';
 import type { Cursor } from './identity-cache.ts';
 
 /** How it stands with the allocator. */
@@ -22,15 +20,21 @@ export interface WatchLoop {
   stop(): Promise<void>;
 }
 
-export interface WatchLoopOptions {
-  readonly rpc: Pick<RpcClient<typeof IdentityAllocatorDefinition>, 'watch'>;
+/** Where a stream is to continue. */
+export interface WatchPosition extends Cursor {
+  readonly node: string;
+}
+
+export interface WatchLoopOptions<Response> {
+  readonly open: (from: WatchPosition, options: CallOptions) => AsyncIterable<Response>;
+  /** Says that the stream has come to be, and that it is lost: one line when it goes, not one per attempt. */
+  readonly say: { readonly connected: (at: Cursor) => void; readonly away: (reason: string) => void };
   readonly node: string;
   readonly clock: Clock;
   readonly random: () => number;
-  readonly log: Logger;
   /** Where the next stream continues. */
   readonly cursor: () => Cursor;
-  readonly onResponse: (response: weir.identity.v1.WatchResponse) => void;
+  readonly onResponse: (response: Response) => void;
   /** The first message of a stream is there. */
   readonly onConnected: () => void;
   readonly onDisconnected: () => void;
@@ -39,41 +43,37 @@ export interface WatchLoopOptions {
 const backoffMs = { initialMs: 50, maxMs: 2_000 } as const;
 
 /** Makes the loop; `start` begins with the first attempt. */
-export function createWatchLoop(options: WatchLoopOptions): WatchLoop {
-  const { clock, log } = options;
+export function createWatchLoop<Response extends Cursor>(options: WatchLoopOptions<Response>): WatchLoop {
+  const { clock, say } = options;
   const abort = new AbortController();
   const backoff = createBackoff({ ...backoffMs, random: options.random });
   let connection: AllocatorConnection = { kind: 'connecting' };
   let running: Promise<void> = Promise.resolve();
 
-  const receive = (response: weir.identity.v1.WatchResponse): void => {
+  const receive = (response: Response): void => {
     options.onResponse(response);
     if (connection.kind === 'connected') return;
     connection = { kind: 'connected' };
     backoff.reset();
-    log.info({ revision: response.revision, epoch: response.epoch }, 'Connected to the identity-allocator');
+    say.connected(response);
     options.onConnected();
   };
   const fail = (error: WeirError): void => {
     const { message: reason } = error;
-    // One line when it goes, not one per attempt.
     if (connection.kind !== 'disconnected') {
       connection = { kind: 'disconnected', reason, sinceMs: clock.nowMs() };
-      log.warn({ reason }, 'The identity-allocator is away, known identities go on working');
+      say.away(reason);
     } else {
       connection = { ...connection, reason };
     }
     options.onDisconnected();
   };
   const attempt = async (): Promise<void> => {
-    const { epoch, revision: afterRevision } = options.cursor();
     // The first failure is wanted at once, for its reason; from then on the channel may wait for the server by itself.
     const waitForReady = connection.kind === 'disconnected';
     try {
-      const stream = options.rpc.watch(
-        { node: options.node, epoch, afterRevision },
-        { signal: abort.signal, waitForReady },
-      );
+      const from = { node: options.node, ...options.cursor() };
+      const stream = options.open(from, { signal: abort.signal, waitForReady });
       for await (const response of stream) receive(response);
       fail(new WeirError('UNAVAILABLE', 'The allocator ended the stream'));
     } catch (error) {

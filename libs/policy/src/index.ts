@@ -5,7 +5,7 @@ export { parsePolicyFiles, type ParsedPolicies, type ParseOptions } from './pars
 export type { PolicyFile } from './document/read-documents.ts';
 export { formatProblem, type PolicyProblem } from './problem.ts';
 export { policyLimits } from './limits.ts';
-export { defaultFeatures, type FeatureSet, type PolicyFeature, policyFeatures } from './feature.ts';
+export { allFeatures, defaultFeatures, type FeatureSet, type PolicyFeature, policyFeatures } from './feature.ts';
 export type {
   Grant,
   HeaderMismatch,
@@ -38,6 +38,7 @@ export type {
   PolicyQuestion,
   PolicySubject,
   PolicyUpdate,
+  SelectorUse,
   ServiceDescription,
   ServiceName,
   SubjectChange,
@@ -54,6 +55,17 @@ export type {
   NearMiss,
   SideExplanation,
 } from './explain/explain-types.ts';
+export { flowEndForms, parseFlowEnd, parseFlowPort, parseHttpRequest } from './explain/flow-text.ts';
+export type { FlowPort, WrittenEnd } from './explain/flow-text.ts';
+export { traceReport } from './explain/trace-report.ts';
+export type {
+  TraceEnd,
+  TraceEntry,
+  TraceNearMiss,
+  TraceOrigin,
+  TraceReport,
+  TraceSide,
+} from './explain/trace-report.ts';
 export { formatPorts } from './explain/near-misses.ts';
 export { requestPasses } from './explain/request-match.ts';
 export type { Enforcement, EntryOrigin, PolicyEntry, PolicyEntryKey, ResolvedPolicy, RuleSet } from './policy-entry.ts';

@@ -4,6 +4,7 @@
 export { etcdserverpb, flow, google, grpc, observer, peer, relay, weir } from './gen/messages.js';
 export {
   AgentServiceDefinition,
+  ClusterDirectoryDefinition,
   HealthDefinition,
   IdentityAllocatorDefinition,
   KVDefinition as EtcdKeyValueDefinition,

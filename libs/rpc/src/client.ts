@@ -17,7 +17,7 @@ import type { AnyMethod, ByStreaming, MethodTypes, ServiceDefinition } from './m
 import { writeAll } from './write-all.ts';
 
 export interface RpcClientOptions {
-  /** `unix:/absolute/path` or `host:port`. */
+  /** `unix:/absolute/path` or `host:port`; several of them, with commas in between, for servers that stand in for each other. */
   readonly address: string;
   /** How long a unary call may take; 5,000 by default. Streams have no deadline unless a call sets one. */
   readonly deadlineMs?: number;
@@ -25,6 +25,10 @@ export interface RpcClientOptions {
   readonly waitForReady?: boolean;
   /** The largest message taken or sent; 4 MiB by default. */
   readonly messageBytesMax?: number;
+  /** How long a TCP connection may be silent before the server is asked for a sign of life; 10,000 by default. */
+  readonly keepaliveMs?: number;
+  /** How long the server may take for that sign before the connection counts as lost; 5,000 by default. */
+  readonly keepaliveTimeoutMs?: number;
 }
 
 /** For one call. */
@@ -66,7 +70,14 @@ export type RpcClient<Definition extends ServiceDefinition> = Calls<Definition> 
 
 // A local server that restarts is back within a second, and a connect to a socket that is not there costs next to
 // nothing; over a network, patience saves the server from a herd.
-const channelOptions = (address: RpcAddress, messageBytesMax: number): Record<string, number> => ({
+const channelOptions = (
+  address: RpcAddress,
+  {
+    messageBytesMax = messageBytesMaxDefault,
+    keepaliveMs = 10_000,
+    keepaliveTimeoutMs = 5_000,
+  }: Omit<RpcClientOptions, 'address'>,
+): Record<string, number> => ({
   'grpc.max_receive_message_length': messageBytesMax,
   'grpc.max_send_message_length': messageBytesMax,
   'grpc.initial_reconnect_backoff_ms': address.kind === 'unix' ? 50 : 100,
@@ -76,7 +87,9 @@ const channelOptions = (address: RpcAddress, messageBytesMax: number): Record<st
   'grpc.enable_channelz': 0,
   'grpc.service_config_disable_resolution': 1,
   // The kernel tells us at once when the process behind a unix socket dies; of a dead machine only silence tells.
-  ...(address.kind === 'tcp' ? { 'grpc.keepalive_time_ms': 10_000, 'grpc.keepalive_timeout_ms': 5_000 } : {}),
+  ...(address.kind === 'tcp'
+    ? { 'grpc.keepalive_time_ms': keepaliveMs, 'grpc.keepalive_timeout_ms': keepaliveTimeoutMs }
+    : {}),
 });
 
 interface Connection {
@@ -86,18 +99,14 @@ interface Connection {
   readonly waitForReady: boolean;
 }
 
-/** Makes a client; it connects at the first call, and again whenever the connection is lost. */
-export function createRpcClient<Definition extends ServiceDefinition>(
+/** Makes a client of one server; it connects at the first call, and again whenever the connection is lost. */
+export function createSingleClient<Definition extends ServiceDefinition>(
   definition: Definition,
   options: RpcClientOptions,
 ): RpcClient<Definition> {
   const address = parseRpcAddress(options.address);
   const target = grpcTarget(address);
-  const client = new Client(
-    target,
-    credentials.createInsecure(),
-    channelOptions(address, options.messageBytesMax ?? messageBytesMaxDefault),
-  );
+  const client = new Client(target, credentials.createInsecure(), channelOptions(address, options));
   const connection: Connection = {
     client,
     target,

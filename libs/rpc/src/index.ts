@@ -3,7 +3,8 @@
 // hold a bounded amount of memory for a peer that is slow. Knows nothing of what the services mean.
 export { createRpcServer, type RpcServer, type RpcServerOptions } from './server.ts';
 export { rpcService, type Handlers, type RpcCall, type RpcService } from './handlers.ts';
-export { createRpcClient, type CallOptions, type RpcClient, type RpcClientOptions } from './client.ts';
+export { createRpcClient } from './rpc-client.ts';
+export type { CallOptions, RpcClient, RpcClientOptions } from './client.ts';
 export { createStreamQueue, type StreamQueue, type StreamQueueOptions } from './stream-queue.ts';
 export { parseRpcAddress, type RpcAddress } from './address.ts';
 export type { HealthState, ServingStatus } from './health.ts';

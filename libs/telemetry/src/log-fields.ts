@@ -19,6 +19,7 @@ export interface LogFields {
   readonly endpoint?: number | undefined;
   readonly pod?: string | undefined;
   readonly containerId?: string | undefined;
+  readonly range?: string | undefined;
   readonly device?: string | undefined;
   readonly map?: string | undefined;
   readonly program?: string | undefined;

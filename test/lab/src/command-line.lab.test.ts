@@ -125,7 +125,14 @@ describe('weir … -o json', () => {
       ...{ ipv4Range: '10.244.1.0/24', ipv6Range: 'fd00:10:244:1::/64', ipv4Allocated: 3, ipv6Allocated: 3 },
     });
     const components = status.components?.map(({ name, state }) => `${name} ${state}`);
-    expect(components).toEqual(['datapath Ok', 'policy Ok', 'endpoints Ok', 'identity-allocator Ok', 'l7-proxy Ok']);
+    expect(components).toEqual([
+      'datapath Ok',
+      'policy Ok',
+      'endpoints Ok',
+      'identity-allocator Ok',
+      'cluster Ok',
+      'l7-proxy Ok',
+    ]);
   });
 
   it('endpoint list and get have what the lab knows of its pods', async () => {

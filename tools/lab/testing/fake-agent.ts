@@ -63,6 +63,7 @@ const handlers: Partial<Handlers<typeof AgentServiceDefinition>> = {
       ...(flags['silent-proxy'] === true ? [] : [{ name: 'l7-proxy', state: 'Ok', message: 'connected' }]),
     ],
     policyRevision: imported.size,
+    nodes: 100,
   }),
   listEndpoints: () => ({ endpoints: [...endpoints.values()] }),
   getEndpoint: ({ endpoint }) => ({ endpoint: find(endpoint?.reference) }),

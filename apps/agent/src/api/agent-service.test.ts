@@ -30,6 +30,7 @@ beforeEach(async () => {
   const forMonitor = { engine, cookies: translation.cookies, ruleSets: translation.ruleSets, node: 'n1' };
   const service = createAgentService({
     ...agent,
+    ...{ nodeName: 'n1', cluster: { client: clusterOf() }, routes: { reaches } },
     ...{ datapath: node.datapath, identities: labelled, status: () => ({ node: 'n1' }) },
     monitor: createMonitor({ datapath: node.datapath, peers, ...forMonitor }),
     policies: createPolicyService({ engine, controller, store: createPolicyStore(join(node.directory, 'p.json')) }),
@@ -46,8 +47,41 @@ afterEach(async () => {
   node.remove();
 });
 
+const reaches = new Map([
+  ['10.2.0.0/24', { kind: 'direct', via: '192.0.2.2' } as const],
+  ['fd02::/64', { kind: 'network', reason: 'no link leads there' } as const],
+]);
+const clusterOf = () => ({
+  nodes: new Map(
+    [
+      { name: 'n2', addresses: ['192.0.2.2'], podRanges: ['10.2.0.0/24', 'fd02::/64'] },
+      { name: 'n1', addresses: ['192.0.2.1'], podRanges: ['10.0.0.0/24'] },
+    ].map((each) => [each.name, each]),
+  ),
+  endpoints: new Map([
+    ['10.2.0.7', 300],
+    ['fd02::7', 300],
+    ['10.0.0.2', 256],
+  ]),
+});
+
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const fileFor = (app: string, from = 'web') => ({ name: app, content: bytes(policyFor(app, { from }).document) });
+
+describe('nodes', () => {
+  it('are listed by name, with how their pods are reached', async () => {
+    expect((await client.listNodes({})).nodes).toMatchObject([
+      { name: 'n1', isSelf: true, endpointAddresses: 1, podRanges: [{ prefix: '10.0.0.0/24', reach: 'local' }] },
+      {
+        ...{ name: 'n2', isSelf: false, addresses: ['192.0.2.2'], endpointAddresses: 2 },
+        podRanges: [
+          { prefix: '10.2.0.0/24', reach: 'direct', via: '192.0.2.2' },
+          { prefix: 'fd02::/64', reach: 'network', reason: 'no link leads there' },
+        ],
+      },
+    ]);
+  });
+});
 
 describe('endpoints', () => {
   it('are listed with what the kernel has of them', async () => {
@@ -137,6 +171,66 @@ describe('policies', () => {
     });
     expect(answer).toMatchObject({ imported: [], revision: 0 });
     expect(answer.problems[0]).toMatchObject({ file: 'x.yaml', line: 1 });
+  });
+});
+
+describe('policy trace', () => {
+  beforeEach(async () => {
+    await client.importPolicy({ files: [fileFor('web', 'client')] });
+    await agent.manager.add(podSpec('client'));
+  });
+  const flow = { source: 'default/client', destination: 'default/web', protocol: 6, port: 80 };
+
+  it('says which rule of which file allows a flow', async () => {
+    const { verdict, ingress, egress, source } = await client.tracePolicy(flow);
+    expect([verdict, source?.identity, egress?.verdict]).toEqual(['allowed', 257, 'not-enforced']);
+    expect(ingress).toMatchObject({
+      verdict: 'allow',
+      decidedBy: [
+        { policy: 'CiliumNetworkPolicy/default/web', rule: 0, file: 'web', line: 1, path: expect.any(String) },
+      ],
+      entries: [{ peerIdentity: 257, ports: 'TCP/80', verdict: 'allow' }],
+    });
+  });
+
+  it.each(['identity:257', '10.0.0.3', 'fd00::3', 'endpoint:2', 'default/app=client'])(
+    'knows an end by %s',
+    async (end) => {
+      expect((await client.tracePolicy({ ...flow, source: end })).source?.identity).toBe(257);
+    },
+  );
+
+  it('says what the nearest rule wants of a flow that is dropped', async () => {
+    const { verdict, ingress } = await client.tracePolicy({ ...flow, port: 81 });
+    expect(verdict).toBe('dropped');
+    expect(ingress).toMatchObject({
+      ...{ verdict: 'no-match', defaultDenyBy: ['CiliumNetworkPolicy/default/web'] },
+      nearest: [{ misses: [{ kind: 'port', wanted: 'TCP/80', found: 'TCP/81' }] }],
+    });
+    expect((await client.tracePolicy({ ...flow, source: '192.0.2.1' })).ingress?.nearest).toMatchObject([
+      { misses: [{ kind: 'peer' }, { kind: 'peer' }] },
+    ]);
+  });
+
+  it.each([
+    [{ source: '' }, 'INVALID_ARGUMENT', 'End of a flow is empty'],
+    [{ source: 'default/none' }, 'NOT_FOUND', '"default/none" is not an endpoint of this node'],
+    [{ source: 'identity:9999' }, 'NOT_FOUND', 'Nobody is known by the identity 9999'],
+    [{ port: 70_000 }, 'INVALID_ARGUMENT', 'port: 70000 is too large; expected 0–65535'],
+    [{ request: { method: 'GET' } }, 'INVALID_ARGUMENT', 'request: expected a method and a path'],
+  ])('refuses %j', async (change, code, message) => {
+    await expect(client.tracePolicy({ ...flow, ...change })).rejects.toMatchObject({
+      ...{ code, message: expect.stringContaining(message) },
+    });
+  });
+
+  it('has the selectors of policies in force with whom they select', async () => {
+    expect((await client.listSelectors({})).selectors).toEqual([
+      expect.objectContaining({
+        selector: 'any:app=client && k8s:io.kubernetes.pod.namespace=default',
+        ...{ policies: ['default/web'], endpoints: [1], identities: [257] },
+      }),
+    ]);
   });
 });
 

@@ -8,6 +8,7 @@ import { type Handlers, type RpcService, rpcService } from '@weir/rpc';
 import type { EndpointManager } from '../endpoint/endpoint-manager.ts';
 import type { EndpointTable } from '../endpoint/endpoint-table.ts';
 import type { IdentityDirectory } from '../identity/identity-source.ts';
+import type { DesiredIpcache } from '../ipcache/desired-ipcache.ts';
 import type { Monitor } from '../monitor/monitor.ts';
 import type { PolicyController } from '../policy/policy-controller.ts';
 import { policyName } from '../policy/policy-names.ts';
@@ -15,7 +16,9 @@ import type { PolicyOutcome, PolicyService } from '../policy/policy-service.ts';
 import type { PolicySlots } from '../policy/policy-slots.ts';
 import type { PolicyTranslation } from '../policy/policy-translation.ts';
 import { connectionMessage, ipcacheMessage, metricMessage, policyEntryMessage } from './datapath-messages.ts';
+import { nodeMessages, type NodeSources } from './node-message.ts';
 import { endpointMessage, findEndpoint } from './endpoint-message.ts';
+import { traceCalls } from './trace-calls.ts';
 
 export interface AgentServiceOptions {
   readonly table: EndpointTable;
@@ -27,7 +30,11 @@ export interface AgentServiceOptions {
   readonly translation: PolicyTranslation;
   readonly identities: IdentityDirectory;
   readonly datapath: Datapath;
+  readonly ipcache: Pick<DesiredIpcache, 'entries'>;
   readonly monitor: Monitor;
+  readonly nodeName: string;
+  readonly cluster: NodeSources['cluster'];
+  readonly routes: NodeSources['routes'];
   readonly status: () => weir.agent.v1.IGetStatusResponse;
 }
 
@@ -40,9 +47,11 @@ const monitorTypes: readonly string[] = ['drop', 'policy-verdict', 'trace', 'l7'
 export function createAgentService(options: AgentServiceOptions): RpcService {
   return rpcService(AgentServiceDefinition, {
     getStatus: () => options.status(),
+    listNodes: () => ({ nodes: nodeMessages(options) }),
     ...endpointCalls(options),
     ...identityCalls(options),
     ...policyCalls(options),
+    ...traceCalls(options),
     ...datapathCalls(options),
     monitor: ({ types, relatedTo }, { signal }) => {
       const unknown = types.find((type) => !monitorTypes.includes(type));

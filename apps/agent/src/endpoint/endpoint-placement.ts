@@ -13,6 +13,8 @@ export interface EndpointPlacementOptions {
   readonly controller: PolicyController;
   readonly slots: PolicySlots;
   readonly ipcache: DesiredIpcache;
+  /** Told when the addresses of this node's endpoints, or their identities, are others than before. */
+  readonly onPlaced?: () => void;
 }
 
 /** An endpoint with the identity that it is to have. */
@@ -32,7 +34,7 @@ export interface EndpointPlacement {
 
 /** See {@link EndpointPlacement}. */
 export function createEndpointPlacement(options: EndpointPlacementOptions): EndpointPlacement {
-  const { table, controller, slots, ipcache } = options;
+  const { table, controller, slots, ipcache, onPlaced } = options;
 
   /*
    * Users of an identity are counted before the commit: of two endpoints that come to one at the same time, the first
@@ -77,9 +79,11 @@ export function createEndpointPlacement(options: EndpointPlacementOptions): Endp
         await controller.commit({ policy: joinUpdates(arrivals.map(moveBack)) }).catch(() => undefined);
         throw error;
       }
-      return arrivals.map(({ endpoint, labels, identity }) =>
+      const ready = arrivals.map(({ endpoint, labels, identity }) =>
         table.put({ ...moved({ ...endpoint, state: 'regenerating' }, 'ready'), labels, identity }),
       );
+      onPlaced?.();
+      return ready;
     },
     async leave({ record, identity }) {
       const isLast = identity !== undefined && table.leave(identity, record.id);
@@ -91,6 +95,7 @@ export function createEndpointPlacement(options: EndpointPlacementOptions): Endp
           ipcacheRemoved: ipcache.remove(rangesOf(addressesOf(record))),
         }),
       });
+      onPlaced?.();
     },
   };
 }

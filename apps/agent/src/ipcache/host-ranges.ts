@@ -9,7 +9,7 @@ import { type DesiredIpcache, rangesOf } from './desired-ipcache.ts';
 export interface HostRangesOptions {
   readonly ipcache: DesiredIpcache;
   readonly controller: PolicyController;
-  readonly addresses: HostAddresses;
+  readonly addresses: Pick<HostAddresses, 'current' | 'onChange'>;
   /** What pods of this node get their addresses from: an address of it that nobody has is no part of the world. */
   readonly podRanges: readonly Cidr[];
   readonly clock: Clock;

@@ -1,41 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readFile } from 'node:fs/promises';
-import { getSystemErrorMessage } from 'node:util';
-import { text as readAll } from 'node:stream/consumers';
-import { WeirError } from '@weir/errors';
 import { formatProblem, parsePolicyFiles, type PolicyProblem } from '@weir/policy';
 import type { weir } from '@weir/proto';
 import { onStdout, outputOption, type OutputFormat, print, progress, table } from '@weir/terminal';
 import type { Command } from 'commander';
 import { stringify } from 'yaml';
 import { withAgent } from '../agent.ts';
-
-interface TextFile {
-  readonly name: string;
-  readonly content: string;
-}
+import { readFiles, type TextFile } from '../read-files.ts';
+import { addPolicySelectors, addPolicyTrace } from './policy-trace.ts';
 
 interface OutputFlags {
   readonly output: OutputFormat;
-}
-
-function reasonOf(error: unknown): string {
-  const { errno } = error as NodeJS.ErrnoException;
-  return errno === undefined ? WeirError.from(error).message : getSystemErrorMessage(errno);
-}
-
-async function readFiles(names: readonly string[]): Promise<TextFile[]> {
-  return Promise.all(
-    names.map(async (name) => {
-      try {
-        return name === '-'
-          ? { name: '<stdin>', content: await readAll(process.stdin) }
-          : { name, content: await readFile(name, 'utf8') };
-      } catch (cause) {
-        throw new WeirError('NOT_FOUND', `Cannot read "${name}": ${reasonOf(cause)}`, { cause });
-      }
-    }),
-  );
 }
 
 const messagesOf = (files: readonly TextFile[]): weir.agent.v1.IPolicyFile[] =>
@@ -59,7 +33,7 @@ function policiesText(policies: readonly weir.agent.v1.IPolicy[]): string {
     .join('---\n');
 }
 
-/** Adds `policy import`, `get`, `delete` and `validate`. */
+/** Adds `policy import`, `get`, `delete`, `validate`, `trace` and `selectors`. */
 export function addPolicyCommands(program: Command): void {
   const policy = program.command('policy').description('who may talk to whom');
   policy
@@ -85,6 +59,8 @@ export function addPolicyCommands(program: Command): void {
     });
   addDelete(policy);
   addValidate(policy);
+  addPolicyTrace(policy);
+  addPolicySelectors(policy);
 }
 
 function addDelete(policy: Command): void {

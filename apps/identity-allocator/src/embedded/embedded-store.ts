@@ -76,6 +76,7 @@ function createEmbeddedStore(database: IdentityDatabase, options: EmbeddedStoreO
     allocate: (request, { signal } = {}) => queue.run(() => state.allocate(request), signal),
     release: ({ node, id }, { signal } = {}) => queue.run(() => state.release(node, id), signal),
     renewLease: ({ node, held }, { signal } = {}) => queue.run(() => state.renewLease(node, held), signal),
+    catchUp: () => Promise.resolve(),
     collectGarbage: () => collectGarbage({ state: () => state, run: queue.run, clock: options.clock }),
     get(id) {
       const identity = state.identities.byId(id);

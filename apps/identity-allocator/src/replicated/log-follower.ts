@@ -37,8 +37,6 @@ export interface LogFollowerOptions {
 // However quiet the log is: so often it is made sure that nothing was missed.
 const quietMs = 1_000;
 const retryMs = { initialMs: 50, maxMs: 1_000 } as const;
-// An outage that is over sooner has kept nobody from renewing.
-const negligibleMs = 1_000;
 
 /** Makes the follower; nothing is read before `start`. */
 export function createLogFollower(options: LogFollowerOptions): LogFollower {
@@ -129,11 +127,11 @@ function createPuller({ log, clock, contact, logger, ...options }: LogFollowerOp
       });
       confirm(askedAtMs);
       const awayMs = contact.regained();
-      if (awayMs === 0) return;
+      if (awayMs === undefined) return;
       logger.info({ durationMs: Math.round(awayMs) }, 'The store is back');
       options.tellListeners();
       // While nobody could renew a lease, nobody lost one.
-      if (awayMs > negligibleMs) options.memory().state.beginAnew();
+      options.memory().state.beginAnew();
     },
   };
 }

@@ -109,6 +109,7 @@ function assemble({ queue, writer, contact, listeners, ...parts }: Parts, curren
         return current().state.renewLease(node, held);
       }, signal);
     },
+    catchUp: () => parts.follower.catchUp(),
     collectGarbage: () => collectGarbage({ state: () => current().state, run: queue.run, clock: parts.clock }),
     get(id) {
       const identity = current().identities.byId(id);

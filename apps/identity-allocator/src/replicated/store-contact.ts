@@ -7,8 +7,8 @@ import type { StoreAway } from '../store/identity-store.ts';
 export interface StoreContact {
   readonly away: StoreAway | undefined;
   lost(error: unknown): void;
-  /** How long it was away; 0 if it was not. */
-  regained(): number;
+  /** How long it was away; undefined if it was not. */
+  regained(): number | undefined;
   /** Resolves when there is contact; rejects with UNAVAILABLE when there is none for `patienceMs`. */
   wait(patienceMs: number): Promise<void>;
   /** Rejects who waits. */
@@ -34,7 +34,7 @@ export function createStoreContact({ clock, name }: { readonly clock: Clock; rea
       away = { reason, sinceMs: away?.sinceMs ?? clock.monotonicMs() };
     },
     regained() {
-      if (away === undefined) return 0;
+      if (away === undefined) return undefined;
       const lastedMs = clock.monotonicMs() - away.sinceMs;
       away = undefined;
       tellAll();

@@ -105,6 +105,8 @@ async function* watch(
   if (leave === undefined)
     throw new WeirError('RESOURCE_EXHAUSTED', `${hub.watcherCount} clients are watching already`);
   try {
+    // Another replica may have told this client of what this one has not read yet.
+    if (request.epoch === store.epoch && request.afterRevision > store.revision) await store.catchUp();
     const { epoch } = store;
     const resumes = request.epoch === epoch && request.afterRevision > 0 && request.afterRevision <= store.revision;
     let revision = resumes ? request.afterRevision : 0;

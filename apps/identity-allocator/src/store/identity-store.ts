@@ -99,6 +99,8 @@ export interface IdentityStore {
   referencesTo(id: number): number;
   /** Identities in use, ascending by number, above `afterId`. */
   list(afterId: number): Iterable<StoredIdentity>;
+  /** Reads what other replicas have written until now. Fails with UNAVAILABLE when the store is away. */
+  catchUp(): Promise<void>;
   /** What came after a revision, as it is now: states in between are skipped. Bounded by the size of what it returns. */
   changesAfter(revision: number, limit: { readonly bytesMax: number }): Changes;
   /** Calls `listener` after changes have become durable. The result stops it. */

@@ -9,6 +9,7 @@ const program = fileURLToPath(new URL('../main.ts', import.meta.url));
 const startDeadlineMs = 15_000;
 
 export interface AllocatorProcess {
+  /** Where it listens. */
   readonly address: string;
   readonly storePath: string;
   /** Resolves when it serves. */

@@ -115,6 +115,18 @@ export interface UnknownPortName {
   readonly subjects: readonly number[];
 }
 
+/** A selector of peers that rules in force name, and whom it selects. */
+export interface SelectorUse {
+  /** As it can be read: `k8s:app=web && k8s:io.kubernetes.pod.namespace=shop`. */
+  readonly selector: string;
+  /** Keys of the policies that name it, sorted. */
+  readonly policies: readonly string[];
+  /** Subjects whose policy looks at it, ascending. */
+  readonly subjects: readonly number[];
+  /** Identities that it selects, ascending. */
+  readonly identities: readonly number[];
+}
+
 /** Resolves policies into the entries of policy maps, and keeps them up to date. */
 export interface PolicyEngine {
   /** Counts the updates that changed a policy. */
@@ -130,6 +142,8 @@ export interface PolicyEngine {
   policiesSelecting(subject: number): readonly string[];
   /** Keys of the policies that put a subject into default deny in a direction, sorted. */
   policiesInDefaultDeny(subject: number, direction: Direction): readonly string[];
+  /** The selectors of peers that the policy of some subject looks at, sorted. */
+  selectors(): readonly SelectorUse[];
   /** Names of ports that open nothing, because nobody has such a port. */
   unknownPortNames(): readonly UnknownPortName[];
   /** Says what becomes of a flow and why, or why nothing allows it. See {@link ExplainQuestion} for what may be asked. */

@@ -19,6 +19,8 @@ export interface GrantStore {
   grantsTo(peer: number): readonly ActiveGrant[];
   /** The peers that grants are about; some may come twice. */
   peers(): Iterable<number>;
+  /** The grants whose peers a selector names, as rules wrote it. */
+  grantsNaming(spec: SelectorSpec): Iterable<ActiveGrant>;
 }
 
 const selectorsOf = (grant: ActiveGrant): readonly SelectorSpec[] => (grant.peers === 'any' ? [] : grant.peers);
@@ -133,6 +135,10 @@ export function createGrantStore<U>(cache: SelectorCache<U>, user: () => U): Gra
     *peers() {
       if (toAnyPeer.size > 0) yield anyIdentity;
       for (const selector of bySelector.keys()) yield* peersOfSelector(selector);
+    },
+    grantsNaming(spec) {
+      const selector = cache.find(spec);
+      return (selector && bySelector.get(selector)) ?? [];
     },
   };
 }

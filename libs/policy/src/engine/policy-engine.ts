@@ -15,6 +15,7 @@ import {
 import type { PolicyEngine, UnknownPortName } from './engine-types.ts';
 import { judgeFlow } from './look-up.ts';
 import type { ActiveRule } from './policy-repository.ts';
+import { selectorUses } from './selector-uses.ts';
 
 function policyKeys(rules: readonly ActiveRule[]): string[] {
   return [...new Set(rules.map(({ policy }) => policy.key))].sort();
@@ -81,6 +82,7 @@ export function createPolicyEngine(options: Partial<EngineOptions> = {}): Policy
         new Set(rules.flatMap(({ rule }) => [...(rulesFor(state, rule).find(rule.subject)?.members ?? [])])),
       );
     },
+    selectors: () => selectorUses(state),
     unknownPortNames: () =>
       state.repository
         .list()

@@ -39,6 +39,8 @@ export interface SelectorCache<U> {
   release(spec: SelectorSpec, user: U): void;
   /** The selector, if somebody uses it. */
   find(spec: SelectorSpec): CachedSelector<U> | undefined;
+  /** The selectors that are in use. */
+  selectors(): Iterable<CachedSelector<U>>;
   /** How many selectors are in use. */
   readonly selectorCount: number;
 }
@@ -157,6 +159,7 @@ export function createSelectorCache<U>(isForAllPods: (spec: SelectorSpec) => boo
       selectors.delete(spec.key);
     },
     find: (spec) => selectors.get(spec.key),
+    selectors: () => selectors.values(),
     get selectorCount() {
       return selectors.size;
     },

@@ -8435,6 +8435,9 @@ export namespace weir {
                 /** GetStatusResponse pid. */
                 pid: number;
 
+                /** GetStatusResponse nodes. */
+                nodes: number;
+
                 /**
                  * Encodes the specified GetStatusResponse message. Does not implicitly {@link weir.agent.v1.GetStatusResponse.verify|verify} messages.
                  * @param message GetStatusResponse message or plain object to encode
@@ -8506,6 +8509,9 @@ export namespace weir {
 
                     /** GetStatusResponse pid */
                     pid?: (number|null);
+
+                    /** GetStatusResponse nodes */
+                    nodes?: (number|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
@@ -8786,6 +8792,270 @@ export namespace weir {
 
                 /** Shape of a ListEndpointsResponse. */
                 type $Shape = weir.agent.v1.ListEndpointsResponse.$Properties;
+            }
+
+            /**
+             * Properties of a Node.
+             * @deprecated Use weir.agent.v1.Node.$Properties instead.
+             */
+            interface INode extends weir.agent.v1.Node.$Properties {
+            }
+
+            /** Represents a Node. */
+            class Node {
+
+                /**
+                 * Constructs a new Node.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.Node.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** Node name. */
+                name: string;
+
+                /** Node addresses. */
+                addresses: string[];
+
+                /** Node podRanges. */
+                podRanges: weir.agent.v1.PodRange.$Properties[];
+
+                /** Node isSelf. */
+                isSelf: boolean;
+
+                /** Node endpointAddresses. */
+                endpointAddresses: number;
+
+                /**
+                 * Encodes the specified Node message. Does not implicitly {@link weir.agent.v1.Node.verify|verify} messages.
+                 * @param message Node message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.Node.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a Node message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.Node & weir.agent.v1.Node.$Shape} Node
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.Node & weir.agent.v1.Node.$Shape;
+            }
+
+            namespace Node {
+
+                /** Properties of a Node. */
+                interface $Properties {
+
+                    /** Node name */
+                    name?: (string|null);
+
+                    /** Node addresses */
+                    addresses?: (string[]|null);
+
+                    /** Node podRanges */
+                    podRanges?: (weir.agent.v1.PodRange.$Properties[]|null);
+
+                    /** Node isSelf */
+                    isSelf?: (boolean|null);
+
+                    /** Node endpointAddresses */
+                    endpointAddresses?: (number|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a Node. */
+                type $Shape = weir.agent.v1.Node.$Properties;
+            }
+
+            /**
+             * Properties of a PodRange.
+             * @deprecated Use weir.agent.v1.PodRange.$Properties instead.
+             */
+            interface IPodRange extends weir.agent.v1.PodRange.$Properties {
+            }
+
+            /** Represents a PodRange. */
+            class PodRange {
+
+                /**
+                 * Constructs a new PodRange.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.PodRange.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** PodRange prefix. */
+                prefix: string;
+
+                /** PodRange reach. */
+                reach: string;
+
+                /** PodRange via. */
+                via: string;
+
+                /** PodRange reason. */
+                reason: string;
+
+                /**
+                 * Encodes the specified PodRange message. Does not implicitly {@link weir.agent.v1.PodRange.verify|verify} messages.
+                 * @param message PodRange message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.PodRange.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a PodRange message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.PodRange & weir.agent.v1.PodRange.$Shape} PodRange
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.PodRange & weir.agent.v1.PodRange.$Shape;
+            }
+
+            namespace PodRange {
+
+                /** Properties of a PodRange. */
+                interface $Properties {
+
+                    /** PodRange prefix */
+                    prefix?: (string|null);
+
+                    /** PodRange reach */
+                    reach?: (string|null);
+
+                    /** PodRange via */
+                    via?: (string|null);
+
+                    /** PodRange reason */
+                    reason?: (string|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a PodRange. */
+                type $Shape = weir.agent.v1.PodRange.$Properties;
+            }
+
+            /**
+             * Properties of a ListNodesRequest.
+             * @deprecated Use weir.agent.v1.ListNodesRequest.$Properties instead.
+             */
+            interface IListNodesRequest extends weir.agent.v1.ListNodesRequest.$Properties {
+            }
+
+            /** Represents a ListNodesRequest. */
+            class ListNodesRequest {
+
+                /**
+                 * Constructs a new ListNodesRequest.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.ListNodesRequest.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /**
+                 * Encodes the specified ListNodesRequest message. Does not implicitly {@link weir.agent.v1.ListNodesRequest.verify|verify} messages.
+                 * @param message ListNodesRequest message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.ListNodesRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a ListNodesRequest message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.ListNodesRequest & weir.agent.v1.ListNodesRequest.$Shape} ListNodesRequest
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.ListNodesRequest & weir.agent.v1.ListNodesRequest.$Shape;
+            }
+
+            namespace ListNodesRequest {
+
+                /** Properties of a ListNodesRequest. */
+                interface $Properties {
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a ListNodesRequest. */
+                type $Shape = weir.agent.v1.ListNodesRequest.$Properties;
+            }
+
+            /**
+             * Properties of a ListNodesResponse.
+             * @deprecated Use weir.agent.v1.ListNodesResponse.$Properties instead.
+             */
+            interface IListNodesResponse extends weir.agent.v1.ListNodesResponse.$Properties {
+            }
+
+            /** Represents a ListNodesResponse. */
+            class ListNodesResponse {
+
+                /**
+                 * Constructs a new ListNodesResponse.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.ListNodesResponse.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** ListNodesResponse nodes. */
+                nodes: weir.agent.v1.Node.$Properties[];
+
+                /**
+                 * Encodes the specified ListNodesResponse message. Does not implicitly {@link weir.agent.v1.ListNodesResponse.verify|verify} messages.
+                 * @param message ListNodesResponse message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.ListNodesResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a ListNodesResponse message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.ListNodesResponse & weir.agent.v1.ListNodesResponse.$Shape} ListNodesResponse
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.ListNodesResponse & weir.agent.v1.ListNodesResponse.$Shape;
+            }
+
+            namespace ListNodesResponse {
+
+                /** Properties of a ListNodesResponse. */
+                interface $Properties {
+
+                    /** ListNodesResponse nodes */
+                    nodes?: (weir.agent.v1.Node.$Properties[]|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a ListNodesResponse. */
+                type $Shape = weir.agent.v1.ListNodesResponse.$Properties;
             }
 
             /**
@@ -10001,6 +10271,939 @@ export namespace weir {
 
                 /** Shape of a DeletePolicyResponse. */
                 type $Shape = weir.agent.v1.DeletePolicyResponse.$Properties;
+            }
+
+            /**
+             * Properties of a TracePolicyRequest.
+             * @deprecated Use weir.agent.v1.TracePolicyRequest.$Properties instead.
+             */
+            interface ITracePolicyRequest extends weir.agent.v1.TracePolicyRequest.$Properties {
+            }
+
+            /** Represents a TracePolicyRequest. */
+            class TracePolicyRequest {
+
+                /**
+                 * Constructs a new TracePolicyRequest.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.TracePolicyRequest.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** TracePolicyRequest source. */
+                source: string;
+
+                /** TracePolicyRequest destination. */
+                destination: string;
+
+                /** TracePolicyRequest protocol. */
+                protocol: number;
+
+                /** TracePolicyRequest port. */
+                port: number;
+
+                /** TracePolicyRequest request. */
+                request?: (weir.agent.v1.TraceRequest.$Properties|null);
+
+                /**
+                 * Encodes the specified TracePolicyRequest message. Does not implicitly {@link weir.agent.v1.TracePolicyRequest.verify|verify} messages.
+                 * @param message TracePolicyRequest message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.TracePolicyRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a TracePolicyRequest message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.TracePolicyRequest & weir.agent.v1.TracePolicyRequest.$Shape} TracePolicyRequest
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.TracePolicyRequest & weir.agent.v1.TracePolicyRequest.$Shape;
+            }
+
+            namespace TracePolicyRequest {
+
+                /** Properties of a TracePolicyRequest. */
+                interface $Properties {
+
+                    /** TracePolicyRequest source */
+                    source?: (string|null);
+
+                    /** TracePolicyRequest destination */
+                    destination?: (string|null);
+
+                    /** TracePolicyRequest protocol */
+                    protocol?: (number|null);
+
+                    /** TracePolicyRequest port */
+                    port?: (number|null);
+
+                    /** TracePolicyRequest request */
+                    request?: (weir.agent.v1.TraceRequest.$Properties|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a TracePolicyRequest. */
+                type $Shape = weir.agent.v1.TracePolicyRequest.$Properties;
+            }
+
+            /**
+             * Properties of a TraceRequest.
+             * @deprecated Use weir.agent.v1.TraceRequest.$Properties instead.
+             */
+            interface ITraceRequest extends weir.agent.v1.TraceRequest.$Properties {
+            }
+
+            /** Represents a TraceRequest. */
+            class TraceRequest {
+
+                /**
+                 * Constructs a new TraceRequest.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.TraceRequest.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** TraceRequest method. */
+                method: string;
+
+                /** TraceRequest path. */
+                path: string;
+
+                /** TraceRequest host. */
+                host: string;
+
+                /** TraceRequest headers. */
+                headers: weir.agent.v1.TraceHeader.$Properties[];
+
+                /**
+                 * Encodes the specified TraceRequest message. Does not implicitly {@link weir.agent.v1.TraceRequest.verify|verify} messages.
+                 * @param message TraceRequest message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.TraceRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a TraceRequest message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.TraceRequest & weir.agent.v1.TraceRequest.$Shape} TraceRequest
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.TraceRequest & weir.agent.v1.TraceRequest.$Shape;
+            }
+
+            namespace TraceRequest {
+
+                /** Properties of a TraceRequest. */
+                interface $Properties {
+
+                    /** TraceRequest method */
+                    method?: (string|null);
+
+                    /** TraceRequest path */
+                    path?: (string|null);
+
+                    /** TraceRequest host */
+                    host?: (string|null);
+
+                    /** TraceRequest headers */
+                    headers?: (weir.agent.v1.TraceHeader.$Properties[]|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a TraceRequest. */
+                type $Shape = weir.agent.v1.TraceRequest.$Properties;
+            }
+
+            /**
+             * Properties of a TraceHeader.
+             * @deprecated Use weir.agent.v1.TraceHeader.$Properties instead.
+             */
+            interface ITraceHeader extends weir.agent.v1.TraceHeader.$Properties {
+            }
+
+            /** Represents a TraceHeader. */
+            class TraceHeader {
+
+                /**
+                 * Constructs a new TraceHeader.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.TraceHeader.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** TraceHeader name. */
+                name: string;
+
+                /** TraceHeader value. */
+                value: string;
+
+                /**
+                 * Encodes the specified TraceHeader message. Does not implicitly {@link weir.agent.v1.TraceHeader.verify|verify} messages.
+                 * @param message TraceHeader message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.TraceHeader.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a TraceHeader message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.TraceHeader & weir.agent.v1.TraceHeader.$Shape} TraceHeader
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.TraceHeader & weir.agent.v1.TraceHeader.$Shape;
+            }
+
+            namespace TraceHeader {
+
+                /** Properties of a TraceHeader. */
+                interface $Properties {
+
+                    /** TraceHeader name */
+                    name?: (string|null);
+
+                    /** TraceHeader value */
+                    value?: (string|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a TraceHeader. */
+                type $Shape = weir.agent.v1.TraceHeader.$Properties;
+            }
+
+            /**
+             * Properties of a TraceOrigin.
+             * @deprecated Use weir.agent.v1.TraceOrigin.$Properties instead.
+             */
+            interface ITraceOrigin extends weir.agent.v1.TraceOrigin.$Properties {
+            }
+
+            /** Represents a TraceOrigin. */
+            class TraceOrigin {
+
+                /**
+                 * Constructs a new TraceOrigin.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.TraceOrigin.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** TraceOrigin policy. */
+                policy: string;
+
+                /** TraceOrigin rule. */
+                rule: number;
+
+                /** TraceOrigin direction. */
+                direction: string;
+
+                /** TraceOrigin path. */
+                path: string;
+
+                /** TraceOrigin file. */
+                file: string;
+
+                /** TraceOrigin line. */
+                line: number;
+
+                /**
+                 * Encodes the specified TraceOrigin message. Does not implicitly {@link weir.agent.v1.TraceOrigin.verify|verify} messages.
+                 * @param message TraceOrigin message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.TraceOrigin.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a TraceOrigin message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.TraceOrigin & weir.agent.v1.TraceOrigin.$Shape} TraceOrigin
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.TraceOrigin & weir.agent.v1.TraceOrigin.$Shape;
+            }
+
+            namespace TraceOrigin {
+
+                /** Properties of a TraceOrigin. */
+                interface $Properties {
+
+                    /** TraceOrigin policy */
+                    policy?: (string|null);
+
+                    /** TraceOrigin rule */
+                    rule?: (number|null);
+
+                    /** TraceOrigin direction */
+                    direction?: (string|null);
+
+                    /** TraceOrigin path */
+                    path?: (string|null);
+
+                    /** TraceOrigin file */
+                    file?: (string|null);
+
+                    /** TraceOrigin line */
+                    line?: (number|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a TraceOrigin. */
+                type $Shape = weir.agent.v1.TraceOrigin.$Properties;
+            }
+
+            /**
+             * Properties of a TraceEnd.
+             * @deprecated Use weir.agent.v1.TraceEnd.$Properties instead.
+             */
+            interface ITraceEnd extends weir.agent.v1.TraceEnd.$Properties {
+            }
+
+            /** Represents a TraceEnd. */
+            class TraceEnd {
+
+                /**
+                 * Constructs a new TraceEnd.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.TraceEnd.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** TraceEnd labels. */
+                labels: string[];
+
+                /** TraceEnd identity. */
+                identity: number;
+
+                /** TraceEnd narrower. */
+                narrower: string[];
+
+                /**
+                 * Encodes the specified TraceEnd message. Does not implicitly {@link weir.agent.v1.TraceEnd.verify|verify} messages.
+                 * @param message TraceEnd message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.TraceEnd.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a TraceEnd message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.TraceEnd & weir.agent.v1.TraceEnd.$Shape} TraceEnd
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.TraceEnd & weir.agent.v1.TraceEnd.$Shape;
+            }
+
+            namespace TraceEnd {
+
+                /** Properties of a TraceEnd. */
+                interface $Properties {
+
+                    /** TraceEnd labels */
+                    labels?: (string[]|null);
+
+                    /** TraceEnd identity */
+                    identity?: (number|null);
+
+                    /** TraceEnd narrower */
+                    narrower?: (string[]|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a TraceEnd. */
+                type $Shape = weir.agent.v1.TraceEnd.$Properties;
+            }
+
+            /**
+             * Properties of a TraceEntry.
+             * @deprecated Use weir.agent.v1.TraceEntry.$Properties instead.
+             */
+            interface ITraceEntry extends weir.agent.v1.TraceEntry.$Properties {
+            }
+
+            /** Represents a TraceEntry. */
+            class TraceEntry {
+
+                /**
+                 * Constructs a new TraceEntry.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.TraceEntry.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** TraceEntry peerIdentity. */
+                peerIdentity: number;
+
+                /** TraceEntry ports. */
+                ports: string;
+
+                /** TraceEntry verdict. */
+                verdict: string;
+
+                /** TraceEntry origins. */
+                origins: weir.agent.v1.TraceOrigin.$Properties[];
+
+                /**
+                 * Encodes the specified TraceEntry message. Does not implicitly {@link weir.agent.v1.TraceEntry.verify|verify} messages.
+                 * @param message TraceEntry message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.TraceEntry.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a TraceEntry message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.TraceEntry & weir.agent.v1.TraceEntry.$Shape} TraceEntry
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.TraceEntry & weir.agent.v1.TraceEntry.$Shape;
+            }
+
+            namespace TraceEntry {
+
+                /** Properties of a TraceEntry. */
+                interface $Properties {
+
+                    /** TraceEntry peerIdentity */
+                    peerIdentity?: (number|null);
+
+                    /** TraceEntry ports */
+                    ports?: (string|null);
+
+                    /** TraceEntry verdict */
+                    verdict?: (string|null);
+
+                    /** TraceEntry origins */
+                    origins?: (weir.agent.v1.TraceOrigin.$Properties[]|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a TraceEntry. */
+                type $Shape = weir.agent.v1.TraceEntry.$Properties;
+            }
+
+            /**
+             * Properties of a TraceMiss.
+             * @deprecated Use weir.agent.v1.TraceMiss.$Properties instead.
+             */
+            interface ITraceMiss extends weir.agent.v1.TraceMiss.$Properties {
+            }
+
+            /** Represents a TraceMiss. */
+            class TraceMiss {
+
+                /**
+                 * Constructs a new TraceMiss.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.TraceMiss.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** TraceMiss kind. */
+                kind: string;
+
+                /** TraceMiss wanted. */
+                wanted: string;
+
+                /** TraceMiss found. */
+                found: string;
+
+                /**
+                 * Encodes the specified TraceMiss message. Does not implicitly {@link weir.agent.v1.TraceMiss.verify|verify} messages.
+                 * @param message TraceMiss message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.TraceMiss.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a TraceMiss message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.TraceMiss & weir.agent.v1.TraceMiss.$Shape} TraceMiss
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.TraceMiss & weir.agent.v1.TraceMiss.$Shape;
+            }
+
+            namespace TraceMiss {
+
+                /** Properties of a TraceMiss. */
+                interface $Properties {
+
+                    /** TraceMiss kind */
+                    kind?: (string|null);
+
+                    /** TraceMiss wanted */
+                    wanted?: (string|null);
+
+                    /** TraceMiss found */
+                    found?: (string|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a TraceMiss. */
+                type $Shape = weir.agent.v1.TraceMiss.$Properties;
+            }
+
+            /**
+             * Properties of a TraceNearMiss.
+             * @deprecated Use weir.agent.v1.TraceNearMiss.$Properties instead.
+             */
+            interface ITraceNearMiss extends weir.agent.v1.TraceNearMiss.$Properties {
+            }
+
+            /** Represents a TraceNearMiss. */
+            class TraceNearMiss {
+
+                /**
+                 * Constructs a new TraceNearMiss.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.TraceNearMiss.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** TraceNearMiss origin. */
+                origin?: (weir.agent.v1.TraceOrigin.$Properties|null);
+
+                /** TraceNearMiss misses. */
+                misses: weir.agent.v1.TraceMiss.$Properties[];
+
+                /**
+                 * Encodes the specified TraceNearMiss message. Does not implicitly {@link weir.agent.v1.TraceNearMiss.verify|verify} messages.
+                 * @param message TraceNearMiss message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.TraceNearMiss.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a TraceNearMiss message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.TraceNearMiss & weir.agent.v1.TraceNearMiss.$Shape} TraceNearMiss
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.TraceNearMiss & weir.agent.v1.TraceNearMiss.$Shape;
+            }
+
+            namespace TraceNearMiss {
+
+                /** Properties of a TraceNearMiss. */
+                interface $Properties {
+
+                    /** TraceNearMiss origin */
+                    origin?: (weir.agent.v1.TraceOrigin.$Properties|null);
+
+                    /** TraceNearMiss misses */
+                    misses?: (weir.agent.v1.TraceMiss.$Properties[]|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a TraceNearMiss. */
+                type $Shape = weir.agent.v1.TraceNearMiss.$Properties;
+            }
+
+            /**
+             * Properties of a TraceSide.
+             * @deprecated Use weir.agent.v1.TraceSide.$Properties instead.
+             */
+            interface ITraceSide extends weir.agent.v1.TraceSide.$Properties {
+            }
+
+            /** Represents a TraceSide. */
+            class TraceSide {
+
+                /**
+                 * Constructs a new TraceSide.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.TraceSide.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** TraceSide verdict. */
+                verdict: string;
+
+                /** TraceSide decidedBy. */
+                decidedBy: weir.agent.v1.TraceOrigin.$Properties[];
+
+                /** TraceSide request. */
+                request: string;
+
+                /** TraceSide defaultDenyBy. */
+                defaultDenyBy: string[];
+
+                /** TraceSide entries. */
+                entries: weir.agent.v1.TraceEntry.$Properties[];
+
+                /** TraceSide nearest. */
+                nearest: weir.agent.v1.TraceNearMiss.$Properties[];
+
+                /**
+                 * Encodes the specified TraceSide message. Does not implicitly {@link weir.agent.v1.TraceSide.verify|verify} messages.
+                 * @param message TraceSide message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.TraceSide.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a TraceSide message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.TraceSide & weir.agent.v1.TraceSide.$Shape} TraceSide
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.TraceSide & weir.agent.v1.TraceSide.$Shape;
+            }
+
+            namespace TraceSide {
+
+                /** Properties of a TraceSide. */
+                interface $Properties {
+
+                    /** TraceSide verdict */
+                    verdict?: (string|null);
+
+                    /** TraceSide decidedBy */
+                    decidedBy?: (weir.agent.v1.TraceOrigin.$Properties[]|null);
+
+                    /** TraceSide request */
+                    request?: (string|null);
+
+                    /** TraceSide defaultDenyBy */
+                    defaultDenyBy?: (string[]|null);
+
+                    /** TraceSide entries */
+                    entries?: (weir.agent.v1.TraceEntry.$Properties[]|null);
+
+                    /** TraceSide nearest */
+                    nearest?: (weir.agent.v1.TraceNearMiss.$Properties[]|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a TraceSide. */
+                type $Shape = weir.agent.v1.TraceSide.$Properties;
+            }
+
+            /**
+             * Properties of a TracePolicyResponse.
+             * @deprecated Use weir.agent.v1.TracePolicyResponse.$Properties instead.
+             */
+            interface ITracePolicyResponse extends weir.agent.v1.TracePolicyResponse.$Properties {
+            }
+
+            /** Represents a TracePolicyResponse. */
+            class TracePolicyResponse {
+
+                /**
+                 * Constructs a new TracePolicyResponse.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.TracePolicyResponse.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** TracePolicyResponse verdict. */
+                verdict: string;
+
+                /** TracePolicyResponse source. */
+                source?: (weir.agent.v1.TraceEnd.$Properties|null);
+
+                /** TracePolicyResponse destination. */
+                destination?: (weir.agent.v1.TraceEnd.$Properties|null);
+
+                /** TracePolicyResponse egress. */
+                egress?: (weir.agent.v1.TraceSide.$Properties|null);
+
+                /** TracePolicyResponse ingress. */
+                ingress?: (weir.agent.v1.TraceSide.$Properties|null);
+
+                /**
+                 * Encodes the specified TracePolicyResponse message. Does not implicitly {@link weir.agent.v1.TracePolicyResponse.verify|verify} messages.
+                 * @param message TracePolicyResponse message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.TracePolicyResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a TracePolicyResponse message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.TracePolicyResponse & weir.agent.v1.TracePolicyResponse.$Shape} TracePolicyResponse
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.TracePolicyResponse & weir.agent.v1.TracePolicyResponse.$Shape;
+            }
+
+            namespace TracePolicyResponse {
+
+                /** Properties of a TracePolicyResponse. */
+                interface $Properties {
+
+                    /** TracePolicyResponse verdict */
+                    verdict?: (string|null);
+
+                    /** TracePolicyResponse source */
+                    source?: (weir.agent.v1.TraceEnd.$Properties|null);
+
+                    /** TracePolicyResponse destination */
+                    destination?: (weir.agent.v1.TraceEnd.$Properties|null);
+
+                    /** TracePolicyResponse egress */
+                    egress?: (weir.agent.v1.TraceSide.$Properties|null);
+
+                    /** TracePolicyResponse ingress */
+                    ingress?: (weir.agent.v1.TraceSide.$Properties|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a TracePolicyResponse. */
+                type $Shape = weir.agent.v1.TracePolicyResponse.$Properties;
+            }
+
+            /**
+             * Properties of a Selector.
+             * @deprecated Use weir.agent.v1.Selector.$Properties instead.
+             */
+            interface ISelector extends weir.agent.v1.Selector.$Properties {
+            }
+
+            /** Represents a Selector. */
+            class Selector {
+
+                /**
+                 * Constructs a new Selector.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.Selector.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** Selector selector. */
+                selector: string;
+
+                /** Selector policies. */
+                policies: string[];
+
+                /** Selector endpoints. */
+                endpoints: number[];
+
+                /** Selector identities. */
+                identities: number[];
+
+                /**
+                 * Encodes the specified Selector message. Does not implicitly {@link weir.agent.v1.Selector.verify|verify} messages.
+                 * @param message Selector message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.Selector.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a Selector message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.Selector & weir.agent.v1.Selector.$Shape} Selector
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.Selector & weir.agent.v1.Selector.$Shape;
+            }
+
+            namespace Selector {
+
+                /** Properties of a Selector. */
+                interface $Properties {
+
+                    /** Selector selector */
+                    selector?: (string|null);
+
+                    /** Selector policies */
+                    policies?: (string[]|null);
+
+                    /** Selector endpoints */
+                    endpoints?: (number[]|null);
+
+                    /** Selector identities */
+                    identities?: (number[]|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a Selector. */
+                type $Shape = weir.agent.v1.Selector.$Properties;
+            }
+
+            /**
+             * Properties of a ListSelectorsRequest.
+             * @deprecated Use weir.agent.v1.ListSelectorsRequest.$Properties instead.
+             */
+            interface IListSelectorsRequest extends weir.agent.v1.ListSelectorsRequest.$Properties {
+            }
+
+            /** Represents a ListSelectorsRequest. */
+            class ListSelectorsRequest {
+
+                /**
+                 * Constructs a new ListSelectorsRequest.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.ListSelectorsRequest.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /**
+                 * Encodes the specified ListSelectorsRequest message. Does not implicitly {@link weir.agent.v1.ListSelectorsRequest.verify|verify} messages.
+                 * @param message ListSelectorsRequest message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.ListSelectorsRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a ListSelectorsRequest message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.ListSelectorsRequest & weir.agent.v1.ListSelectorsRequest.$Shape} ListSelectorsRequest
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.ListSelectorsRequest & weir.agent.v1.ListSelectorsRequest.$Shape;
+            }
+
+            namespace ListSelectorsRequest {
+
+                /** Properties of a ListSelectorsRequest. */
+                interface $Properties {
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a ListSelectorsRequest. */
+                type $Shape = weir.agent.v1.ListSelectorsRequest.$Properties;
+            }
+
+            /**
+             * Properties of a ListSelectorsResponse.
+             * @deprecated Use weir.agent.v1.ListSelectorsResponse.$Properties instead.
+             */
+            interface IListSelectorsResponse extends weir.agent.v1.ListSelectorsResponse.$Properties {
+            }
+
+            /** Represents a ListSelectorsResponse. */
+            class ListSelectorsResponse {
+
+                /**
+                 * Constructs a new ListSelectorsResponse.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.ListSelectorsResponse.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** ListSelectorsResponse selectors. */
+                selectors: weir.agent.v1.Selector.$Properties[];
+
+                /**
+                 * Encodes the specified ListSelectorsResponse message. Does not implicitly {@link weir.agent.v1.ListSelectorsResponse.verify|verify} messages.
+                 * @param message ListSelectorsResponse message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.ListSelectorsResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a ListSelectorsResponse message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.ListSelectorsResponse & weir.agent.v1.ListSelectorsResponse.$Shape} ListSelectorsResponse
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.ListSelectorsResponse & weir.agent.v1.ListSelectorsResponse.$Shape;
+            }
+
+            namespace ListSelectorsResponse {
+
+                /** Properties of a ListSelectorsResponse. */
+                interface $Properties {
+
+                    /** ListSelectorsResponse selectors */
+                    selectors?: (weir.agent.v1.Selector.$Properties[]|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a ListSelectorsResponse. */
+                type $Shape = weir.agent.v1.ListSelectorsResponse.$Properties;
             }
 
             /**
@@ -11429,6 +12632,432 @@ export namespace weir {
 
         /** Namespace v1. */
         namespace v1 {
+
+            /**
+             * Properties of a ClusterNode.
+             * @deprecated Use weir.identity.v1.ClusterNode.$Properties instead.
+             */
+            interface IClusterNode extends weir.identity.v1.ClusterNode.$Properties {
+            }
+
+            /** Represents a ClusterNode. */
+            class ClusterNode {
+
+                /**
+                 * Constructs a new ClusterNode.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.identity.v1.ClusterNode.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** ClusterNode name. */
+                name: string;
+
+                /** ClusterNode addresses. */
+                addresses: string[];
+
+                /** ClusterNode podRanges. */
+                podRanges: string[];
+
+                /**
+                 * Encodes the specified ClusterNode message. Does not implicitly {@link weir.identity.v1.ClusterNode.verify|verify} messages.
+                 * @param message ClusterNode message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.identity.v1.ClusterNode.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a ClusterNode message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.identity.v1.ClusterNode & weir.identity.v1.ClusterNode.$Shape} ClusterNode
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.identity.v1.ClusterNode & weir.identity.v1.ClusterNode.$Shape;
+            }
+
+            namespace ClusterNode {
+
+                /** Properties of a ClusterNode. */
+                interface $Properties {
+
+                    /** ClusterNode name */
+                    name?: (string|null);
+
+                    /** ClusterNode addresses */
+                    addresses?: (string[]|null);
+
+                    /** ClusterNode podRanges */
+                    podRanges?: (string[]|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a ClusterNode. */
+                type $Shape = weir.identity.v1.ClusterNode.$Properties;
+            }
+
+            /**
+             * Properties of a ClusterEndpoint.
+             * @deprecated Use weir.identity.v1.ClusterEndpoint.$Properties instead.
+             */
+            interface IClusterEndpoint extends weir.identity.v1.ClusterEndpoint.$Properties {
+            }
+
+            /** Represents a ClusterEndpoint. */
+            class ClusterEndpoint {
+
+                /**
+                 * Constructs a new ClusterEndpoint.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.identity.v1.ClusterEndpoint.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** ClusterEndpoint address. */
+                address: string;
+
+                /** ClusterEndpoint identity. */
+                identity: number;
+
+                /**
+                 * Encodes the specified ClusterEndpoint message. Does not implicitly {@link weir.identity.v1.ClusterEndpoint.verify|verify} messages.
+                 * @param message ClusterEndpoint message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.identity.v1.ClusterEndpoint.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a ClusterEndpoint message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.identity.v1.ClusterEndpoint & weir.identity.v1.ClusterEndpoint.$Shape} ClusterEndpoint
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.identity.v1.ClusterEndpoint & weir.identity.v1.ClusterEndpoint.$Shape;
+            }
+
+            namespace ClusterEndpoint {
+
+                /** Properties of a ClusterEndpoint. */
+                interface $Properties {
+
+                    /** ClusterEndpoint address */
+                    address?: (string|null);
+
+                    /** ClusterEndpoint identity */
+                    identity?: (number|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a ClusterEndpoint. */
+                type $Shape = weir.identity.v1.ClusterEndpoint.$Properties;
+            }
+
+            /**
+             * Properties of an AnnounceRequest.
+             * @deprecated Use weir.identity.v1.AnnounceRequest.$Properties instead.
+             */
+            interface IAnnounceRequest extends weir.identity.v1.AnnounceRequest.$Properties {
+            }
+
+            /** Represents an AnnounceRequest. */
+            class AnnounceRequest {
+
+                /**
+                 * Constructs a new AnnounceRequest.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.identity.v1.AnnounceRequest.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** AnnounceRequest node. */
+                node?: (weir.identity.v1.ClusterNode.$Properties|null);
+
+                /** AnnounceRequest endpoints. */
+                endpoints: weir.identity.v1.ClusterEndpoint.$Properties[];
+
+                /**
+                 * Encodes the specified AnnounceRequest message. Does not implicitly {@link weir.identity.v1.AnnounceRequest.verify|verify} messages.
+                 * @param message AnnounceRequest message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.identity.v1.AnnounceRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes an AnnounceRequest message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.identity.v1.AnnounceRequest & weir.identity.v1.AnnounceRequest.$Shape} AnnounceRequest
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.identity.v1.AnnounceRequest & weir.identity.v1.AnnounceRequest.$Shape;
+            }
+
+            namespace AnnounceRequest {
+
+                /** Properties of an AnnounceRequest. */
+                interface $Properties {
+
+                    /** AnnounceRequest node */
+                    node?: (weir.identity.v1.ClusterNode.$Properties|null);
+
+                    /** AnnounceRequest endpoints */
+                    endpoints?: (weir.identity.v1.ClusterEndpoint.$Properties[]|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of an AnnounceRequest. */
+                type $Shape = weir.identity.v1.AnnounceRequest.$Properties;
+            }
+
+            /**
+             * Properties of an AnnounceResponse.
+             * @deprecated Use weir.identity.v1.AnnounceResponse.$Properties instead.
+             */
+            interface IAnnounceResponse extends weir.identity.v1.AnnounceResponse.$Properties {
+            }
+
+            /** Represents an AnnounceResponse. */
+            class AnnounceResponse {
+
+                /**
+                 * Constructs a new AnnounceResponse.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.identity.v1.AnnounceResponse.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** AnnounceResponse leaseMs. */
+                leaseMs: number;
+
+                /** AnnounceResponse epoch. */
+                epoch: string;
+
+                /**
+                 * Encodes the specified AnnounceResponse message. Does not implicitly {@link weir.identity.v1.AnnounceResponse.verify|verify} messages.
+                 * @param message AnnounceResponse message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.identity.v1.AnnounceResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes an AnnounceResponse message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.identity.v1.AnnounceResponse & weir.identity.v1.AnnounceResponse.$Shape} AnnounceResponse
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.identity.v1.AnnounceResponse & weir.identity.v1.AnnounceResponse.$Shape;
+            }
+
+            namespace AnnounceResponse {
+
+                /** Properties of an AnnounceResponse. */
+                interface $Properties {
+
+                    /** AnnounceResponse leaseMs */
+                    leaseMs?: (number|null);
+
+                    /** AnnounceResponse epoch */
+                    epoch?: (string|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of an AnnounceResponse. */
+                type $Shape = weir.identity.v1.AnnounceResponse.$Properties;
+            }
+
+            /**
+             * Properties of a WatchClusterRequest.
+             * @deprecated Use weir.identity.v1.WatchClusterRequest.$Properties instead.
+             */
+            interface IWatchClusterRequest extends weir.identity.v1.WatchClusterRequest.$Properties {
+            }
+
+            /** Represents a WatchClusterRequest. */
+            class WatchClusterRequest {
+
+                /**
+                 * Constructs a new WatchClusterRequest.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.identity.v1.WatchClusterRequest.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** WatchClusterRequest node. */
+                node: string;
+
+                /** WatchClusterRequest afterRevision. */
+                afterRevision: number;
+
+                /** WatchClusterRequest epoch. */
+                epoch: string;
+
+                /**
+                 * Encodes the specified WatchClusterRequest message. Does not implicitly {@link weir.identity.v1.WatchClusterRequest.verify|verify} messages.
+                 * @param message WatchClusterRequest message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.identity.v1.WatchClusterRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a WatchClusterRequest message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.identity.v1.WatchClusterRequest & weir.identity.v1.WatchClusterRequest.$Shape} WatchClusterRequest
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.identity.v1.WatchClusterRequest & weir.identity.v1.WatchClusterRequest.$Shape;
+            }
+
+            namespace WatchClusterRequest {
+
+                /** Properties of a WatchClusterRequest. */
+                interface $Properties {
+
+                    /** WatchClusterRequest node */
+                    node?: (string|null);
+
+                    /** WatchClusterRequest afterRevision */
+                    afterRevision?: (number|null);
+
+                    /** WatchClusterRequest epoch */
+                    epoch?: (string|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a WatchClusterRequest. */
+                type $Shape = weir.identity.v1.WatchClusterRequest.$Properties;
+            }
+
+            /**
+             * Properties of a WatchClusterResponse.
+             * @deprecated Use weir.identity.v1.WatchClusterResponse.$Properties instead.
+             */
+            interface IWatchClusterResponse extends weir.identity.v1.WatchClusterResponse.$Properties {
+            }
+
+            /** Represents a WatchClusterResponse. */
+            class WatchClusterResponse {
+
+                /**
+                 * Constructs a new WatchClusterResponse.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.identity.v1.WatchClusterResponse.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** WatchClusterResponse epoch. */
+                epoch: string;
+
+                /** WatchClusterResponse revision. */
+                revision: number;
+
+                /** WatchClusterResponse snapshot. */
+                snapshot: boolean;
+
+                /** WatchClusterResponse nodes. */
+                nodes: weir.identity.v1.ClusterNode.$Properties[];
+
+                /** WatchClusterResponse endpoints. */
+                endpoints: weir.identity.v1.ClusterEndpoint.$Properties[];
+
+                /** WatchClusterResponse deletedNodes. */
+                deletedNodes: string[];
+
+                /** WatchClusterResponse deletedEndpoints. */
+                deletedEndpoints: string[];
+
+                /** WatchClusterResponse synced. */
+                synced: boolean;
+
+                /**
+                 * Encodes the specified WatchClusterResponse message. Does not implicitly {@link weir.identity.v1.WatchClusterResponse.verify|verify} messages.
+                 * @param message WatchClusterResponse message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.identity.v1.WatchClusterResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a WatchClusterResponse message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.identity.v1.WatchClusterResponse & weir.identity.v1.WatchClusterResponse.$Shape} WatchClusterResponse
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.identity.v1.WatchClusterResponse & weir.identity.v1.WatchClusterResponse.$Shape;
+            }
+
+            namespace WatchClusterResponse {
+
+                /** Properties of a WatchClusterResponse. */
+                interface $Properties {
+
+                    /** WatchClusterResponse epoch */
+                    epoch?: (string|null);
+
+                    /** WatchClusterResponse revision */
+                    revision?: (number|null);
+
+                    /** WatchClusterResponse snapshot */
+                    snapshot?: (boolean|null);
+
+                    /** WatchClusterResponse nodes */
+                    nodes?: (weir.identity.v1.ClusterNode.$Properties[]|null);
+
+                    /** WatchClusterResponse endpoints */
+                    endpoints?: (weir.identity.v1.ClusterEndpoint.$Properties[]|null);
+
+                    /** WatchClusterResponse deletedNodes */
+                    deletedNodes?: (string[]|null);
+
+                    /** WatchClusterResponse deletedEndpoints */
+                    deletedEndpoints?: (string[]|null);
+
+                    /** WatchClusterResponse synced */
+                    synced?: (boolean|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a WatchClusterResponse. */
+                type $Shape = weir.identity.v1.WatchClusterResponse.$Properties;
+            }
 
             /**
              * Properties of an Identity.

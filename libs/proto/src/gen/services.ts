@@ -152,6 +152,13 @@ export const AgentServiceDefinition = {
     request: weir.agent.v1.GetIdentityRequest,
     response: weir.agent.v1.GetIdentityResponse,
   }),
+  listNodes: method({
+    path: '/weir.agent.v1.AgentService/ListNodes',
+    requestStream: false,
+    responseStream: false,
+    request: weir.agent.v1.ListNodesRequest,
+    response: weir.agent.v1.ListNodesResponse,
+  }),
   importPolicy: method({
     path: '/weir.agent.v1.AgentService/ImportPolicy',
     requestStream: false,
@@ -172,6 +179,20 @@ export const AgentServiceDefinition = {
     responseStream: false,
     request: weir.agent.v1.DeletePolicyRequest,
     response: weir.agent.v1.DeletePolicyResponse,
+  }),
+  tracePolicy: method({
+    path: '/weir.agent.v1.AgentService/TracePolicy',
+    requestStream: false,
+    responseStream: false,
+    request: weir.agent.v1.TracePolicyRequest,
+    response: weir.agent.v1.TracePolicyResponse,
+  }),
+  listSelectors: method({
+    path: '/weir.agent.v1.AgentService/ListSelectors',
+    requestStream: false,
+    responseStream: false,
+    request: weir.agent.v1.ListSelectorsRequest,
+    response: weir.agent.v1.ListSelectorsResponse,
   }),
   listPolicyEntries: method({
     path: '/weir.agent.v1.AgentService/ListPolicyEntries',
@@ -214,6 +235,23 @@ export const AgentServiceDefinition = {
     responseStream: true,
     request: weir.agent.v1.MonitorRequest,
     response: weir.agent.v1.MonitorEvent,
+  }),
+} as const;
+
+export const ClusterDirectoryDefinition = {
+  announce: method({
+    path: '/weir.identity.v1.ClusterDirectory/Announce',
+    requestStream: false,
+    responseStream: false,
+    request: weir.identity.v1.AnnounceRequest,
+    response: weir.identity.v1.AnnounceResponse,
+  }),
+  watchCluster: method({
+    path: '/weir.identity.v1.ClusterDirectory/WatchCluster',
+    requestStream: false,
+    responseStream: true,
+    request: weir.identity.v1.WatchClusterRequest,
+    response: weir.identity.v1.WatchClusterResponse,
   }),
 } as const;
 

@@ -24,7 +24,7 @@ export interface TestLab {
   /** A pod that stays until the file's tests are over. */
   pod(name: string, options?: Omit<AddPodOptions, 'name'>): Promise<PlayedPod>;
   /** A process on the node, or outside the cluster. */
-  host(name: '@node1' | '@world'): Promise<PlayedHost>;
+  host(name: keyof typeof hostAddresses): Promise<PlayedHost>;
   /** Brings policies into force, each as a file. */
   apply(...policies: readonly object[]): Promise<void>;
   /** Takes policies out of force, each as a file. */
@@ -41,6 +41,8 @@ const filesOf = (policies: readonly object[]): PolicySource[] =>
 const upTimeoutMs = 90_000;
 const hostAddresses = {
   '@node1': { ipv4: '172.31.0.11', ipv6: 'fd00:172:31::11' },
+  '@node2': { ipv4: '172.31.0.12', ipv6: 'fd00:172:31::12' },
+  '@node3': { ipv4: '172.31.0.13', ipv6: 'fd00:172:31::13' },
   '@world': { ipv4: '172.31.0.2', ipv6: 'fd00:172:31::2' },
 };
 

@@ -29,6 +29,8 @@ export interface LabOptions {
   readonly distDirectory?: string;
   /** Further flags for every agent, such as `--enable-policy=always`. */
   readonly agentArguments?: readonly string[];
+  /** Further flags for the identity-allocator, such as `--lease=5s`. */
+  readonly allocatorArguments?: readonly string[];
   /** Of all services: debug, info, warn or error; info by default. */
   readonly logLevel?: string;
 }
@@ -50,6 +52,7 @@ export async function bringUp(
     distDirectory: installation.directory,
     cgroup: join(await cgroupRoot(paths), labsCgroup, paths.name),
     agentArguments: options.agentArguments ?? [],
+    allocatorArguments: options.allocatorArguments ?? [],
     logLevel: options.logLevel ?? 'info',
     createdMs: Date.now(),
   };

@@ -71,6 +71,7 @@ async function waitForNodes(lab: OpenLab, timeoutMs: number, onProgress: (text: 
         agentSocket: lab.paths.node(name).agentSocket,
         supervisor: lab.supervisor,
         timeoutMs,
+        nodeCount: lab.spec.nodeCount,
         onWaiting: (missing) => onProgress(`Waiting for ${name}: ${missing}`),
       }),
     ),

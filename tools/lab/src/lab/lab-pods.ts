@@ -6,6 +6,7 @@ import { podKey, type PodRecord, type PodServer } from '../pods/pod-record.ts';
 import { createPodStore } from '../pods/pod-store.ts';
 import type { AgentClient } from './agent-client.ts';
 import type { OpenLab } from './lab-context.ts';
+import { waitForPeers } from './wait-for-peers.ts';
 import { withAgents } from './with-agents.ts';
 
 /** A pod, with the identity it has now. */
@@ -44,7 +45,7 @@ export interface LabelChanges {
   readonly remove?: readonly string[];
 }
 
-/** Makes a pod; returns when it is on the network and its command runs. It leaves nothing behind when it fails. */
+/** Makes a pod; returns when it is on the network, its command runs, and every node knows it. It leaves nothing behind when it fails. */
 export async function addPod(lab: OpenLab, options: AddPodOptions): Promise<Pod> {
   const { name, namespace = defaultNamespace, node = 'node1', labels = {}, command, waitPort } = options;
   checkPodName({ namespace, name });
@@ -57,7 +58,9 @@ export async function addPod(lab: OpenLab, options: AddPodOptions): Promise<Pod>
   const env = stringEntries(options.env ?? process.env);
   const cwd = options.cwd ?? process.cwd();
   const server = command && { command, cwd, env, ...(waitPort !== undefined && { waitPort }) };
-  return podOf(await lab.supervisor.addPod({ name, namespace, node, labels, ...(server && { server }) }));
+  const pod = podOf(await lab.supervisor.addPod({ name, namespace, node, labels, ...(server && { server }) }));
+  await waitForPeers(lab, pod);
+  return pod;
 }
 
 /** Ends and removes a pod, named by `name` or `namespace/name`. */
@@ -66,12 +69,12 @@ export async function removePod(lab: OpenLab, reference: string): Promise<Pod> {
   return podOf(await lab.supervisor.removePod({ namespace, name }));
 }
 
-/** Changes a pod's labels; returns when its new identity is enforced. */
+/** Changes a pod's labels; returns when its new identity is enforced, and known to every node. */
 export async function labelPod(lab: OpenLab, reference: string, changes: LabelChanges): Promise<Pod> {
   const pod = findPod(await podRecords(lab), reference);
   const set = Object.entries(changes.set ?? {}).map(([key, value]) => `${key}=${value}`);
   const request = { endpoint: { reference: podKey(pod) }, set, remove: [...(changes.remove ?? [])] };
-  return withAgents(
+  const changed = await withAgents(
     lab,
     async ([agent]) => {
       const response = await agent?.patchEndpointLabels(request);
@@ -79,6 +82,8 @@ export async function labelPod(lab: OpenLab, reference: string, changes: LabelCh
     },
     [pod.node],
   );
+  await waitForPeers(lab, changed);
+  return changed;
 }
 
 /** All pods, in order of namespace and name. Where an agent does not answer, with the identities they once had. */

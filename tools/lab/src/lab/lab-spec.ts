@@ -13,6 +13,8 @@ export interface LabSpec {
   readonly cgroup: string;
   /** Flags that every agent gets besides those of the lab. */
   readonly agentArguments: readonly string[];
+  /** Flags for the identity-allocator, likewise. */
+  readonly allocatorArguments: readonly string[];
   readonly logLevel: string;
   readonly createdMs: number;
 }

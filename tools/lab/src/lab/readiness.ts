@@ -15,6 +15,8 @@ export interface WaitForNode {
   readonly agentSocket: string;
   readonly supervisor: SupervisorApi;
   readonly timeoutMs: number;
+  /** How many nodes the agent is to know, itself included. */
+  readonly nodeCount: number;
   /** Called every two seconds with what is still missing. */
   readonly onWaiting: (missing: string) => void;
 }
@@ -33,7 +35,7 @@ export async function waitForNode(wait: WaitForNode): Promise<void> {
   let nextProgressMs = startedMs + progressPeriodMs;
   try {
     for (;;) {
-      const missing = await whatIsMissing(clients);
+      const missing = await whatIsMissing(clients, wait.nodeCount);
       if (missing === undefined) return;
       const nowMs = performance.now();
       if (nowMs - startedMs > wait.timeoutMs) {
@@ -60,18 +62,21 @@ interface Missing {
 
 const proxyComponent = 'l7-proxy';
 
-async function whatIsMissing(clients: {
-  readonly agent: AgentClient;
-  readonly health: ReturnType<typeof createHealthClient>;
-}): Promise<Missing | undefined> {
+async function whatIsMissing(
+  clients: { readonly agent: AgentClient; readonly health: ReturnType<typeof createHealthClient> },
+  nodeCount: number,
+): Promise<Missing | undefined> {
   try {
     const { status } = await clients.health.check({});
     if (status !== SERVING) return { service: 'agent', reason: 'the agent is not serving yet' };
-    const components = (await clients.agent.getStatus({}, { deadlineMs: 1_000 })).components.map(componentStatus);
+    const answer = await clients.agent.getStatus({}, { deadlineMs: 1_000 });
+    const components = answer.components.map(componentStatus);
     const failing = components.find(({ state }) => state === 'Failure');
     if (failing !== undefined) return missingComponent(failing.name, failing.message);
     const proxy = components.find(({ name }) => name === proxyComponent);
-    return proxy?.state === 'Ok' ? undefined : missingComponent(proxyComponent, proxy?.message ?? 'not connected');
+    if (proxy?.state !== 'Ok') return missingComponent(proxyComponent, proxy?.message ?? 'not connected');
+    if (answer.nodes >= nodeCount) return undefined;
+    return { service: 'agent', reason: `the agent knows ${answer.nodes} nodes of ${nodeCount}` };
   } catch (error) {
     const { code, message } = WeirError.from(error);
     return { service: 'agent', reason: code === 'UNAVAILABLE' ? 'the agent does not answer yet' : message };

@@ -41,6 +41,7 @@ function identityAllocator(plan: PlanServices, node: NodePlan): ServiceSpec {
       }),
       ...['--listen', `unix:${paths.identitySocket}`],
       ...['--store', 'embedded', '--store-path', join(paths.identityDirectory, 'identities.db')],
+      ...plan.spec.allocatorArguments,
     ],
   });
 }

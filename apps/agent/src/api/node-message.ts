@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { ClusterClient, ClusterNode } from '@weir/identity-client';
+import { cidrContains, parseCidr, parseIpAddress } from '@weir/model';
+import type { weir } from '@weir/proto';
+import type { Reach } from '../cluster/node-routes.ts';
+
+/** What the nodes are described from. */
+export interface NodeSources {
+  readonly nodeName: string;
+  readonly cluster: { readonly client: Pick<ClusterClient, 'nodes' | 'endpoints'> };
+  readonly routes: { readonly reaches: ReadonlyMap<string, Reach> };
+}
+
+function rangeMessage(prefix: string, reach: Reach | undefined): weir.agent.v1.IPodRange {
+  if (reach === undefined) return { prefix, reach: 'unknown' };
+  return {
+    prefix,
+    reach: reach.kind,
+    ...('via' in reach && { via: reach.via }),
+    ...('reason' in reach && { reason: reach.reason }),
+  };
+}
+
+/** The nodes as the API shows them, by name. */
+export function nodeMessages({ nodeName, cluster, routes }: NodeSources): weir.agent.v1.INode[] {
+  const { nodes, endpoints } = cluster.client;
+  const addresses = [...endpoints.keys()].map(parseIpAddress);
+  const toMessage = ({ name, addresses: own, podRanges }: ClusterNode): weir.agent.v1.INode => {
+    const ranges = podRanges.map((text) => parseCidr(text));
+    const isSelf = name === nodeName;
+    return {
+      ...{ name, addresses: [...own], isSelf },
+      podRanges: podRanges.map((prefix) =>
+        isSelf ? { prefix, reach: 'local' } : rangeMessage(prefix, routes.reaches.get(prefix)),
+      ),
+      endpointAddresses: addresses.filter((address) => ranges.some((range) => cidrContains(range, address))).length,
+    };
+  };
+  return [...nodes.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1)).map(toMessage);
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { CancelTimer, Clock } from '@weir/clock';
+import { WeirError } from '@weir/errors';
+import {
+  type ClusterChanges,
+  type ClusterClient,
+  type ClusterNode,
+  createClusterClient,
+  type OwnAnnouncement,
+} from '@weir/identity-client';
+import { type Cidr, cidrContains, formatCidr, formatIpAddress, type IpAddress, parseIpAddress } from '@weir/model';
+import type { Logger } from '@weir/telemetry';
+import type { EndpointTable } from '../endpoint/endpoint-table.ts';
+import type { DesiredIpcache } from '../ipcache/desired-ipcache.ts';
+import type { HostAddresses } from '../node/host-addresses.ts';
+import type { PolicyController } from '../policy/policy-controller.ts';
+import { createClusterRanges, type RangeChanges } from './cluster-ranges.ts';
+import type { NodeRoutes } from './node-routes.ts';
+
+export interface ClusterOptions {
+  readonly nodeName: string;
+  readonly allocator: string;
+  readonly stateDir: string;
+  readonly podRanges: readonly Cidr[];
+  /** The node's own addresses in its pod ranges. */
+  readonly routers: readonly IpAddress[];
+  readonly table: EndpointTable;
+  readonly ipcache: DesiredIpcache;
+  readonly controller: PolicyController;
+  readonly addresses: HostAddresses;
+  readonly routes: NodeRoutes;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** The other nodes: who they are, how to get there, and what identities their pods have. */
+export interface Cluster {
+  readonly client: ClusterClient;
+  /** Resolves when the kernel has what was known of the other nodes when the agent before stopped. */
+  start(): Promise<void>;
+  /** Tells the others of a change of this node's endpoints. */
+  announce(): void;
+  /** Why the kernel is behind; undefined in good times. */
+  readonly behind: string | undefined;
+  stop(): Promise<void>;
+}
+
+const retryDelayMs = 1_000;
+// Until then everybody has told again whom the allocator may have forgotten.
+const pruneDelayMs = 60_000;
+
+/** All that is known, as one change. */
+const everything = ({ nodes, endpoints }: Pick<ClusterClient, 'nodes' | 'endpoints'>): ClusterChanges => ({
+  ...{ nodes: [...nodes.values()], endpoints: [...endpoints] },
+  ...{ deletedNodes: [], deletedEndpoints: [] },
+});
+
+/** Ranges whose identity in the kernel is to change; no identity: it goes. The newest change of a range counts. */
+type Pending = Map<string, { readonly range: Cidr; readonly identity: number | undefined }>;
+
+function addPending(pending: Pending, { upserted, removed }: RangeChanges): void {
+  for (const range of removed) pending.set(formatCidr(range), { range, identity: undefined });
+  for (const { range, identity } of upserted) pending.set(formatCidr(range), { range, identity });
+}
+
+/** Addresses and pods of this node, as the others are to see them. */
+async function describeSelf({
+  podRanges,
+  addresses,
+  routers,
+}: ClusterOptions): Promise<Omit<OwnAnnouncement, 'endpoints'>> {
+  const reachable = (await addresses.ofUplinks()).filter(
+    (address) => !podRanges.some((range) => cidrContains(range, address)),
+  );
+  return { addresses: [...reachable, ...routers].map(formatIpAddress), podRanges: podRanges.map(formatCidr) };
+}
+
+/** An endpoint outside of the node's ranges (they were other ones before) is one that nobody else finds a way to. */
+function endpointsOf({ table, podRanges }: ClusterOptions): OwnAnnouncement['endpoints'] {
+  const isInRange = (address: string): boolean => {
+    const bytes = parseIpAddress(address);
+    return podRanges.some((range) => cidrContains(range, bytes));
+  };
+  return table.list().flatMap(({ record, identity = record.identity?.id, state }) => {
+    if (identity === undefined || state === 'disconnecting') return [];
+    return [record.ipv4, record.ipv6].filter(isInRange).map((address) => [address, identity] as const);
+  });
+}
+
+/** Brings the kernel in line with what has been told, in steps, and again where that fails. */
+function createFollower(options: ClusterOptions, others: () => readonly ClusterNode[]) {
+  const { ipcache, controller, routes, clock, logger } = options;
+  const toRanges = createClusterRanges({ self: options.nodeName, podRanges: options.podRanges });
+  let pending: Pending = new Map();
+  let areNodesPending = false;
+  let state: 'idle' | 'scheduled' | 'stopped' = 'idle';
+  let behind: string | undefined;
+  let last: Promise<void> = Promise.resolve();
+
+  const write = async (due: Pending): Promise<void> => {
+    const rows = [...due.values()];
+    const upserts = rows.flatMap(({ range, identity }) => (identity === undefined ? [] : [{ range, identity }]));
+    const removals = rows.flatMap(({ range, identity }) => (identity === undefined ? [range] : []));
+    await controller.commit({
+      datapath: () => ({ ipcache: ipcache.upsert(upserts), ipcacheRemoved: ipcache.remove(removals) }),
+    });
+    if (areNodesPending) await routes.set(others());
+    areNodesPending = false;
+  };
+  const flush = async (): Promise<void> => {
+    const due = pending;
+    pending = new Map();
+    try {
+      await write(due);
+      behind = undefined;
+    } catch (error) {
+      logger.error({ error }, 'What other nodes have told is not in force');
+      behind = WeirError.from(error).message;
+      pending = new Map([...due, ...pending]);
+      follow(retryDelayMs);
+    }
+  };
+  const follow = (delayMs: number): void => {
+    if (state !== 'idle') return;
+    state = 'scheduled';
+    clock.schedule(delayMs, () => {
+      if (state === 'stopped') return;
+      state = 'idle';
+      last = last.then(flush);
+    });
+  };
+  return {
+    take(changes: ClusterChanges): void {
+      addPending(pending, toRanges(changes));
+      areNodesPending ||= changes.nodes.length + changes.deletedNodes.length > 0;
+    },
+    follow,
+    flush,
+    get behind(): string | undefined {
+      return behind;
+    },
+    stop(): Promise<void> {
+      state = 'stopped';
+      return last;
+    },
+  };
+}
+
+/** Makes the node's place in the cluster; `start` begins. */
+export function createCluster(options: ClusterOptions): Cluster {
+  const { nodeName, addresses, routes, clock, logger } = options;
+  let self: Omit<OwnAnnouncement, 'endpoints'> = { addresses: [], podRanges: [] };
+  let cancelPrune: CancelTimer | undefined;
+  let stopListening = (): void => undefined;
+  const follower = createFollower(options, () => [...client.nodes.values()].filter(({ name }) => name !== nodeName));
+  const client = createClusterClient({
+    ...{ address: options.allocator, node: nodeName, log: logger, clock },
+    cachePath: `${options.stateDir}/cluster.json`,
+    own: () => ({ ...self, endpoints: endpointsOf(options) }),
+    onChange(changes) {
+      follower.take(changes);
+      follower.follow(0);
+    },
+  });
+  const announceAddresses = (): void => {
+    describeSelf(options)
+      .then((now) => {
+        self = now;
+        client.announce();
+      })
+      .catch((error: unknown) => logger.error({ error }, 'Addresses of this node could not be read'));
+  };
+  return {
+    client,
+    async start() {
+      self = await describeSelf(options);
+      await client.start();
+      follower.take(everything(client));
+      await follower.flush();
+      stopListening = addresses.onChange(announceAddresses);
+      cancelPrune = clock.schedule(pruneDelayMs, () => {
+        routes.prune().catch((error: unknown) => logger.warn({ error }, 'Old routes to other nodes stay'));
+      });
+    },
+    announce: client.announce,
+    get behind() {
+      return follower.behind;
+    },
+    async stop() {
+      stopListening();
+      cancelPrune?.();
+      await client.stop();
+      await follower.stop();
+    },
+  };
+}

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Clock } from '@weir/clock';
+import type { ServiceDatapath } from '@weir/datapath-maps';
+import type { Logger } from '@weir/telemetry';
+import type { EndpointTable } from '../endpoint/endpoint-table.ts';
+import { createServiceController, type ServiceController } from './service-controller.ts';
+import { createServiceStore } from './service-store.ts';
+import { createStaleSockets } from './stale-sockets.ts';
+
+export interface NodeServicesOptions {
+  readonly datapath: ServiceDatapath;
+  readonly stateDir: string;
+  /** Whose sockets may have to be ended. */
+  readonly table: EndpointTable;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+/** The services of a node with all that belongs to them: the journal, and the end of sockets whose backend is gone. */
+export function createNodeServices({
+  datapath,
+  stateDir,
+  table,
+  clock,
+  logger,
+}: NodeServicesOptions): ServiceController {
+  const store = createServiceStore(`${stateDir}/services.jsonl`);
+  const namespaces = (): string[] => table.list().map(({ record }) => record.netns);
+  const staleSockets = createStaleSockets({ datapath, namespaces, clock, logger });
+  const controller = createServiceController({ datapath, store, clock, logger, onBackendsGone: staleSockets.end });
+  return {
+    ...controller,
+    get behind() {
+      return controller.behind;
+    },
+    async close() {
+      await controller.close();
+      await staleSockets.close();
+    },
+  };
+}

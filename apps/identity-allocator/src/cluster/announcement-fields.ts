@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+import { WeirError } from '@weir/errors';
+import { type Cidr, cidrContains, formatIpAddress, identityRange, parseCidr, parseIpAddress } from '@weir/model';
+import { reservedIdentity } from '@weir/model';
+import type { weir } from '@weir/proto';
+import { readNode } from '../service/request-fields.ts';
+import { type Announcement, directoryLimits } from './cluster-directory.ts';
+
+const podRangesMax = 16;
+
+const invalid = (field: string, problem: string): WeirError =>
+  new WeirError('INVALID_ARGUMENT', `${field}: ${problem}`, { details: { field } });
+
+function read<Value>(field: string, parse: () => Value): Value {
+  try {
+    return parse();
+  } catch (error) {
+    throw invalid(field, WeirError.from(error).message);
+  }
+}
+
+function refuseMany(field: string, { count, max }: { readonly count: number; readonly max: number }): void {
+  if (count > max) throw new WeirError('RESOURCE_EXHAUSTED', `${field}: has ${count} entries, expected at most ${max}`);
+}
+
+/** Identities that a pod can have: those that are handed out, and those of pods that have none yet. */
+const isPodIdentity = (identity: number): boolean =>
+  (identity >= identityRange.cluster.min && identity <= identityRange.cluster.max) ||
+  identity === reservedIdentity.init ||
+  identity === reservedIdentity.health;
+
+function readEndpoints(
+  endpoints: readonly weir.identity.v1.IClusterEndpoint[],
+  podRanges: readonly Cidr[],
+): Announcement['endpoints'] {
+  return new Map(
+    endpoints.map(({ address: text, identity }, index) => {
+      const field = `endpoints[${index}]`;
+      const address = read(`${field}.address`, () => parseIpAddress(text ?? ''));
+      if (!podRanges.some((range) => cidrContains(range, address))) {
+        throw invalid(`${field}.address`, `"${text ?? ''}" lies in none of the node's pod ranges`);
+      }
+      const id = identity ?? 0;
+      if (!isPodIdentity(id)) throw invalid(`${field}.identity`, `${id} is not the identity of a pod`);
+      return [formatIpAddress(address), id];
+    }),
+  );
+}
+
+/** What a node announces, checked. Throws INVALID_ARGUMENT, or RESOURCE_EXHAUSTED, with the field in front. */
+export function readAnnouncement(request: weir.identity.v1.AnnounceRequest): Announcement {
+  const { node, endpoints } = request;
+  const [addresses, ranges] = [node?.addresses ?? [], node?.podRanges ?? []];
+  refuseMany('node.addresses', { count: addresses.length, max: directoryLimits.addressesPerNodeMax });
+  refuseMany('node.pod_ranges', { count: ranges.length, max: podRangesMax });
+  refuseMany('endpoints', { count: endpoints.length, max: directoryLimits.endpointsPerNodeMax });
+  const podRanges = ranges.map((text, index) => read(`node.pod_ranges[${index}]`, () => parseCidr(text)));
+  return {
+    name: readNode(node?.name ?? ''),
+    addresses: addresses.map((text, index) =>
+      read(`node.addresses[${index}]`, () => formatIpAddress(parseIpAddress(text))),
+    ),
+    podRanges,
+    endpoints: readEndpoints(endpoints, podRanges),
+  };
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Clock } from '@weir/clock';
+import { WeirError } from '@weir/errors';
+import { type Cidr, cidrContainsCidr, formatCidr } from '@weir/model';
+import { createChangeLog } from './change-log.ts';
+
+/** All that a node tells of itself. Addresses are text in canonical form. */
+export interface Announcement {
+  readonly name: string;
+  readonly addresses: readonly string[];
+  readonly podRanges: readonly Cidr[];
+  /** Identity by address; each address lies in one of the pod ranges. */
+  readonly endpoints: ReadonlyMap<string, number>;
+}
+
+/** What of a node the others are told. */
+export type DirectoryNode = Pick<Announcement, 'name' | 'addresses' | 'podRanges'>;
+
+/** What came after some revision. */
+export interface DirectoryChanges {
+  readonly nodes: readonly DirectoryNode[];
+  readonly endpoints: readonly (readonly [address: string, identity: number])[];
+  readonly deletedNodes: readonly string[];
+  readonly deletedEndpoints: readonly string[];
+  readonly revision: number;
+  readonly complete: boolean;
+}
+
+/**
+ * The nodes of the cluster and their endpoints, in memory. A node is there from its first announcement until its lease has
+ * run out; an address and a pod range belong to one node at a time.
+ */
+export interface ClusterDirectory {
+  /** The history that revisions count. */
+  readonly epoch: string;
+  readonly revision: number;
+  readonly nodeCount: number;
+  /** Replaces what the node has told before. ALREADY_EXISTS, RESOURCE_EXHAUSTED: nothing has changed. */
+  announce(announcement: Announcement): void;
+  /** Forgets nodes whose lease has run out, and returns their names. */
+  expire(): readonly string[];
+  /** Undefined when only a snapshot can tell: begin with revision 0. */
+  changesAfter(revision: number): DirectoryChanges | undefined;
+  /** Calls `listener` after changes. The result stops it. */
+  onChange(listener: () => void): () => void;
+}
+
+export interface ClusterDirectoryOptions {
+  readonly epoch: string;
+  readonly leaseMs: number;
+  readonly clock: Clock;
+}
+
+/** What any directory holds at most. */
+export const directoryLimits = { nodesMax: 10_000, endpointsPerNodeMax: 8_192, addressesPerNodeMax: 64 } as const;
+
+const deletedMax = 65_536;
+const rowsPerMessageMax = 1_000;
+const nodeKey = 'node ';
+
+type Row = { readonly node: DirectoryNode } | { readonly identity: number };
+
+const overlap = (a: Cidr, b: Cidr): boolean =>
+  cidrContainsCidr({ outer: a, inner: b }) || cidrContainsCidr({ outer: b, inner: a });
+
+const isSameNode = (a: DirectoryNode | undefined, b: DirectoryNode): boolean =>
+  a?.addresses.join() === b.addresses.join() &&
+  a.podRanges.map(formatCidr).join() === b.podRanges.map(formatCidr).join();
+
+/** What belongs to one node is not another one's. */
+function refuseConflict(wanted: Announcement, others: Iterable<Announcement>): void {
+  for (const other of others) {
+    if (other.name === wanted.name) continue;
+    const address = wanted.addresses.find((each) => other.addresses.includes(each));
+    const range = wanted.podRanges.find((each) => other.podRanges.some((theirs) => overlap(each, theirs)));
+    const what = address ?? (range && formatCidr(range));
+    if (what === undefined) continue;
+    throw new WeirError('ALREADY_EXISTS', `node: ${what} belongs to the node "${other.name}"`);
+  }
+}
+
+/** Makes an empty directory. */
+export function createClusterDirectory({ epoch, leaseMs, clock }: ClusterDirectoryOptions): ClusterDirectory {
+  const log = createChangeLog<Row>({ deletedMax });
+  const nodes = new Map<string, { announcement: Announcement; expiresMs: number }>();
+  const listeners = new Set<() => void>();
+
+  const setEndpoints = (before: Announcement['endpoints'], after: Announcement['endpoints']): void => {
+    for (const address of before.keys()) if (!after.has(address)) log.delete(address);
+    for (const [address, identity] of after) if (before.get(address) !== identity) log.set(address, { identity });
+  };
+  const changed = (before: number): void => {
+    if (log.revision > before) for (const listener of listeners) listener();
+  };
+
+  return {
+    epoch,
+    get revision() {
+      return log.revision;
+    },
+    get nodeCount() {
+      return nodes.size;
+    },
+    announce(announcement) {
+      const { name, addresses, podRanges, endpoints } = announcement;
+      const known = nodes.get(name);
+      if (known === undefined && nodes.size >= directoryLimits.nodesMax) {
+        throw new WeirError('RESOURCE_EXHAUSTED', `Node "${name}" is one too many: there are ${nodes.size} nodes`);
+      }
+      const isSame = isSameNode(known?.announcement, announcement);
+      if (!isSame)
+        refuseConflict(
+          announcement,
+          [...nodes.values()].map((each) => each.announcement),
+        );
+      const before = log.revision;
+      nodes.set(name, { announcement, expiresMs: clock.monotonicMs() + leaseMs });
+      // Where the pods are comes before who they are.
+      if (!isSame) log.set(nodeKey + name, { node: { name, addresses, podRanges } });
+      setEndpoints(known?.announcement.endpoints ?? new Map(), endpoints);
+      changed(before);
+    },
+    expire() {
+      const before = log.revision;
+      const due = [...nodes].filter(([, { expiresMs }]) => expiresMs <= clock.monotonicMs());
+      for (const [name, { announcement }] of due) {
+        nodes.delete(name);
+        setEndpoints(announcement.endpoints, new Map());
+        log.delete(nodeKey + name);
+      }
+      changed(before);
+      return due.map(([name]) => name);
+    },
+    changesAfter(revision) {
+      const changes = log.changesAfter(revision, rowsPerMessageMax);
+      if (changes === undefined) return undefined;
+      const { upserted, deleted } = changes;
+      return {
+        nodes: upserted.flatMap(([, row]) => ('node' in row ? [row.node] : [])),
+        endpoints: upserted.flatMap(([key, row]) => ('identity' in row ? [[key, row.identity] as const] : [])),
+        deletedNodes: deleted.filter((key) => key.startsWith(nodeKey)).map((key) => key.slice(nodeKey.length)),
+        deletedEndpoints: deleted.filter((key) => !key.startsWith(nodeKey)),
+        revision: changes.revision,
+        complete: changes.complete,
+      };
+    },
+    onChange(listener) {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
+  };
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Clock } from '@weir/clock';
+import { WeirError } from '@weir/errors';
+import { formatCidr } from '@weir/model';
+import { ClusterDirectoryDefinition, type weir } from '@weir/proto';
+import { type Handlers, type RpcCall, rpcService, type RpcService } from '@weir/rpc';
+import type { Logger } from '@weir/telemetry';
+import { readNode } from '../service/request-fields.ts';
+import { readAnnouncement } from './announcement-fields.ts';
+import type { ClusterDirectory, DirectoryChanges } from './cluster-directory.ts';
+
+export interface ClusterServiceOptions {
+  readonly directory: ClusterDirectory;
+  readonly leaseMs: number;
+  readonly clock: Clock;
+  readonly watchersMax: number;
+  readonly log: Logger;
+}
+
+type WatchRequest = weir.identity.v1.WatchClusterRequest;
+type WatchResponse = weir.identity.v1.WatchClusterResponse.$Properties;
+
+// Changes come in bursts; watchers that are told of each burst once cost less than watchers that are told of each change.
+const gatherMs = 5;
+
+/** The service, and what ends its streams. */
+export interface ClusterService {
+  readonly service: RpcService;
+  close(): void;
+}
+
+/** Makes the gRPC service around a directory. */
+export function createClusterService(options: ClusterServiceOptions): ClusterService {
+  const { directory, leaseMs, log } = options;
+  const bell = createBell(options);
+  const watchers = { count: 0 };
+  const handlers: Handlers<typeof ClusterDirectoryDefinition> = {
+    announce(request) {
+      const announcement = readAnnouncement(request);
+      const { nodeCount } = directory;
+      directory.announce(announcement);
+      if (directory.nodeCount > nodeCount) log.info({ node: announcement.name }, 'Node has joined');
+      return { leaseMs, epoch: directory.epoch };
+    },
+    watchCluster: (request, call) => watch(request, call, { ...options, bell, watchers }),
+  };
+  return { service: rpcService(ClusterDirectoryDefinition, handlers), close: bell.close };
+}
+
+/** Wakes all watchers a little after the first change since it woke them last. */
+interface Bell {
+  changed(revision: number, signal: AbortSignal): Promise<void>;
+  close(): void;
+}
+
+function createBell({ directory, clock }: ClusterServiceOptions): Bell {
+  const waiting = new Set<() => void>();
+  let isScheduled = false;
+  const ring = (): void => {
+    isScheduled = false;
+    const due = [...waiting];
+    waiting.clear();
+    for (const wake of due) wake();
+  };
+  const unsubscribe = directory.onChange(() => {
+    if (isScheduled) return;
+    isScheduled = true;
+    clock.schedule(gatherMs, ring);
+  });
+  return {
+    changed: (revision, signal) =>
+      new Promise((resolve) => {
+        if (signal.aborted) return resolve();
+        // What is under way already is waited for, so that nobody runs ahead of the bell.
+        if (directory.revision > revision && !isScheduled) return resolve();
+        const leave = (): void => {
+          waiting.delete(leave);
+          signal.removeEventListener('abort', leave);
+          resolve();
+        };
+        waiting.add(leave);
+        signal.addEventListener('abort', leave, { once: true });
+      }),
+    close() {
+      unsubscribe();
+      ring();
+    },
+  };
+}
+
+const toMessage = (
+  changes: DirectoryChanges,
+  head: { readonly epoch: string; readonly snapshot: boolean },
+): WatchResponse => ({
+  ...head,
+  revision: changes.revision,
+  nodes: changes.nodes.map(({ name, addresses, podRanges }) => ({
+    name,
+    addresses: [...addresses],
+    podRanges: podRanges.map(formatCidr),
+  })),
+  endpoints: changes.endpoints.map(([address, identity]) => ({ address, identity })),
+  deletedNodes: [...changes.deletedNodes],
+  deletedEndpoints: [...changes.deletedEndpoints],
+  synced: changes.complete,
+});
+
+/** As for identities: a watcher is a revision, not a queue. */
+async function* watch(
+  request: WatchRequest,
+  call: RpcCall,
+  options: ClusterServiceOptions & { readonly bell: Bell; readonly watchers: { count: number } },
+): AsyncGenerator<WatchResponse> {
+  const { directory, bell, watchers, watchersMax, log } = options;
+  const node = readNode(request.node);
+  if (watchers.count >= watchersMax) {
+    throw new WeirError('RESOURCE_EXHAUSTED', `${watchers.count} clients are watching already`);
+  }
+  watchers.count += 1;
+  try {
+    const { epoch } = directory;
+    const resumes = request.epoch === epoch && request.afterRevision <= directory.revision;
+    let revision = resumes ? request.afterRevision : 0;
+    let snapshot = revision === 0;
+    log.debug({ node, revision, peer: call.peer }, 'Watch of the cluster begins');
+    for (let first = true; !call.signal.aborted; first = false) {
+      const changes = directory.changesAfter(revision);
+      if (changes === undefined) {
+        [revision, snapshot] = [0, true];
+        continue;
+      }
+      if (first || changes.revision > revision) yield toMessage(changes, { epoch, snapshot });
+      snapshot = false;
+      ({ revision } = changes);
+      if (changes.complete) await bell.changed(revision, call.signal);
+    }
+  } finally {
+    watchers.count -= 1;
+    log.debug({ node, peer: call.peer }, 'Watch of the cluster ends');
+  }
+}
