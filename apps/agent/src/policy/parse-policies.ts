@@ -13,6 +13,8 @@ export interface ParseLimits {
 // Files that are made for it take seconds and hundreds of megabytes a megabyte. What is small is read at once, since
 // starting a thread takes longer than it does; what is not must keep no pod waiting.
 const inlineBytesMax = 8 * 1024;
+// Most of what reading leaves behind is short-lived; a thread that lets it pile up leaves the process large for good.
+const youngGenerationMiBMax = 16;
 const defaultLimits: ParseLimits = { timeoutMs: 20_000, memoryMiBMax: 512 };
 
 // In a bundle the thread's program lies beside the agent's.
@@ -34,7 +36,7 @@ export async function parsePolicies(
   const { timeoutMs, memoryMiBMax } = limits;
   const worker = new Worker(fileURLToPath(program), {
     workerData: files,
-    resourceLimits: { maxOldGenerationSizeMb: memoryMiBMax },
+    resourceLimits: { maxOldGenerationSizeMb: memoryMiBMax, maxYoungGenerationSizeMb: youngGenerationMiBMax },
   });
   const refusal = (what: string): WeirError =>
     new WeirError('RESOURCE_EXHAUSTED', `Reading the policy files takes more than ${what}; import fewer at a time`);
