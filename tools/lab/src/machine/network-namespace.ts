@@ -43,15 +43,14 @@ export function createNamespaceRegistry(directory: string): NamespaceRegistry {
       await writeFile(netnsPath(name), '', { flag: 'wx', mode: 0o444 });
       // One program makes the namespace, gives it its name and sets up the loopback.
       await requireCommand(['unshare', `--net=${netnsPath(name)}`, '--', 'ip', 'link', 'set', 'lo', 'up']);
-      await writeFile(file(name), String((await stat(netnsPath(name))).ino));
+      await writeFile(file(name), await identityOf(netnsPath(name)));
     },
     async remove(name) {
       if (!existsSync(file(name))) return;
       const recorded = await readFile(file(name), 'utf8');
       if (await isNamespace(netnsPath(name))) {
-        const inode = String((await stat(netnsPath(name))).ino);
         // Nothing was recorded if the owner died just then; the name was free before, so what is there is ours.
-        if (recorded === '' || recorded === inode) await removeNamed(name);
+        if (recorded === '' || recorded === (await identityOf(netnsPath(name)))) await removeNamed(name);
       } else {
         await rm(netnsPath(name), { force: true });
       }
@@ -61,6 +60,15 @@ export function createNamespaceRegistry(directory: string): NamespaceRegistry {
       return existsSync(directory) ? await readdir(directory) : [];
     },
   };
+}
+
+/**
+ * Tells a namespace from every other, also from one that comes after it: numbers of inodes are used again, but with
+ * another time. As long as the name holds the namespace, both stay.
+ */
+async function identityOf(path: string): Promise<string> {
+  const { ino, ctimeNs } = await stat(path, { bigint: true });
+  return `${ino} ${ctimeNs}`;
 }
 
 /** Whether a name stands for a namespace; the file of one that was lost, as in a reboot, does not. */
