@@ -202,7 +202,10 @@ describe(`createPolicyEngine() over random updates (${replay.title})`, () => {
         live(material, life, { mode, allowLocalHost, defaultAllow: true, ...clusterPeer });
       },
     );
-    fc.assert(property, replay.runs(60));
+    // Moments at which a flow could slip through are rare, and come in crowds: on until enough of them have been seen.
+    for (let round = 0; round < 50 && patchedFlows <= 100; round++) {
+      fc.assert(property, { ...replay.runs(60), seed: replay.seed + round });
+    }
     expect(patchedFlows).toBeGreaterThan(100);
   }, 120_000);
 });
