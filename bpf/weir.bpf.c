@@ -31,6 +31,7 @@ static __always_inline struct work *begin(__u32 mark)
 	__builtin_memset(&w->report, 0, sizeof(w->report));
 	w->revision = READ_ONCE(runtime->revision);
 	w->mark = mark;
+	w->audited = false;
 	return w;
 }
 
@@ -40,7 +41,7 @@ static __always_inline int finish(struct __sk_buff *skb, struct work *w, enum ho
 	if (unlikely(result < 0))
 		return drop(skb, w, -result, hook_direction(hook));
 	if (result != TC_ACT_SHOT)
-		count(FORWARDED, hook_direction(hook), skb->len);
+		count(w->audited ? AUDITED : FORWARDED, hook_direction(hook), skb->len);
 	return result;
 }
 

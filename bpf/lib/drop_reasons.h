@@ -31,4 +31,5 @@
 
 #define DROP_REASON_ENUMERATOR(number, name, text) DROP_##name = number,
 
-enum drop_reason { FORWARDED = 0, DROP_REASONS(DROP_REASON_ENUMERATOR) };
+/* AUDITED: let through although policy says otherwise, because the endpoint is in audit mode. */
+enum drop_reason { FORWARDED = 0, AUDITED = 1, DROP_REASONS(DROP_REASON_ENUMERATOR) };

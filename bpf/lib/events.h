@@ -12,6 +12,27 @@ static __always_inline void count(__u32 reason, __u32 direction, __u32 length)
 	counter->bytes += length;
 }
 
+static __always_inline void count_rule(__u32 counter, __u32 length)
+{
+	struct traffic_counter *traffic;
+
+	if (!counter)
+		return;
+	traffic = bpf_map_lookup_elem(&weir_rule_traffic_v1, &counter);
+	if (!traffic)
+		return;
+	traffic->packets++;
+	traffic->bytes += length;
+}
+
+/* Takes a packet into the account of the rules that decided on its flow: of ingress ones only if egress let it pass. */
+static __always_inline void count_rules(const struct ct_entry *entry, __u32 length)
+{
+	count_rule(entry->egress_counter, length);
+	if (!entry->drop_reason || entry->drop_direction == DIRECTION_INGRESS)
+		count_rule(entry->ingress_counter, length);
+}
+
 /*
  * Room for one event, or NULL when this CPU has used up its share of the running interval or the reader is behind; both
  * are counted. The reader looks by itself many times a second, so that an event need not wake it.
@@ -94,7 +115,7 @@ static __always_inline void report_entry(struct work *w, const struct ct_entry *
 	r->egress_cookie = entry->egress_cookie;
 	r->ingress_cookie = entry->ingress_cookie;
 	r->flags = (reply ? EVENT_REPLY : 0) | (entry->flags & CT_REDIRECTED ? EVENT_REDIRECTED : 0) |
-		   (w->key.flags & CT_KEY_PROXY_LEG ? EVENT_PROXY_LEG : 0);
+		   (w->key.flags & CT_KEY_PROXY_LEG ? EVENT_PROXY_LEG : 0) | (entry->audit_reason ? EVENT_AUDITED : 0);
 }
 
 /* Counts a drop and, but for the daily noise of a link, reports it. The report's ends have been filled in. */
@@ -118,13 +139,14 @@ static __always_inline int drop_flow(struct __sk_buff *skb, struct work *w, cons
 	return drop(skb, w, reason, direction);
 }
 
+/* A packet that passes; where only audit mode lets it, the event says what would have been. */
 static __always_inline void report_flow(struct __sk_buff *skb, struct work *w, const struct ct_entry *entry, bool reply,
 					enum event_type type, enum trace_point point, enum direction direction)
 {
 	report_entry(w, entry, reply);
 	w->report.type = type;
-	w->report.reason = FORWARDED;
-	w->report.direction = direction;
+	w->report.reason = entry->audit_reason;
+	w->report.direction = entry->audit_reason ? entry->audit_direction : direction;
 	w->report.point = point;
 	send_event(skb, w);
 }

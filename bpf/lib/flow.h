@@ -97,8 +97,10 @@ static __always_inline int known_flow(struct __sk_buff *skb, struct work *w, enu
 	reason = check_sender(entry, &w->key, reply, hook, w->mark);
 	if (unlikely(reason))
 		return drop_flow(skb, w, entry, reply, reason, hook_direction(hook));
+	count_rules(entry, skb->len);
 	if (unlikely(READ_ONCE(entry->drop_reason)))
 		return drop_flow(skb, w, entry, reply, entry->drop_reason, entry->drop_direction);
+	w->audited = entry->audit_reason;
 	point = flow_point(entry, &w->key, reply);
 	ending = ct_account(entry, p, reply, skb->len, now);
 	if (unlikely(ending || ticks_passed(entry->reported + config_trace_interval_ticks, now))) {
@@ -161,12 +163,14 @@ static __noinline int new_flow(struct __sk_buff *skb, struct work *w, enum hook 
 	resolve_end(&p->destination, &w->destination);
 	entry->flags = high ? CT_OPENED_BY_HIGH : 0;
 	judge_beginning(w, entry, hook);
+	count_rules(entry, skb->len);
 	if (unlikely(entry->drop_reason))
 		return drop_flow(skb, w, entry, false, entry->drop_reason, entry->drop_direction);
+	w->audited = entry->audit_reason;
 	WRITE_ONCE(entry->revision, w->revision);
 	entry->reported = now_ticks();
 	ct_account(entry, p, false, skb->len, entry->reported);
-	if (begins_flow(p) && bpf_map_update_elem(&weir_ct_v1, &w->key, entry, BPF_ANY))
+	if (begins_flow(p) && bpf_map_update_elem(&weir_ct_v2, &w->key, entry, BPF_ANY))
 		return drop_flow(skb, w, entry, false, DROP_CT_INSERT_FAILED, hook_direction(hook));
 	point = flow_point(entry, &w->key, false);
 	if (w->mark != MARK_SERVER_LEG)
@@ -176,7 +180,7 @@ static __noinline int new_flow(struct __sk_buff *skb, struct work *w, enum hook 
 
 static __always_inline struct ct_entry *live_entry(const struct ct_key *key, __u32 now)
 {
-	struct ct_entry *entry = bpf_map_lookup_elem(&weir_ct_v1, key);
+	struct ct_entry *entry = bpf_map_lookup_elem(&weir_ct_v2, key);
 
 	/* User space sweeps up what has expired, in its own time; until then it counts for nothing. */
 	return entry && !ticks_passed(entry->expires, now) ? entry : NULL;

@@ -8,6 +8,7 @@ static __always_inline void end_from_endpoint(struct end *end, const struct endp
 	end->policy_slot = endpoint->policy_slot;
 	end->endpoint = endpoint->id;
 	__builtin_memcpy(end->mac, endpoint->mac, ETH_ALEN);
+	end->audited = endpoint->flags & ENDPOINT_AUDITED;
 }
 
 /* Finds out who has an address. */
@@ -38,9 +39,9 @@ static __noinline int resolve_end(const union ip_addr *address, struct end *end)
 static __always_inline __be16 policy_port(const struct packet *p, bool reply)
 {
 	if (p->protocol == IPPROTO_ICMP)
-		return bpf_htons(p->key_flags ? ICMP_ECHO_REQUEST : p->icmp_type);
+		return bpf_htons(ICMP_PORTS + (p->key_flags ? ICMP_ECHO_REQUEST : p->icmp_type));
 	if (p->protocol == IPPROTO_ICMPV6)
-		return bpf_htons(p->key_flags ? ICMPV6_ECHO_REQUEST : p->icmp_type);
+		return bpf_htons(ICMP_PORTS + (p->key_flags ? ICMPV6_ECHO_REQUEST : p->icmp_type));
 	return reply ? p->source_port : p->destination_port;
 }
 
@@ -56,15 +57,19 @@ static __noinline int judge(struct work *w, const struct packet *p, struct ct_en
 	w->protocol = p->protocol;
 	w->port = policy_port(p, reply);
 	if (w->source.ifindex)
-		policy_judge(w, &w->egress, DIRECTION_EGRESS, w->source.policy_slot, w->destination.identity);
+		policy_judge(w, &w->egress, DIRECTION_EGRESS, &w->source, w->destination.identity);
 	if (w->destination.ifindex)
-		policy_judge(w, &w->ingress, DIRECTION_INGRESS, w->destination.policy_slot, w->source.identity);
+		policy_judge(w, &w->ingress, DIRECTION_INGRESS, &w->destination, w->source.identity);
 	entry->source_identity = w->source.identity;
 	entry->destination_identity = w->destination.identity;
 	entry->egress_rule_set = w->egress.rule_set;
 	entry->ingress_rule_set = w->ingress.rule_set;
 	entry->egress_cookie = w->egress.cookie;
 	entry->ingress_cookie = w->ingress.cookie;
+	entry->egress_counter = w->egress.counter;
+	entry->ingress_counter = w->ingress.counter;
+	entry->audit_reason = w->egress.audited ? w->egress.audited : w->ingress.audited;
+	entry->audit_direction = w->egress.audited ? DIRECTION_EGRESS : DIRECTION_INGRESS;
 	entry->source_ifindex = w->source.ifindex;
 	entry->destination_ifindex = w->destination.ifindex;
 	entry->source_endpoint = w->source.endpoint;

@@ -51,7 +51,7 @@ struct {
 	__type(key, __u32);
 	__type(value, struct policy_word);
 	__uint(max_entries, 4096);
-} weir_policy_slots_v1 SEC(".maps");
+} weir_policy_slots_v2 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -59,14 +59,31 @@ struct {
 	__type(key, struct policy_key);
 	__type(value, struct policy_entry);
 	__uint(max_entries, 262144);
-} weir_policy_v1 SEC(".maps");
+} weir_policy_v2 SEC(".maps");
+
+/* Ranges of ports; looked at only by policies that have any. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct policy_range_key);
+	__type(value, struct policy_entry);
+	__uint(max_entries, 65536);
+} weir_policy_ranges_v1 SEC(".maps");
+
+/* By `counter` of a policy entry: what the rules behind it decided on. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__type(key, __u32);
+	__type(value, struct traffic_counter);
+	__uint(max_entries, 16384);
+} weir_rule_traffic_v1 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__type(key, struct ct_key);
 	__type(value, struct ct_entry);
 	__uint(max_entries, 131072);
-} weir_ct_v1 SEC(".maps");
+} weir_ct_v2 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

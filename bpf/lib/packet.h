@@ -35,6 +35,7 @@ struct end {
 	__u32 policy_slot;
 	__u16 endpoint;
 	__u8 mac[6];
+	bool audited;
 };
 
 /* What one direction's policy says of a flow. */
@@ -43,6 +44,8 @@ struct judgement {
 	__u32 cookie;
 	__u32 reason;  /* enum drop_reason */
 	__u32 verdict; /* enum policy_verdict of what has been found so far */
+	__u32 audited; /* enum drop_reason that the endpoint's audit mode took back */
+	__u16 counter;
 };
 
 /* What an event says beside what is in the packet. Ends are as the packet has them, not as the flow has. */
@@ -73,6 +76,7 @@ struct work {
 	struct end source;
 	struct end destination;
 	struct policy_key policy_key;
+	struct policy_range_key range_key;
 	struct judgement egress;
 	struct judgement ingress;
 	struct report report;
@@ -80,6 +84,7 @@ struct work {
 	__u32 revision;
 	__be16 port;   /* of the flow that is judged, see policy_port() */
 	__u8 protocol; /* of the flow that is judged */
+	bool audited;  /* the packet passes only because its endpoint is audited */
 };
 
 struct {
@@ -108,6 +113,14 @@ struct {
 /* Reserved identities, as every agent and every user of the field knows them. */
 #define IDENTITY_HOST  1
 #define IDENTITY_WORLD 2
+
+/* Numbers of pods, of this cluster and of others, which policy may speak of together as one peer. */
+#define IDENTITY_POD_MIN 256
+#define IDENTITY_POD_END (1 << 24)
+#define PEER_PODS	 0xffffffff
+
+/* Types of ICMP are ports from here on in policies, so that none of them is port 0. */
+#define ICMP_PORTS 256
 
 /*
  * The packet's bounds. Loaded by hand: the context's fields have 32 bits and the verifier makes pointers of them, which

@@ -29,7 +29,12 @@ struct endpoint {
 	__u32 policy_slot;
 	__u16 id;
 	__u8 mac[6]; /* of the interface inside the pod */
-	__u32 padding;
+	__u32 flags; /* enum endpoint_flag */
+};
+
+enum endpoint_flag {
+	/* What its policy denies passes, and is reported as what would have been dropped. */
+	ENDPOINT_AUDITED = 1,
 };
 
 struct ipcache_entry {
@@ -42,38 +47,56 @@ struct ip_prefix {
 	__u8 address[16];
 };
 
-/*
- * Kinds of policy key that a version holds, so that look-ups that cannot hit are not made. Ordered from the most
- * specific to the least.
- */
+/* Kinds of policy key, from the most specific to the least. */
 enum policy_key_kind {
-	POLICY_KEY_PEER_PROTOCOL_PORT = 1,
-	POLICY_KEY_PEER_PROTOCOL = 2,
-	POLICY_KEY_PEER = 4,
-	POLICY_KEY_PROTOCOL_PORT = 8,
-	POLICY_KEY_PROTOCOL = 16,
-	POLICY_KEY_ANY = 32,
+	POLICY_KEY_PORT = 1,
+	POLICY_KEY_RANGE = 2,
+	POLICY_KEY_PROTOCOL = 4,
+	POLICY_KEY_ANY = 8,
+};
+
+/* Whom a key is about, from the most specific to the least: each has four bits of a policy_word for its kinds. */
+enum policy_peer_shift {
+	POLICY_PEER_ONE = 0,
+	POLICY_PEER_PODS = 4,
+	POLICY_PEER_ANY = 8,
+};
+
+enum policy_flag {
+	POLICY_ENFORCED = 0x1000,
+	POLICY_DEFAULT_ALLOW = 0x2000, /* what no entry is about passes */
 };
 
 /*
  * What a policy slot holds. Read and written as one 64-bit word, so that a packet sees all of the old policy or all of
- * the new one.
+ * the new one. Each direction has the kinds of key that the version holds, so that look-ups that cannot hit are not
+ * made (enum policy_key_kind, shifted by enum policy_peer_shift), and enum policy_flag.
  */
 struct policy_word {
-	__u32 version;	    /* 0: no entries */
-	__u8 ingress_kinds; /* enum policy_key_kind */
-	__u8 egress_kinds;  /* enum policy_key_kind */
-	__u8 enforced;	    /* enum direction, as bits */
-	__u8 padding;
+	__u32 version; /* 0: no entries */
+	__u16 ingress;
+	__u16 egress;
 };
 
 struct policy_key {
 	__u32 version;
-	__u32 peer_identity; /* 0: any */
-	__be16 port;	     /* destination port, or ICMP type; 0: any */
+	__u32 peer_identity; /* 0: any; PEER_PODS: every pod */
+	__be16 port;	     /* destination port, or ICMP type + ICMP_PORTS; 0: any */
 	__u8 protocol;	     /* 0: any */
 	__u8 direction;	     /* enum direction */
 };
+
+/* Key of a longest-prefix-match trie. The port comes last: a range of ports is a prefix of it. */
+struct policy_range_key {
+	__u32 prefix_length; /* POLICY_RANGE_BITS + how many bits of the port count, 1–15 */
+	__u32 version;
+	__u32 peer_identity;
+	__u8 protocol;
+	__u8 direction;
+	__be16 port;
+};
+
+#define POLICY_RANGE_BITS 80
 
 enum policy_verdict {
 	POLICY_ALLOW = 1,
@@ -85,7 +108,8 @@ struct policy_entry {
 	__u32 rule_set; /* what the proxy applies when the verdict is a redirect */
 	__u32 cookie;	/* names the rules behind this entry, for people */
 	__u8 verdict;	/* enum policy_verdict */
-	__u8 padding[3];
+	__u8 padding;
+	__u16 counter; /* index of weir_rule_traffic; 0: not counted */
 };
 
 enum ct_key_flag {
@@ -138,10 +162,14 @@ struct ct_entry {
 	__u16 destination_endpoint;
 	__u8 source_mac[6];
 	__u8 destination_mac[6];
-	__u8 flags;	     /* enum ct_flag */
-	__u8 drop_reason;    /* enum drop_reason: judged anew after a change, and no longer allowed */
-	__u8 drop_direction; /* enum direction, whose policy denies it */
-	__u8 padding;
+	__u8 flags;	      /* enum ct_flag */
+	__u8 drop_reason;     /* enum drop_reason: judged anew after a change, and no longer allowed */
+	__u8 drop_direction;  /* enum direction, whose policy denies it */
+	__u8 audit_reason;    /* enum drop_reason: what would have been, were the endpoint not audited */
+	__u16 egress_counter; /* of weir_rule_traffic */
+	__u16 ingress_counter;
+	__u8 audit_direction;
+	__u8 padding[3];
 };
 
 /* Which datagram a fragment belongs to. IPv4 identifications have 16 bits, IPv6 ones 32. */
@@ -200,6 +228,7 @@ enum event_flag {
 	EVENT_REPLY = 1,
 	EVENT_REDIRECTED = 2,
 	EVENT_PROXY_LEG = 4,
+	EVENT_AUDITED = 8, /* `reason` would have dropped the packet; it passed */
 };
 
 struct event {

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { systemClock } from '@weir/clock';
 import { openKernelDatapath, policySlotsMax } from '@weir/datapath-loader';
 import { createIdentityClient } from '@weir/identity-client';
-import { createIdentityLabelFilter } from '@weir/model';
+import { createIdentityLabelFilter, defaultClusterName } from '@weir/model';
 import { createNetlink } from '@weir/netlink';
 import { createPolicyEngine } from '@weir/policy';
 import { createRpcServer } from '@weir/rpc';
@@ -25,6 +25,7 @@ import { restoreEndpoints } from './endpoint/restore-endpoints.ts';
 import { createCluster } from './cluster/cluster.ts';
 import { createNodeRoutes } from './cluster/node-routes.ts';
 import { createIdentityFeed, createIdentitySource } from './identity/identity-adapter.ts';
+import { createPrefixIdentities, labelledPrefixes } from './identity/prefix-identities.ts';
 import { createAddressPool } from './ipam/address-pool.ts';
 import { createDesiredIpcache } from './ipcache/desired-ipcache.ts';
 import { keepHostAddresses } from './ipcache/host-ranges.ts';
@@ -36,6 +37,7 @@ import { ensureNodeNetwork } from './node/node-network.ts';
 import { checkPrerequisites, readMachine } from './node/prerequisites.ts';
 import { type AgentOptions, parseCommandLine, version } from './options.ts';
 import { createPolicyController } from './policy/policy-controller.ts';
+import { createPolicyPrefixes } from './policy/policy-prefixes.ts';
 import { createPolicyService } from './policy/policy-service.ts';
 import { createPolicySlots } from './policy/policy-slots.ts';
 import { createPolicyStore } from './policy/policy-store.ts';
@@ -90,6 +92,8 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   const engine = createPolicyEngine({
     mode: options.enablePolicy,
     allowLocalHost: options.allowLocalhost === 'always',
+    defaultAllow: true,
+    clusterPeer: { clusterName: defaultClusterName },
   });
   const translation = createPolicyTranslation();
   const adoptedSlots = datapath.listEndpoints().map(({ identity, policySlot }) => [identity, policySlot] as const);
@@ -107,7 +111,8 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
     cachePath: `${stateDir}/identities.json`,
     events: { ...feed, onMoved: (moved) => void manager.moveIdentity(moved) },
   });
-  const identities = createIdentitySource(client);
+  const prefixIdentities = createPrefixIdentities();
+  const identities = createIdentitySource(client, prefixIdentities);
   const { cookies, ruleSets, ruleSetTable } = translation;
   const peers = createPeers({ table, identities });
   const monitor = createMonitor({ datapath, peers, engine, cookies, ruleSets, node: nodeName });
@@ -120,7 +125,8 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   const podNetwork = createPodNetwork(netlink);
   const store = createEndpointStore(`${stateDir}/endpoints`);
   const onPlaced = (): void => cluster.announce();
-  const placement = createEndpointPlacement({ table, controller, slots, ipcache, onPlaced });
+  const auditAll = options.policyAuditMode;
+  const placement = createEndpointPlacement({ table, controller, slots, ipcache, onPlaced, auditAll });
   const forEndpoints = { table, placement, datapath, identities, pools, podNetwork, store, labelFilter, clock, logger };
   const manager = createEndpointManager({ ...forEndpoints, mtu: network.mtu });
   const podRanges = [options.ipv4Range, options.ipv6Range];
@@ -131,11 +137,13 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
     ...{ allocator: options.identityAllocator, routers: [pools.ipv4.router, pools.ipv6.router] },
   });
   const policyStore = createPolicyStore(`${stateDir}/policies.json`);
-  const policies = createPolicyService({ engine, controller, store: policyStore });
+  const prefixes = createPolicyPrefixes({ identities: prefixIdentities, ipcache, controller, logger });
+  const policies = createPolicyService({ engine, controller, store: policyStore, prefixes });
   const services = createNodeServices({ datapath: datapath.services, stateDir, table, clock, logger });
   return {
     ...{ engine, translation, slots, table, ipcache, client, identities, monitor, proxy, controller },
     ...{ forEndpoints, manager, policyStore, policies, podNetwork, podRanges, addresses, routes, cluster, services },
+    ...{ prefixes, prefixIdentities },
   };
 }
 
@@ -153,15 +161,22 @@ async function restoreNode(
   const { addresses, podRanges } = parts;
   const forHost = { ipcache, controller, addresses, podRanges, clock: systemClock, logger };
   const hostAddresses = await keepHostAddresses(forHost);
+  const { prefixes, prefixIdentities } = parts;
+  const inKernel = await datapath.listIpcache();
+  const toRange = ({ address, length }: (typeof inKernel)[number]) => ({ address, prefixLength: length });
+  const adopted = prefixIdentities.adopt(
+    inKernel.map((entry) => ({ range: toRange(entry), identity: entry.identity })),
+  );
   const upsertPolicies = await policyStore.load();
-  const upsertIdentities = [...client.identities()];
+  const upsertIdentities = [...client.identities(), ...labelledPrefixes(adopted)];
   const forRestore = { ...forEndpoints, controller, manager };
-  const { complete } = await restoreEndpoints(forRestore, { upsertPolicies, upsertIdentities });
+  const { complete } = await restoreEndpoints(forRestore, prefixes.include({ upsertPolicies, upsertIdentities }));
   await cluster.start();
   // New programs of the node come after what they look up, which may be in new maps.
   datapath.attachNode(network);
   const sockets = attachToSockets(datapath.services, options.cgroup);
   const pruned = complete
+    .then(() => prefixes.prune())
     .then(() => prune({ datapath, controller, table, slots, ipcache, podNetwork }))
     .catch((error: unknown) => logger.error({ error }, 'What an agent before left behind could not be removed'));
   // Endpoints whose identity is not known may have to wait for long; the others do not wait with them.

@@ -21,7 +21,14 @@ describe('parseCommandLine()', () => {
         identityAllocator: 'unix:/run/weir/identity.sock',
         devices: undefined,
       },
-      ...{ mtu: undefined, enablePolicy: 'default', allowLocalhost: 'auto', labels: '', logLevel: 'info' },
+      ...{
+        mtu: undefined,
+        enablePolicy: 'default',
+        policyAuditMode: false,
+        allowLocalhost: 'auto',
+        labels: '',
+        logLevel: 'info',
+      },
       ...{ conntrackMax: 131_072, policyMax: 262_144 },
     });
   });

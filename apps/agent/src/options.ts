@@ -26,6 +26,7 @@ export interface AgentOptions {
   readonly devices: readonly string[] | undefined;
   readonly mtu: number | undefined;
   readonly enablePolicy: 'default' | 'always' | 'never';
+  readonly policyAuditMode: boolean;
   readonly allowLocalhost: 'auto' | 'always' | 'policy';
   readonly labels: string;
   readonly conntrackMax: number;
@@ -113,6 +114,7 @@ function createCommand(): Command {
         'never',
       ]),
     )
+    .option('--policy-audit-mode', 'let through what policy denies, and report it as audited', false)
     .addOption(
       choiceFlag(
         '--allow-localhost <mode>',

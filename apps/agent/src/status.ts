@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { release } from 'node:os';
+import type { MapUse } from '@weir/datapath-maps';
 import type { IdentityClient } from '@weir/identity-client';
 import { formatCidr } from '@weir/model';
 import type { PolicyEngine } from '@weir/policy';
@@ -16,7 +17,10 @@ import type { SocketsState } from './service/socket-cgroup.ts';
 export interface StatusOptions {
   readonly options: AgentOptions;
   readonly startedMs: number;
-  readonly datapath: { readonly loaded: { readonly adopted: boolean; readonly build: string } };
+  readonly datapath: {
+    readonly loaded: { readonly adopted: boolean; readonly build: string };
+    mapUse(): readonly MapUse[];
+  };
   readonly uplinks: readonly { readonly name: string }[];
   readonly client: IdentityClient;
   readonly cluster: Cluster;
@@ -74,6 +78,17 @@ function clusterStatus({ cluster }: StatusOptions): Component {
   return component('cluster', 'Warning', `${known}; this node is not announced: ${refusal ?? 'not yet'}`);
 }
 
+// A change of a policy needs room for the old entries and the new ones.
+const pressureMax = 0.75;
+
+function mapsStatus(maps: readonly MapUse[]): Component {
+  const text = ({ map, entries, entriesMax }: MapUse): string => `${map} ${entries} of ${entriesMax}`;
+  const full = maps.filter(({ entries, entriesMax }) => entries > entriesMax * pressureMax);
+  if (full.length === 0) return component('maps', 'Ok', maps.map(text).join(', '));
+  const which = full.map(text).join(', ');
+  return component('maps', 'Warning', `nearly full: ${which}; a policy that has no room stays as it was`);
+}
+
 function proxyStatus({ proxy }: StatusOptions): Component {
   const { connected } = proxy;
   if (connected === undefined) return component('l7-proxy', 'Warning', 'not connected; what needs it is dropped');
@@ -107,6 +122,7 @@ function servicesStatus({ services, sockets }: StatusOptions): Component {
 export function describeStatus(parts: StatusOptions): weir.agent.v1.IGetStatusResponse {
   const { options, startedMs, client, engine, table, pools } = parts;
   const endpoints = table.list();
+  const maps = parts.datapath.mapUse();
   return {
     node: options.nodeName,
     version,
@@ -115,8 +131,9 @@ export function describeStatus(parts: StatusOptions): weir.agent.v1.IGetStatusRe
     kernel: release(),
     components: [
       ...[datapathStatus(parts), policyStatus(parts), endpointsStatus(parts)],
-      ...[allocatorStatus(client), clusterStatus(parts), proxyStatus(parts), servicesStatus(parts)],
+      ...[allocatorStatus(client), clusterStatus(parts), proxyStatus(parts), servicesStatus(parts), mapsStatus(maps)],
     ],
+    maps: [...maps],
     endpointsReady: endpoints.filter(({ state }) => state === 'ready').length,
     endpointsTotal: endpoints.length,
     identities: client.status().identities,
@@ -128,5 +145,6 @@ export function describeStatus(parts: StatusOptions): weir.agent.v1.IGetStatusRe
     ipv6Allocated: pools.ipv6.allocatedCount,
     policyEnforcement: options.enablePolicy,
     nodes: parts.cluster.client.nodes.size,
+    policyAuditMode: options.policyAuditMode,
   };
 }

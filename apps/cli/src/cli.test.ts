@@ -240,29 +240,38 @@ describe('weir policy', () => {
 });
 
 describe('weir bpf', () => {
-  it('policy list shows any for what is not told apart', async () => {
-    const entry = {
-      ...{ subjectIdentity: 300, direction: 'ingress', peerIdentity: 0, peerLabels: [], protocol: 6, port: 80 },
-      ...{ verdict: 'allow', ruleSet: 0, policies: ['default/web'] },
-    };
+  it('policy list says which ports and peers an entry is about, and what its rules saw', async () => {
+    const base = { subjectIdentity: 300, direction: 'ingress', peerLabels: [], verdict: 'allow', ruleSet: 0 };
+    const entry = (more: object) => ({
+      ...base,
+      protocol: 6,
+      policies: ['default/web'],
+      packets: 2,
+      bytes: 2048,
+      ...more,
+    });
     let asked: unknown;
     await cli.answer({
       listPolicyEntries(request) {
         asked = request.endpoint?.reference;
-        return { entries: [entry] };
+        return {
+          entries: [
+            entry({ peerIdentity: 0, port: 80, portPrefixLength: 16 }),
+            entry({ peerIdentity: 301, port: 64, portPrefixLength: 10 }),
+            entry({ peerIdentity: 0xffff_ffff, port: 264, portPrefixLength: 16, protocol: 1 }),
+            entry({ peerIdentity: 301, port: 0, portPrefixLength: 0 }),
+          ],
+        };
       },
     });
     const { stdout } = await cli.weir('bpf', 'policy', 'list', 'default/web');
     expect(asked).toBe('default/web');
-    expect(stdout.split('\n')[1]?.split(/ {2,}/)).toEqual([
-      '300',
-      'ingress',
-      'any',
-      'TCP',
-      '80',
-      'allow',
-      '-',
-      'default/web',
+    const rows = stdout.split('\n').slice(1, 5);
+    expect(rows.map((row) => row.split(/ {2,}/))).toEqual([
+      ['300', 'ingress', 'any', 'TCP', '80', 'allow', '-', '2 / 2.0 KiB', 'default/web'],
+      ['300', 'ingress', '301', 'TCP', '64–127', 'allow', '-', '2 / 2.0 KiB', 'default/web'],
+      ['300', 'ingress', 'all pods', 'ICMP', 'type 8', 'allow', '-', '2 / 2.0 KiB', 'default/web'],
+      ['300', 'ingress', '301', 'TCP', 'any', 'allow', '-', '2 / 2.0 KiB', 'default/web'],
     ]);
   });
 

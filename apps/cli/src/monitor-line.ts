@@ -12,6 +12,7 @@ const verdictColours: Readonly<Record<string, (text: string) => string>> = {
   denied: onStdout.red,
   error: onStdout.red,
   redirected: onStdout.yellow,
+  audited: onStdout.yellow,
   forwarded: onStdout.green,
 };
 
@@ -54,7 +55,8 @@ function whatText(event: MonitorEvent): string {
   }
   const packet = tcpFlags ? `${protocol} ${tcpFlags}` : protocol;
   if (event.type === 'drop') return `${packet} ${onStdout.red(reason)} (${direction})`;
-  return `${packet}${event.isReply ? ', reply' : ''} ${tracePoint}`;
+  const audit = event.verdict === 'audited' ? `, would be dropped: ${reason} (${direction})` : '';
+  return `${packet}${event.isReply ? ', reply' : ''} ${tracePoint}${audit}`;
 }
 
 /** One line for people: when, verdict, who to whom, what, and the policies that decided. */

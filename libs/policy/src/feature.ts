@@ -27,8 +27,8 @@ export type PolicyFeature = (typeof policyFeatures)[number];
 /** The features that are there. */
 export type FeatureSet = ReadonlySet<PolicyFeature>;
 
-/** What is there unless a caller says otherwise: nothing, until the datapath says that it is. */
-export const defaultFeatures: FeatureSet = new Set();
+/** What is there unless a caller says otherwise: what the agent, the datapath and the proxy of this version have. */
+export const defaultFeatures: FeatureSet = new Set<PolicyFeature>(['cidr', 'defaultAllow', 'icmp', 'portRanges']);
 
 /** Everything. */
 export const allFeatures: FeatureSet = new Set(policyFeatures);

@@ -89,7 +89,7 @@ describe('an agent that comes back', () => {
     await kill(test.lab, 'node1/agent');
     await test.lab.up();
     expect(performance.now() - startMs).toBeLessThan(backWithinMs);
-    expect(Object.keys(objects)).toEqual(expect.arrayContaining(['maps/weir_ct_v1', 'links/endpoint-1']));
+    expect(Object.keys(objects)).toEqual(expect.arrayContaining(['maps/weir_ct_v2', 'links/endpoint-1']));
     expect(await kernelObjects(test.lab)).toEqual(objects);
     const after = (await agent.listEndpoints({})).endpoints;
     const known = ({ id, identity, ipv4, ipv6, policies, state }: (typeof after)[number]): object => {

@@ -24,6 +24,7 @@ const friendsOnly = policy('friends', isServer, {
   ],
 });
 
+const objects = ['weir.bpf.o', 'weir_sock.bpf.o'];
 const dist = mkdtempSync(join(tmpdir(), 'weir-upgrade-'));
 cpSync(distDirectory, dist, { recursive: true });
 afterAll(() => rmSync(dist, { recursive: true }));
@@ -50,12 +51,14 @@ async function expectPoliced(): Promise<void> {
   }
 }
 
-/** The same programs, in an object that is not the same. */
+/** The same programs, in objects that are not the same. */
 function rebuild(): void {
   const note = join(dist, 'note');
   writeFileSync(note, `${Math.random()}`);
-  const object = join(dist, 'bpf/weir.bpf.o');
-  execFileSync('llvm-objcopy', ['--remove-section=.note.weir', `--add-section=.note.weir=${note}`, object]);
+  for (const name of objects) {
+    const object = join(dist, 'bpf', name);
+    execFileSync('llvm-objcopy', ['--remove-section=.note.weir', `--add-section=.note.weir=${note}`, object]);
+  }
 }
 
 describe('an agent of another build', () => {
@@ -89,7 +92,7 @@ describe('an agent of another build', () => {
     expect(of(after, 'links')).toEqual(of(before, 'links'));
     const programs = Object.values(of(before, 'programs'));
     expect(Object.values(of(after, 'programs')).filter((id) => programs.includes(id))).toEqual([]);
-    expect(readdirSync(join(test.lab.paths.node('node1').bpfRoot, 'programs'))).toHaveLength(1);
+    expect(readdirSync(join(test.lab.paths.node('node1').bpfRoot, 'programs'))).toHaveLength(objects.length);
   });
 });
 

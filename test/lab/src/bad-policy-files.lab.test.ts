@@ -55,7 +55,7 @@ const faults: [string, string, RegExp][] = [
     /^:13:\d+: .*http\[0\]\.path: .*"\/\(a"/,
   ],
   ['a duplicated key', good('new').replace('  name: new', '  name: new\n  name: new'), /^:5:3: .*name/],
-  ['a feature that is not enforced', withRule("{port: '80', endPort: 90}"), /^:12:\d+: .*endPort/],
+  ['a feature that is not enforced', withRule("{port: '80'}\n          serverNames: [a]"), /^:13:\d+: .*serverNames/],
   [
     'a selector that is none',
     good('new').replace('{matchLabels: {app: a}}', '{matchLabels: [a]}'),
@@ -77,13 +77,13 @@ function enforced(): Record<string, unknown> {
     const options = { encoding: 'utf8', maxBuffer: 64 << 20 } as const;
     return JSON.parse(execFileSync('bpftool', ['-j', 'map', 'dump', 'pinned', pin], options)) as DumpedEntry[];
   };
-  const slots = dump('weir_policy_slots_v1').filter(({ formatted }) => formatted.value.version !== 0);
+  const slots = dump('weir_policy_slots_v2').filter(({ formatted }) => formatted.value.version !== 0);
   expect(slots).not.toEqual([]);
   const versions = new Set(slots.map(({ formatted }) => formatted.value.version));
   return {
     slots,
     // Entries of versions that no slot has any more are nothing but waste that is not yet taken out.
-    entries: dump('weir_policy_v1').filter(({ formatted }) => versions.has(formatted.key.version)),
+    entries: dump('weir_policy_v2').filter(({ formatted }) => versions.has(formatted.key.version)),
     runtime: dump('weir_runtime_v1'),
     stored: readFileSync(join(stateDirectory, 'policies.json'), 'utf8'),
     state: readdirSync(stateDirectory).sort(),

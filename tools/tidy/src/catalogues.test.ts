@@ -29,7 +29,7 @@ describe('docs/reference/drop-reasons.md', () => {
   it('lists every reason with number, name and text, in order', () => {
     const rows = [...page('reference/drop-reasons.md').matchAll(/^\| (\d+) +\| `(\w+)` +\| (.*?) +\|/gm)];
     const expected = Object.values(dropReason)
-      .filter((number) => number !== dropReason.forwarded)
+      .filter((number) => number >= 130)
       .map((number) => [String(number), dropReasonNames[number], dropReasonTexts[number]]);
     expect(rows.map((row) => row.slice(1))).toEqual(expected);
   });

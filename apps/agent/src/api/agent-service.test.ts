@@ -24,7 +24,7 @@ let client: RpcClient<typeof AgentServiceDefinition>;
 beforeEach(async () => {
   node = createTestNode();
   agent = createTestAgent(node);
-  const { engine, controller, table, translation } = agent;
+  const { engine, controller, prefixes, table, translation } = agent;
   const labelled = { ...node.identities, all: () => [[256, agent.table.require(1).labels] as const] };
   const peers = createPeers({ table, identities: node.identities });
   const forMonitor = { engine, cookies: translation.cookies, ruleSets: translation.ruleSets, node: 'n1' };
@@ -33,7 +33,12 @@ beforeEach(async () => {
     ...{ nodeName: 'n1', cluster: { client: clusterOf() }, routes: { reaches } },
     ...{ datapath: node.datapath, identities: labelled, status: () => ({ node: 'n1' }) },
     monitor: createMonitor({ datapath: node.datapath, peers, ...forMonitor }),
-    policies: createPolicyService({ engine, controller, store: createPolicyStore(join(node.directory, 'p.json')) }),
+    policies: createPolicyService({
+      engine,
+      controller,
+      prefixes,
+      store: createPolicyStore(join(node.directory, 'p.json')),
+    }),
   });
   const address = `unix:${node.directory}/a.sock`;
   server = createRpcServer({ services: [service], listen: [address] });
@@ -143,6 +148,22 @@ describe('endpoints', () => {
   });
 });
 
+describe('audit mode', () => {
+  const inKernel = () => node.datapath.listEndpoints().map(({ isAudited = false }) => isAudited);
+  const config = (audit: string) => client.patchEndpointConfig({ endpoint: { reference: 'web' }, audit });
+
+  it('of an endpoint is turned on and off, and survives a restart', async () => {
+    expect((await config('on')).endpoint).toMatchObject({ audit: true, state: 'ready' });
+    expect(inKernel()).toEqual([true]);
+    await createTestAgent(node).restore();
+    expect(inKernel()).toEqual([true]);
+    expect((await config('')).endpoint).toMatchObject({ audit: true });
+    expect((await config('off')).endpoint).toMatchObject({ audit: false });
+    expect(inKernel()).toEqual([false]);
+    await expect(config('maybe')).rejects.toThrow('audit: "maybe" is neither "on" nor "off"');
+  });
+});
+
 describe('identities', () => {
   it('are listed with the reserved ones, and found by number', async () => {
     const { identities } = await client.listIdentities({});
@@ -246,6 +267,17 @@ describe('the kernel', () => {
     await expect(client.listPolicyEntries({ endpoint: { reference: '5' } })).rejects.toMatchObject({
       code: 'NOT_FOUND',
     });
+  });
+
+  it('shows what rules decided on, by entry and by item of their policy', async () => {
+    await client.importPolicy({ files: [fileFor('web')] });
+    const [{ cookie } = { cookie: 0 }] = node.datapath.listPolicy(1);
+    node.datapath.setRuleTraffic([{ cookie, packets: 3, bytes: 180 }]);
+    expect((await client.listPolicyEntries({})).entries).toMatchObject([{ packets: 3, bytes: 180 }]);
+    const { policies } = await client.getPolicy({ name: 'web' });
+    expect(policies).toMatchObject([
+      { traffic: [{ direction: 'ingress', path: 'spec.ingress[0].toPorts[0]', packets: 3, bytes: 180 }] },
+    ]);
   });
 
   it('shows endpoints, addresses, flows and counts', async () => {

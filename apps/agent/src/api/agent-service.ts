@@ -18,6 +18,7 @@ import type { PolicyTranslation } from '../policy/policy-translation.ts';
 import { connectionMessage, ipcacheMessage, metricMessage, policyEntryMessage } from './datapath-messages.ts';
 import { nodeMessages, type NodeSources } from './node-message.ts';
 import { endpointMessage, findEndpoint } from './endpoint-message.ts';
+import { trafficByPolicy } from './rule-traffic.ts';
 import { traceCalls } from './trace-calls.ts';
 
 export interface AgentServiceOptions {
@@ -68,7 +69,7 @@ function endpointCalls({
   table,
   manager,
   ...policy
-}: AgentServiceOptions): Part<'listEndpoints' | 'getEndpoint' | 'patchEndpointLabels'> {
+}: AgentServiceOptions): Part<'listEndpoints' | 'getEndpoint' | 'patchEndpointLabels' | 'patchEndpointConfig'> {
   const splitLabel = (text: string): readonly [string, string] => {
     const equals = text.indexOf('=');
     return equals < 0 ? [text, ''] : [text.slice(0, equals), text.slice(equals + 1)];
@@ -79,6 +80,14 @@ function endpointCalls({
     async patchEndpointLabels({ endpoint, set, remove }) {
       const { record } = findEndpoint(table, endpoint?.reference);
       const changed = await manager.patchLabels(record.id, { set: Object.fromEntries(set.map(splitLabel)), remove });
+      return { endpoint: endpointMessage(changed, policy) };
+    },
+    async patchEndpointConfig({ endpoint, audit }) {
+      if (!['on', 'off', ''].includes(audit)) {
+        throw new WeirError('INVALID_ARGUMENT', `audit: "${audit}" is neither "on" nor "off"`);
+      }
+      const found = findEndpoint(table, endpoint?.reference);
+      const changed = audit === '' ? found : await manager.setAudit(found.record.id, audit === 'on');
       return { endpoint: endpointMessage(changed, policy) };
     },
   };
@@ -106,6 +115,8 @@ function policyCalls({
   engine,
   policies,
   table,
+  datapath,
+  translation,
 }: AgentServiceOptions): Part<'importPolicy' | 'getPolicy' | 'deletePolicy'> {
   const filesOf = (files: readonly weir.agent.v1.IPolicyFile[]): PolicyFile[] =>
     files.map(({ name, content }) => ({ name: name ?? '', content: new TextDecoder().decode(content ?? undefined) }));
@@ -120,7 +131,8 @@ function policyCalls({
         .policies()
         .filter((policy) => name === '' || policy.name === name || policyName(policy.key) === name);
       if (name !== '' && found.length === 0) throw new WeirError('NOT_FOUND', `There is no policy "${name}"`);
-      return { revision: engine.revision, policies: found.map(policyMessage) };
+      const traffic = trafficByPolicy(datapath.listRuleTraffic(), translation.cookies);
+      return { revision: engine.revision, policies: found.map((policy) => policyMessage(policy, traffic)) };
     },
     async deletePolicy({ names, files, all }) {
       const outcome = await policies.delete({ names, files: filesOf(files), all });
@@ -128,11 +140,11 @@ function policyCalls({
     },
   };
 
-  function policyMessage(policy: Policy): weir.agent.v1.IPolicy {
+  function policyMessage(policy: Policy, traffic: ReturnType<typeof trafficByPolicy>): weir.agent.v1.IPolicy {
     const { kind, namespace, name, source, document, key } = policy;
     const subjects = new Set(engine.subjectsOf(key));
     const endpoints = table.list().flatMap(({ identity, record }) => (subjects.has(identity ?? 0) ? [record.id] : []));
-    return { kind, namespace, name, file: source.file, document, endpoints };
+    return { kind, namespace, name, file: source.file, document, endpoints, traffic: traffic.get(key) ?? [] };
   }
 }
 
@@ -144,10 +156,12 @@ function datapathCalls(
     listPolicyEntries({ endpoint }) {
       const chosen = endpoint === null ? table.list() : [findEndpoint(table, endpoint?.reference)];
       const subjects = new Set(chosen.flatMap(({ identity }) => identity ?? []));
+      const { cookies } = translation;
+      const traffic = new Map(datapath.listRuleTraffic().map((each) => [each.cookie, each]));
       const entries = [...subjects].flatMap((subject) =>
         datapath
           .listPolicy(slots.find(subject) ?? 0)
-          .map((entry) => policyEntryMessage(entry, { subject, identities, cookies: translation.cookies })),
+          .map((entry) => policyEntryMessage(entry, { subject, identities, cookies, traffic })),
       );
       return { entries };
     },

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { nowTicks, ticksBetween } from '@weir/datapath-loader';
-import { ctFlag, ctKeyFlag, direction, dropReasonTexts, policyVerdict } from '@weir/datapath-layout';
-import type { Connection, IpcacheMapEntry, PolicyMapEntry, TrafficCount } from '@weir/datapath-maps';
+import { ctFlag, ctKeyFlag, direction, dropReason, dropReasonTexts, policyVerdict } from '@weir/datapath-layout';
+import type { Connection, IpcacheMapEntry, PolicyMapEntry, RuleTraffic, TrafficCount } from '@weir/datapath-maps';
 import { formatCidr, formatIpAddress, formatLabel } from '@weir/model';
 import type { weir } from '@weir/proto';
 import type { IdentitySource } from '../identity/identity-source.ts';
@@ -28,8 +28,14 @@ export const labelTexts = (identities: Labels, identity: number): string[] =>
 /** An entry of a policy map as the API shows it. */
 export function policyEntryMessage(
   entry: PolicyMapEntry,
-  context: { readonly subject: number; readonly identities: Labels; readonly cookies: PolicyTranslation['cookies'] },
+  context: {
+    readonly subject: number;
+    readonly identities: Labels;
+    readonly cookies: PolicyTranslation['cookies'];
+    readonly traffic: ReadonlyMap<number, RuleTraffic>;
+  },
 ): weir.agent.v1.IPolicyEntry {
+  const { packets = 0, bytes = 0 } = context.traffic.get(entry.cookie) ?? {};
   return {
     subjectIdentity: context.subject,
     direction: directionName(entry.direction),
@@ -37,6 +43,9 @@ export function policyEntryMessage(
     peerLabels: labelTexts(context.identities, entry.peerIdentity),
     protocol: entry.protocol,
     port: entry.port,
+    portPrefixLength: entry.portPrefixLength ?? (entry.port === 0 ? 0 : 16),
+    packets,
+    bytes,
     verdict: verdictNames[entry.verdict] ?? String(entry.verdict),
     ruleSet: entry.ruleSet,
     policies: originNames(context.cookies.meaningOf(entry.cookie) ?? []),
@@ -92,8 +101,13 @@ export function ipcacheMessage(entry: IpcacheMapEntry, identities: Labels): weir
   return { prefix: formatCidr({ address, prefixLength: length }), identity, labels: labelTexts(identities, identity) };
 }
 
+const passedNames: Readonly<Record<number, string>> = {
+  [dropReason.forwarded]: 'forwarded',
+  [dropReason.audited]: 'audited',
+};
+
 /** Packets and bytes of one reason and direction. */
 export function metricMessage(count: TrafficCount): weir.agent.v1.IDatapathMetric {
-  const reason = count.reason === 0 ? 'forwarded' : (dropReasonTexts[count.reason] ?? `reason ${count.reason}`);
+  const reason = passedNames[count.reason] ?? dropReasonTexts[count.reason] ?? `reason ${count.reason}`;
   return { reason, direction: directionName(count.direction), packets: count.packets, bytes: count.bytes };
 }

@@ -42,6 +42,7 @@ export function endpointMessage(
     egressEnforced: policy?.egressEnforced ?? false,
     policyRevision: endpoint.state === 'ready' ? (behind?.revision ?? engine.revision) : 0,
     createdMs: record.createdMs,
+    audit: record.audit ?? false,
     policies: policy === undefined ? [] : engine.policiesSelecting(policy.subject).map(policyName),
   };
 }

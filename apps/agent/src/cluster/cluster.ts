@@ -102,7 +102,7 @@ function createFollower(options: ClusterOptions, others: () => readonly ClusterN
     const upserts = rows.flatMap(({ range, identity }) => (identity === undefined ? [] : [{ range, identity }]));
     const removals = rows.flatMap(({ range, identity }) => (identity === undefined ? [range] : []));
     await controller.commit({
-      datapath: () => ({ ipcache: ipcache.upsert(upserts), ipcacheRemoved: ipcache.remove(removals) }),
+      datapath: () => ipcache.change({ upsert: upserts, remove: removals }),
     });
     if (areNodesPending) await routes.set(others());
     areNodesPending = false;

@@ -60,6 +60,8 @@ export interface EndpointManager {
   remove(name: AttachmentName): Promise<void>;
   /** Gives an endpoint other labels. Resolves when what they allow and forbid is in force; rejects with the old in force. */
   patchLabels(id: number, patch: LabelPatch): Promise<Endpoint>;
+  /** Turns audit mode of an endpoint on or off. Resolves when it is. */
+  setAudit(id: number, audit: boolean): Promise<Endpoint>;
   /** Moves all endpoints of an identity to another one that stands for the same labels, and goes on until it has. */
   moveIdentity(moved: MovedIdentity): Promise<void>;
   /**
@@ -139,6 +141,12 @@ export function createEndpointManager(options: EndpointManagerOptions): Endpoint
         return relabelEndpoint(options, { ...arrival, signal });
       });
     },
+    setAudit: (id, audit) =>
+      queue.run(keyOf(table.require(id).record), async (signal) => {
+        const endpoint = table.require(id);
+        const changed = { ...endpoint, record: { ...endpoint.record, audit } };
+        return relabelEndpoint(options, { endpoint: changed, labels: endpoint.labels, signal });
+      }),
     async moveIdentity(movedIdentity) {
       // Those that are being made may have been told the old number already: they take their turn first.
       const moving = table.list().filter(({ labels }) => labels.key === movedIdentity.labels.key);

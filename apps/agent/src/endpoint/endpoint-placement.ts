@@ -15,6 +15,8 @@ export interface EndpointPlacementOptions {
   readonly ipcache: DesiredIpcache;
   /** Told when the addresses of this node's endpoints, or their identities, are others than before. */
   readonly onPlaced?: () => void;
+  /** Every endpoint is in audit mode, whatever its own setting. Default: no. */
+  readonly auditAll?: boolean;
 }
 
 /** An endpoint with the identity that it is to have. */
@@ -34,7 +36,7 @@ export interface EndpointPlacement {
 
 /** See {@link EndpointPlacement}. */
 export function createEndpointPlacement(options: EndpointPlacementOptions): EndpointPlacement {
-  const { table, controller, slots, ipcache, onPlaced } = options;
+  const { table, controller, slots, ipcache, onPlaced, auditAll = false } = options;
 
   /*
    * Users of an identity are counted before the commit: of two endpoints that come to one at the same time, the first
@@ -60,11 +62,17 @@ export function createEndpointPlacement(options: EndpointPlacementOptions): Endp
 
   const placesOf = (arrivals: readonly Arrival[]): DatapathChange => ({
     endpoints: arrivals.map(({ endpoint: { record }, identity }) =>
-      datapathEndpoint(record, { identity, policySlot: slots.slotOf(identity) }),
+      datapathEndpoint(record, {
+        identity,
+        policySlot: slots.slotOf(identity),
+        isAudited: auditAll || record.audit === true,
+      }),
     ),
-    ipcache: arrivals.flatMap(({ endpoint: { record }, identity }) =>
-      ipcache.upsert(rangesOf(addressesOf(record)).map((range) => ({ range, identity }))),
-    ),
+    ...ipcache.change({
+      upsert: arrivals.flatMap(({ endpoint: { record }, identity }) =>
+        rangesOf(addressesOf(record)).map((range) => ({ range, identity })),
+      ),
+    }),
   });
 
   return {
@@ -92,7 +100,7 @@ export function createEndpointPlacement(options: EndpointPlacementOptions): Endp
         datapath: () => ({
           // Also of an endpoint that is being restored: the kernel has it from the agent before.
           endpointsRemoved: [datapathEndpoint(record, { identity: 0, policySlot: 0 })],
-          ipcacheRemoved: ipcache.remove(rangesOf(addressesOf(record))),
+          ...ipcache.change({ remove: rangesOf(addressesOf(record)) }),
         }),
       });
       onPlaced?.();

@@ -29,12 +29,14 @@ export interface EndpointRecord {
    * select others. With it an agent needs nobody else to put the endpoint under its policy again.
    */
   readonly identity?: { readonly id: number; readonly labels: string };
+  /** What its policy denies is let through, and reported. Absent: no. */
+  readonly audit?: boolean;
 }
 
 /** Written into every file; a file with a higher one is from a newer agent. */
 export const endpointRecordVersion = 1;
 
-const shape: Readonly<Record<Exclude<keyof EndpointRecord, 'identity'>, 'string' | 'number' | 'object'>> = {
+const shape: Readonly<Record<Exclude<keyof EndpointRecord, 'identity' | 'audit'>, 'string' | 'number' | 'object'>> = {
   id: 'number',
   containerId: 'string',
   ifName: 'string',
@@ -79,7 +81,7 @@ export function parseEndpointRecord(text: string, file: string): EndpointRecord 
   if (Object.values(labels).some((label) => typeof label !== 'string'))
     throw corrupt(file, 'has labels that are not text');
   const record = Object.fromEntries(Object.keys(shape).map((field) => [field, fields[field]]));
-  return { ...record, ...identityOf(fields, file) } as unknown as EndpointRecord;
+  return { ...record, ...identityOf(fields, file), ...auditOf(fields, file) } as unknown as EndpointRecord;
 }
 
 function identityOf(fields: Readonly<Record<string, unknown>>, file: string): Pick<EndpointRecord, 'identity'> {
@@ -88,6 +90,12 @@ function identityOf(fields: Readonly<Record<string, unknown>>, file: string): Pi
   const { id, labels } = (identity ?? {}) as Readonly<Record<string, unknown>>;
   if (typeof id === 'number' && typeof labels === 'string') return { identity: { id, labels } };
   throw corrupt(file, `has identity ${JSON.stringify(identity)}; expected a number "id" and text "labels"`);
+}
+
+function auditOf({ audit }: Readonly<Record<string, unknown>>, file: string): Pick<EndpointRecord, 'audit'> {
+  if (audit === undefined) return {};
+  if (typeof audit === 'boolean') return { audit };
+  throw corrupt(file, `has audit ${JSON.stringify(audit)}; expected true or false`);
 }
 
 /** One line of JSON with its version. */

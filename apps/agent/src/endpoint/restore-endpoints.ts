@@ -3,12 +3,11 @@ import type { Clock } from '@weir/clock';
 import type { Datapath } from '@weir/datapath-maps';
 import { WeirError } from '@weir/errors';
 import { type IdentityLabelFilter, type IpAddress, ipAddressFromBytes, parseIpAddress } from '@weir/model';
-import type { PolicyUpdate } from '@weir/policy';
 import type { Logger } from '@weir/telemetry';
 import type { PodNetwork } from '../cni/pod-network.ts';
 import type { IdentitySource } from '../identity/identity-source.ts';
 import type { AddressPool } from '../ipam/address-pool.ts';
-import type { PolicyController } from '../policy/policy-controller.ts';
+import type { Commit, PolicyController } from '../policy/policy-controller.ts';
 import type { Endpoint } from './endpoint.ts';
 import { type EndpointManager, identityLabels, openWay } from './endpoint-manager.ts';
 import type { Arrival, EndpointPlacement } from './endpoint-placement.ts';
@@ -48,12 +47,12 @@ const identityPatienceMs = 1_000;
  * kernel enforces stays in force until then. An endpoint whose interface is gone is forgotten; one whose file cannot be
  * read stays in the kernel as it is, with its number and its addresses. Rejects when the policies are not accepted.
  */
-export async function restoreEndpoints(options: RestoreOptions, policies: PolicyUpdate): Promise<Restored> {
+export async function restoreEndpoints(options: RestoreOptions, policies: Commit): Promise<Restored> {
   const { store, controller, placement, identities, manager, table, logger } = options;
   const { records, problems } = await store.load();
   for (const { id, error } of problems) keepUnreadable(options, { id, error });
   const endpoints = (await withLivingLinks(options, records)).flatMap((record) => restoring(options, record));
-  await controller.commit({ policy: policies });
+  await controller.commit(policies);
 
   const arrivals = await arrivalsOf(options, endpoints);
   try {

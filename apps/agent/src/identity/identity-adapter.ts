@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { IdentityClient, IdentityEvents } from '@weir/identity-client';
 import { reservedIdentities } from '@weir/model';
+import type { PrefixIdentities } from './prefix-identities.ts';
 import type { IdentityDirectory, IdentitySource } from './identity-source.ts';
 
-/** The identities of the cluster as the agent's features want them: with the reserved ones. */
-export function createIdentitySource(client: IdentityClient): IdentitySource & IdentityDirectory {
+/** The identities of the cluster as the agent's features want them: with the reserved ones, and with prefixes. */
+export function createIdentitySource(
+  client: IdentityClient,
+  prefixes: Pick<PrefixIdentities, 'labelsOf' | 'all'>,
+): IdentitySource & IdentityDirectory {
   return {
     take: (labels, signal) => client.allocate(labels, signal === undefined ? {} : { signal }),
     release: (identity) => client.release(identity),
     recall: (id, labels) => client.recall({ id, labels }),
-    labelsOf: (identity) => reservedIdentities.get(identity) ?? client.labelsOf(identity),
+    labelsOf: (identity) =>
+      reservedIdentities.get(identity) ?? client.labelsOf(identity) ?? prefixes.labelsOf(identity),
     *all() {
       for (const { id, labels } of client.identities()) yield [id, labels] as const;
+      yield* prefixes.all();
     },
   };
 }

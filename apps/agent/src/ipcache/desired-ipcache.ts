@@ -1,16 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { IpcacheMapEntry } from '@weir/datapath-maps';
+import type { DatapathChange, IpcacheMapEntry } from '@weir/datapath-maps';
 import { type Cidr, cidrOfAddress, formatCidr } from '@weir/model';
+
+/** Ranges and who has them. */
+export type IpcacheRange = { readonly range: Cidr; readonly identity: number };
+
+/** What is wanted in the kernel after a change. */
+export type IpcacheChange = Required<Pick<DatapathChange, 'ipcache' | 'ipcacheRemoved'>>;
+
+/** Who says whose a range is: what is known of it counts more than that a policy names it. */
+export type IpcacheSource = 'known' | 'policy';
 
 /** Which identity each address range should have in the kernel. */
 export interface DesiredIpcache {
-  /** Notes ranges and returns them as map entries. */
-  upsert(ranges: readonly { readonly range: Cidr; readonly identity: number }[]): readonly IpcacheMapEntry[];
-  /** Forgets ranges and returns them as map entries. */
-  remove(ranges: readonly Cidr[]): readonly Omit<IpcacheMapEntry, 'identity'>[];
+  /** Notes ranges and returns what that means for the kernel. Removals come first. Default source: `known`. */
+  change(change: {
+    readonly upsert?: readonly IpcacheRange[];
+    readonly remove?: readonly Cidr[];
+    readonly source?: IpcacheSource;
+  }): IpcacheChange;
   /** What the kernel has and should not have. */
   staleOf(found: readonly IpcacheMapEntry[]): readonly Omit<IpcacheMapEntry, 'identity'>[];
   entries(): readonly IpcacheMapEntry[];
+}
+
+interface Wanted {
+  readonly range: Cidr;
+  readonly identities: Map<IpcacheSource, number>;
 }
 
 const toEntry = ({ address, prefixLength }: Cidr): Omit<IpcacheMapEntry, 'identity'> => ({
@@ -18,24 +34,36 @@ const toEntry = ({ address, prefixLength }: Cidr): Omit<IpcacheMapEntry, 'identi
   length: prefixLength,
 });
 
+const entryOf = ({ range, identities }: Wanted): IpcacheMapEntry[] => {
+  const identity = identities.get('known') ?? identities.get('policy');
+  return identity === undefined ? [] : [{ ...toEntry(range), identity }];
+};
+
 /** Starts empty. */
 export function createDesiredIpcache(): DesiredIpcache {
-  const entries = new Map<string, IpcacheMapEntry>();
+  const byName = new Map<string, Wanted>();
   return {
-    upsert: (ranges) =>
-      ranges.map(({ range, identity }) => {
-        const entry = { ...toEntry(range), identity };
-        entries.set(formatCidr(range), entry);
-        return entry;
-      }),
-    remove: (ranges) =>
-      ranges.map((range) => {
-        entries.delete(formatCidr(range));
-        return toEntry(range);
-      }),
+    change({ upsert = [], remove = [], source = 'known' }) {
+      const touched = new Map<string, Wanted>();
+      const touch = (range: Cidr): Wanted => {
+        const name = formatCidr(range);
+        const wanted = byName.get(name) ?? { range, identities: new Map() };
+        byName.set(name, wanted);
+        touched.set(name, wanted);
+        return wanted;
+      };
+      for (const range of remove) touch(range).identities.delete(source);
+      for (const { range, identity } of upsert) touch(range).identities.set(source, identity);
+      const gone = [...touched].filter(([, { identities }]) => identities.size === 0);
+      for (const [name] of gone) byName.delete(name);
+      return {
+        ipcache: [...touched.values()].flatMap(entryOf),
+        ipcacheRemoved: gone.map(([, { range }]) => toEntry(range)),
+      };
+    },
     staleOf: (found) =>
-      found.filter(({ address, length }) => !entries.has(formatCidr({ address, prefixLength: length }))),
-    entries: () => [...entries.values()],
+      found.filter(({ address, length }) => !byName.has(formatCidr({ address, prefixLength: length }))),
+    entries: () => [...byName.values()].flatMap(entryOf),
   };
 }
 

@@ -34,10 +34,7 @@ export async function keepHostAddresses(options: HostRangesOptions): Promise<{ s
     const gone = [...known].filter(([text]) => !current.has(text)).map(([, address]) => address);
     const host = rangesOf([...current.values()]).map((range) => ({ range, identity: reservedIdentity.host }));
     await controller.commit({
-      datapath: () => ({
-        ipcache: ipcache.upsert([...host, ...ranges]),
-        ipcacheRemoved: ipcache.remove(rangesOf(gone)),
-      }),
+      datapath: () => ipcache.change({ upsert: [...host, ...ranges], remove: rangesOf(gone) }),
     });
     known = current;
   };

@@ -35,9 +35,15 @@ const kebab = (name: string): string => name.replace(/[A-Z]/g, (letter) => `-${l
 
 const flagText = (flags: number): string => tcpFlagNames.filter((_, bit) => (flags & (1 << bit)) !== 0).join(', ');
 
+/** Let through only because its endpoint is in audit mode. */
+const isAudited = ({ flags }: Event): boolean => (flags & eventFlag.audited) !== 0;
+
+/** Whether policy says no, or the datapath does: then the event has a reason. */
+const isAgainst = (event: Event): boolean => event.type === eventType.drop || isAudited(event);
+
 /** Of the endpoint whose policy decided; where none did, the way in which the packet passed its hook. */
 function directionText(event: Event): string {
-  const isIngressVerdict = event.type !== eventType.drop && event.egressCookie === 0 && event.ingressCookie !== 0;
+  const isIngressVerdict = !isAgainst(event) && event.egressCookie === 0 && event.ingressCookie !== 0;
   if (isIngressVerdict || event.direction === direction.ingress) return 'ingress';
   return event.direction === direction.egress ? 'egress' : '';
 }
@@ -45,8 +51,7 @@ function directionText(event: Event): string {
 /** The policies that decided on the flow of an event: those that allowed it, denied it, or put it into default deny. */
 function decidingPolicies(event: Event, { engine, cookies }: KernelEventOptions): string[] {
   const behind = (cookie: number): string[] => originNames(cookies.meaningOf(cookie) ?? []);
-  if (event.type !== eventType.drop)
-    return [...new Set([...behind(event.egressCookie), ...behind(event.ingressCookie)])];
+  if (!isAgainst(event)) return [...new Set([...behind(event.egressCookie), ...behind(event.ingressCookie)])];
   const isIngress = event.direction === direction.ingress;
   if (event.reason !== dropReason.policyDenied) return behind(isIngress ? event.ingressCookie : event.egressCookie);
   // The direction is that of the flow; a reply has its ends the other way round.
@@ -62,6 +67,7 @@ function decidingPolicies(event: Event, { engine, cookies }: KernelEventOptions)
 
 function verdictOf(event: Event): string {
   if (event.type === eventType.drop) return 'dropped';
+  if (isAudited(event)) return 'audited';
   return (event.flags & eventFlag.redirected) !== 0 ? 'redirected' : 'forwarded';
 }
 
@@ -72,12 +78,13 @@ export function describeKernelEvent(
 ): weir.agent.v1.IMonitorEvent {
   const { peers, node, offsetNs } = options;
   const isDrop = event.type === eventType.drop;
+  const hasReason = isAgainst(event);
   return {
     timeNs: Number(event.timeNs) + offsetNs,
     type: typeNames[event.type] ?? 'unknown',
     verdict: verdictOf(event),
-    reason: isDrop ? (dropReasonTexts[event.reason] ?? `reason ${event.reason}`) : '',
-    reasonCode: isDrop ? event.reason : 0,
+    reason: hasReason ? (dropReasonTexts[event.reason] ?? `reason ${event.reason}`) : '',
+    reasonCode: hasReason ? event.reason : 0,
     direction: directionText(event),
     protocol: formatProtocol(event.protocol),
     tcpFlags: event.protocol === protocolTcp ? flagText(event.tcpFlags) : '',

@@ -103,6 +103,19 @@ describe('events of the kernel', () => {
     expect(Math.abs((timeNs ?? 0) / 1e6 - Date.now())).toBeLessThan(1_000);
   });
 
+  it('that pass only because of audit mode are audited, and say what and whose policy would have been', async () => {
+    const watcher = watch();
+    const [audited, policyVerdict] = [eventFlag.audited, eventType.policyVerdict];
+    const denied = { reason: dropReason.policyDenied, sourceEndpoint: 0, destinationEndpoint: 1 };
+    emit({ type: policyVerdict, flags: audited, ...denied }, { flags: audited | eventFlag.reply, ...denied });
+    for (const type of ['policy-verdict', 'trace']) {
+      expect(await watcher.next()).toMatchObject({
+        ...{ type, verdict: 'audited', direction: 'ingress', reason: 'Policy denied' },
+        ...{ reasonCode: dropReason.policyDenied, policies: ['default/web'] },
+      });
+    }
+  });
+
   it('name the policies that put the endpoint into default deny when nothing allowed the flow', async () => {
     const watcher = watch();
     emit({ type: eventType.drop, reason: dropReason.policyDenied, sourceEndpoint: 0, destinationEndpoint: 1 });

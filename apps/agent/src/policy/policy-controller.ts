@@ -63,14 +63,7 @@ const retryDelayMs = 1_000;
 
 /** What an update comes to in the kernel. */
 function createPlanner({ engine, datapath, slots, translation }: PolicyControllerOptions): Planner {
-  const contentOf = (subject: number): PolicyContent => {
-    const resolved = engine.resolve(subject);
-    return {
-      ingressEnforced: resolved?.ingressEnforced ?? false,
-      egressEnforced: resolved?.egressEnforced ?? false,
-      entries: resolved?.entries.map(translation.entry) ?? [],
-    };
-  };
+  const contentOf = (subject: number): PolicyContent => translation.content(engine.resolve(subject));
   return {
     contentOf,
     plan(changes, behind) {

@@ -23,8 +23,8 @@ beforeEach(async () => {
   agent = createTestAgent(node);
   path = join(node.directory, 'policies.json');
   store = createPolicyStore(path);
-  const { engine, controller } = agent;
-  service = createPolicyService({ engine, controller, store });
+  const { engine, controller, prefixes } = agent;
+  service = createPolicyService({ engine, controller, prefixes, store });
   for (const app of ['server', 'client']) await agent.manager.add(podSpec(app));
 });
 afterEach(() => node.remove());

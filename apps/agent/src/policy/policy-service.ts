@@ -3,6 +3,7 @@ import { WeirError } from '@weir/errors';
 import type { Policy, PolicyEngine, PolicyFile, PolicyProblem } from '@weir/policy';
 import { parsePolicies } from './parse-policies.ts';
 import type { PolicyController } from './policy-controller.ts';
+import type { PolicyPrefixes } from './policy-prefixes.ts';
 import type { PolicyStore } from './policy-store.ts';
 
 /** What an import or a deletion came to. With problems nothing has changed. */
@@ -32,38 +33,46 @@ export interface PolicyServiceOptions {
   readonly engine: PolicyEngine;
   readonly controller: PolicyController;
   readonly store: PolicyStore;
+  readonly prefixes: PolicyPrefixes;
+}
+
+interface PolicyReplacement {
+  readonly upsert: readonly Policy[];
+  readonly delete: readonly string[];
 }
 
 const isNamed = ({ namespace, name }: Policy, wanted: string): boolean =>
   name === wanted || `${namespace}/${name}` === wanted;
 
 /** See {@link PolicyService}. Changes are made one after the other. */
-export function createPolicyService({ engine, controller, store }: PolicyServiceOptions): PolicyService {
+export function createPolicyService({ engine, controller, store, prefixes }: PolicyServiceOptions): PolicyService {
   let last: Promise<unknown> = Promise.resolve();
 
   /** The engine is put back where it was when the kernel has no room, or the disk fails: all three must mean the same. */
-  const replace = async (change: {
-    readonly upsert: readonly Policy[];
-    readonly delete: readonly string[];
-  }): Promise<void> => {
+  const replace = async (change: PolicyReplacement): Promise<void> => {
     const before = new Map(engine.policies().map((policy) => [policy.key, policy]));
     const after = new Map(before);
     for (const key of change.delete) after.delete(key);
     for (const policy of change.upsert) after.set(policy.key, policy);
     const file = await store.prepare([...after.values()]);
     try {
-      await controller.commit({ policy: { upsertPolicies: change.upsert, deletePolicies: change.delete } });
+      await commit(change);
       await file.commit();
     } catch (error) {
       const touched = [...change.upsert.map(({ key }) => key), ...change.delete];
-      const upsertPolicies = touched.flatMap((key) => before.get(key) ?? []);
-      const deletePolicies = touched.filter((key) => !before.has(key));
+      const upsert = touched.flatMap((key) => before.get(key) ?? []);
       // What cannot be put back now, the controller tries again.
-      await controller.commit({ policy: { upsertPolicies, deletePolicies } }).catch(() => undefined);
+      await commit({ upsert, delete: touched.filter((key) => !before.has(key)) }).catch(() => undefined);
       await file.discard();
       throw error;
+    } finally {
+      await prefixes.prune();
     }
   };
+
+  /** Prefixes have their identities before a policy is about them. */
+  const commit = (change: PolicyReplacement): Promise<void> =>
+    controller.commit(prefixes.include({ upsertPolicies: change.upsert, deletePolicies: change.delete }));
 
   const inTurn = <Result>(task: () => Promise<Result>): Promise<Result> => {
     const run = last.then(task, task);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { direction, policyVerdict } from '@weir/datapath-layout';
-import type { Datapath, PolicyMapEntry } from '@weir/datapath-maps';
-import type { EntryOrigin, HttpRule, PolicyEntry, PolicyEntryKey, RuleSet } from '@weir/policy';
+import type { Datapath, PolicyContent, PolicyMapEntry, PolicyMapKey } from '@weir/datapath-maps';
+import type { EntryOrigin, HttpRule, PolicyEntry, PolicyEntryKey, ResolvedPolicy, RuleSet } from '@weir/policy';
 import { createNumbering, type Numbering } from './numbering.ts';
 
 const verdicts = { allow: policyVerdict.allow, deny: policyVerdict.refuse, redirect: policyVerdict.redirect } as const;
@@ -9,8 +9,10 @@ const verdicts = { allow: policyVerdict.allow, deny: policyVerdict.refuse, redir
 /** Policy entries as the kernel has them, with numbers for what is behind them. */
 export interface PolicyTranslation {
   entry(entry: PolicyEntry): PolicyMapEntry;
-  /** An entry that is to be deleted: only its key counts. */
-  key(key: PolicyEntryKey): PolicyMapEntry;
+  /** What an entry that is to be deleted is found by. */
+  key(key: PolicyEntryKey): PolicyMapKey;
+  /** A whole policy; that of a subject which is not one any more lets everything through. */
+  content(policy: ResolvedPolicy | undefined): PolicyContent;
   readonly ruleSets: Numbering<{ readonly ruleSet: RuleSet; readonly origins: readonly EntryOrigin[] }>;
   readonly cookies: Numbering<readonly EntryOrigin[]>;
   /** What the proxy is told. */
@@ -19,8 +21,19 @@ export interface PolicyTranslation {
   retain(datapath: Pick<Datapath, 'listPolicySlots' | 'listPolicy'>): void;
 }
 
+const portBits = 16;
+
 const originKey = (origins: readonly EntryOrigin[]): string =>
   origins.map(({ policy, rule, path }) => `${policy}#${rule}#${path}`).join('\n');
+
+const keyOf = ({ direction: way, peerIdentity, protocol, port, portPrefixLength }: PolicyEntryKey): PolicyMapKey => ({
+  direction: direction[way],
+  peerIdentity,
+  protocol,
+  port,
+  // What the port says already is left out, so that keys are the same however they came to be.
+  ...(portPrefixLength !== undefined && portPrefixLength % portBits !== 0 && { portPrefixLength }),
+});
 
 /** Rules behind an entry have a number (`cookie`), and so have the rule sets that the proxy is told of. */
 export function createPolicyTranslation(): PolicyTranslation {
@@ -37,36 +50,27 @@ export function createPolicyTranslation(): PolicyTranslation {
     return cookie;
   };
 
-  const keyOf = ({
-    peerIdentity,
-    protocol,
-    port,
-    direction: way,
-  }: PolicyEntryKey): Omit<PolicyMapEntry, 'verdict'> => ({
-    direction: direction[way],
-    peerIdentity,
-    protocol,
-    port,
-    ruleSet: 0,
-    cookie: 0,
-  });
+  const ruleSetOf = ({ ruleSet, origins }: PolicyEntry): number =>
+    ruleSet === undefined ? 0 : ruleSets.numberOf(ruleSet.key, { ruleSet, origins });
+
+  const entryOf = (entry: PolicyEntry): PolicyMapEntry => {
+    isRetained = false;
+    const ruleSet = ruleSetOf(entry);
+    return { ...keyOf(entry), verdict: verdicts[entry.verdict], ruleSet, cookie: cookieOf(entry.origins) };
+  };
 
   return {
     ruleSets,
     cookies,
-    entry(entry) {
-      isRetained = false;
-      return {
-        ...keyOf(entry),
-        verdict: verdicts[entry.verdict],
-        ruleSet:
-          entry.ruleSet === undefined
-            ? 0
-            : ruleSets.numberOf(entry.ruleSet.key, { ruleSet: entry.ruleSet, origins: entry.origins }),
-        cookie: cookieOf(entry.origins),
-      };
-    },
-    key: (key) => ({ ...keyOf(key), verdict: verdicts.allow }),
+    entry: entryOf,
+    key: keyOf,
+    content: (policy) => ({
+      ingressEnforced: policy?.ingressEnforced ?? false,
+      egressEnforced: policy?.egressEnforced ?? false,
+      ingressDefaultAllow: policy?.ingressDefaultAllow ?? false,
+      egressDefaultAllow: policy?.egressDefaultAllow ?? false,
+      entries: policy?.entries.map(entryOf) ?? [],
+    }),
     ruleSetTable: () => new Map([...ruleSets.entries()].map(([id, { ruleSet }]) => [id, ruleSet.http])),
     retain(datapath) {
       if (isRetained) return;

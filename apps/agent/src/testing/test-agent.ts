@@ -13,9 +13,11 @@ import { createEndpointPlacement, type EndpointPlacement } from '../endpoint/end
 import { createEndpointStore, type EndpointStore } from '../endpoint/endpoint-store.ts';
 import { createEndpointTable, type EndpointTable } from '../endpoint/endpoint-table.ts';
 import { restoreEndpoints, type Restored } from '../endpoint/restore-endpoints.ts';
+import { createPrefixIdentities, type PrefixIdentities } from '../identity/prefix-identities.ts';
 import { type AddressPool, createAddressPool } from '../ipam/address-pool.ts';
 import { createDesiredIpcache, type DesiredIpcache } from '../ipcache/desired-ipcache.ts';
 import { createPolicyController, type PolicyController } from '../policy/policy-controller.ts';
+import { createPolicyPrefixes, type PolicyPrefixes } from '../policy/policy-prefixes.ts';
 import { createPolicySlots, type PolicySlots } from '../policy/policy-slots.ts';
 import { createPolicyTranslation, type PolicyTranslation } from '../policy/policy-translation.ts';
 import { prune } from '../prune.ts';
@@ -43,6 +45,8 @@ export interface TestAgent {
   readonly translation: PolicyTranslation;
   readonly controller: PolicyController;
   readonly placement: EndpointPlacement;
+  readonly prefixes: PolicyPrefixes;
+  readonly prefixIdentities: PrefixIdentities;
   readonly store: EndpointStore;
   readonly manager: EndpointManager;
   /** Times that the proxy was told of rule sets. */
@@ -87,12 +91,29 @@ export function createTestAgent(node: TestNode): TestAgent {
   const logger = silent;
   const controller = createPolicyController({ engine, datapath, slots, translation, publishRuleSets, clock, logger });
   const placement = createEndpointPlacement({ table, controller, slots, ipcache });
+  const prefixIdentities = createPrefixIdentities();
+  const prefixes = createPolicyPrefixes({ identities: prefixIdentities, ipcache, controller, logger });
   const labelFilter = createIdentityLabelFilter('');
   const forEndpoints = { table, placement, datapath, identities, pools, podNetwork, store, labelFilter, clock, logger };
   const manager = createEndpointManager({ ...forEndpoints, mtu: 1500 });
   return {
-    ...{ engine, table, pools, slots, ipcache, translation, controller, placement, store, manager, published },
-    restore: (upsertPolicies = []) => restoreEndpoints({ ...forEndpoints, controller, manager }, { upsertPolicies }),
+    ...{
+      engine,
+      table,
+      pools,
+      slots,
+      ipcache,
+      translation,
+      controller,
+      placement,
+      store,
+      manager,
+      published,
+      prefixes,
+      prefixIdentities,
+    },
+    restore: (upsertPolicies = []) =>
+      restoreEndpoints({ ...forEndpoints, controller, manager }, prefixes.include({ upsertPolicies })),
     prune: () => prune({ datapath, controller, table, slots, ipcache, podNetwork }),
   };
 }

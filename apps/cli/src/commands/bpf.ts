@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-import { formatProtocol } from '@weir/model';
+import { clusterPeer, formatProtocol } from '@weir/model';
 import type { weir } from '@weir/proto';
 import { onStdout, outputOption, type OutputFormat, print, table } from '@weir/terminal';
 import type { Command } from 'commander';
 import { type Agent, withAgent } from '../agent.ts';
+import { bytesText } from '../bytes-text.ts';
 import { addBpfLbCommand } from './bpf-lb.ts';
 
 type Connection = weir.agent.v1.IConnection;
 type PolicyEntry = weir.agent.v1.IPolicyEntry;
 type IpcacheEntry = weir.agent.v1.IIpcacheEntry;
+
+const icmpPorts = 256;
 
 const any = (value: number | null | undefined): string => (value ? String(value) : 'any');
 
@@ -17,22 +20,29 @@ const end = (address: string | null | undefined, port: number | null | undefined
   return port ? `${host}:${port}` : host;
 };
 
-const bytesText = (bytes: number): string => {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  const power = bytes < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));
-  return `${power === 0 ? bytes : (bytes / 1024 ** power).toFixed(1)} ${units[power]}`;
-};
-
 const verdictText = (verdict: string): string =>
   verdict === 'deny' ? onStdout.red(verdict) : verdict === 'allow' ? onStdout.green(verdict) : onStdout.yellow(verdict);
 
+/** One port, or the first and the last of a range. Types of ICMP are ports from 256 on. */
+function portText({ protocol, port, portPrefixLength }: PolicyEntry): string {
+  const first = port ?? 0;
+  const length = portPrefixLength ?? 0;
+  if (length === 0) return 'any';
+  if (protocol === 1 || protocol === 58) return `type ${first - icmpPorts}`;
+  return length === 16 ? String(first) : `${first}–${first + (1 << (16 - length)) - 1}`;
+}
+
+const peerText = ({ peerIdentity }: PolicyEntry): string =>
+  peerIdentity === clusterPeer ? 'all pods' : any(peerIdentity);
+
 const policyText = (entries: readonly PolicyEntry[]): string =>
   table(
-    ['IDENTITY', 'DIRECTION', 'PEER', 'LABELS', 'PROTOCOL', 'PORT', 'VERDICT', 'RULE SET', 'POLICIES'],
+    ['IDENTITY', 'DIRECTION', 'PEER', 'LABELS', 'PROTOCOL', 'PORT', 'VERDICT', 'RULE SET', 'RULES SAW', 'POLICIES'],
     entries.map((entry) => [
-      ...[String(entry.subjectIdentity), entry.direction ?? '', any(entry.peerIdentity)],
-      ...[(entry.peerLabels ?? []).join(','), formatProtocol(entry.protocol ?? 0), any(entry.port)],
+      ...[String(entry.subjectIdentity), entry.direction ?? '', peerText(entry)],
+      ...[(entry.peerLabels ?? []).join(','), formatProtocol(entry.protocol ?? 0), portText(entry)],
       ...[verdictText(entry.verdict ?? ''), entry.ruleSet ? String(entry.ruleSet) : '-'],
+      `${entry.packets} / ${bytesText(entry.bytes ?? 0)}`,
       (entry.policies ?? []).join(', '),
     ]),
   );

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { weir } from '@weir/proto';
 import { onStdout, outputOption, type OutputFormat, print, table } from '@weir/terminal';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { withAgent } from '../agent.ts';
 
 type Endpoint = weir.agent.v1.IEndpoint;
@@ -45,13 +45,14 @@ function detailText(endpoint: Endpoint): string {
     ['Interface', `${endpoint.hostInterface} (index ${endpoint.hostIfindex})`],
     ['Namespace', endpoint.netns],
     ['Policy', `${enforcement(endpoint)} enforced, revision ${endpoint.policyRevision}`],
+    ['Audit mode', endpoint.audit ? onStdout.yellow('on: what policy denies is let through, and reported') : 'off'],
     ['Policies', (endpoint.policies ?? []).join(', ') || 'none selects it'],
     ['Created', new Date(endpoint.createdMs ?? 0).toISOString()],
   ];
   return lines.map(([name, value]) => `${onStdout.bold(`${name}:`.padEnd(12))} ${value}\n`).join('');
 }
 
-/** Adds `endpoint list` and `endpoint get`. */
+/** Adds `endpoint list`, `get` and `config`. */
 export function addEndpointCommands(program: Command): void {
   const endpoint = program.command('endpoint').description('the pods of this node');
   endpoint
@@ -69,6 +70,23 @@ export function addEndpointCommands(program: Command): void {
     .addOption(outputOption())
     .action(async (reference: string, { output }: { output: OutputFormat }, self: Command) => {
       const response = await withAgent(self, (agent) => agent.getEndpoint({ endpoint: { reference } }));
+      print(output, response.endpoint, () => detailText(response.endpoint ?? {}));
+    });
+  endpoint
+    .command('config')
+    .description('change how one of them is treated; returns when it is')
+    .argument('<endpoint>', 'number, namespace/pod, container id or address')
+    .addOption(
+      new Option('--audit <mode>', 'whether what policy denies is let through and reported as audited').choices([
+        'on',
+        'off',
+      ]),
+    )
+    .addOption(outputOption())
+    .action(async (reference: string, flags: { output: OutputFormat; audit?: 'on' | 'off' }, self: Command) => {
+      if (flags.audit === undefined) self.error('error: expected --audit');
+      const { audit, output } = flags;
+      const response = await withAgent(self, (agent) => agent.patchEndpointConfig({ endpoint: { reference }, audit }));
       print(output, response.endpoint, () => detailText(response.endpoint ?? {}));
     });
 }

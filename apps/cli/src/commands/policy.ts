@@ -5,6 +5,7 @@ import { onStdout, outputOption, type OutputFormat, print, progress, table } fro
 import type { Command } from 'commander';
 import { stringify } from 'yaml';
 import { withAgent } from '../agent.ts';
+import { bytesText } from '../bytes-text.ts';
 import { readFiles, type TextFile } from '../read-files.ts';
 import { addPolicySelectors, addPolicyTrace } from './policy-trace.ts';
 
@@ -25,10 +26,13 @@ function hasProblems(problems: readonly weir.agent.v1.IPolicyProblem[]): boolean
 function policiesText(policies: readonly weir.agent.v1.IPolicy[]): string {
   if (policies.length === 0) return 'No policies: everything is allowed\n';
   return policies
-    .map(({ kind, namespace, name, file, document, endpoints }) => {
+    .map(({ kind, namespace, name, file, document, endpoints, traffic }) => {
       const selects = endpoints?.length ? `selects endpoints ${endpoints.join(', ')}` : 'selects no endpoint here';
       const title = `# ${kind} ${namespace ? `${namespace}/` : ''}${name} from ${file}, ${selects}`;
-      return `${onStdout.dim(title)}\n${stringify(JSON.parse(document ?? '{}'))}`;
+      const saw = (traffic ?? []).map(
+        ({ path, packets, bytes }) => `#   ${path}: ${packets} packets, ${bytesText(bytes ?? 0)}`,
+      );
+      return `${onStdout.dim([title, ...saw].join('\n'))}\n${stringify(JSON.parse(document ?? '{}'))}`;
     })
     .join('---\n');
 }

@@ -10,6 +10,9 @@ const colours: Readonly<Record<string, (text: string) => string>> = {
   Failure: onStdout.red,
 };
 
+const auditText = ({ policyAuditMode }: weir.agent.v1.GetStatusResponse): string =>
+  policyAuditMode ? onStdout.yellow(', audit mode: what policies deny is let through, and reported') : '';
+
 function statusText(status: weir.agent.v1.GetStatusResponse): string {
   const lines: [string, string][] = [
     ['Node', `${status.node} (weir ${status.version}, pid ${status.pid}, kernel ${status.kernel})`],
@@ -20,7 +23,10 @@ function statusText(status: weir.agent.v1.GetStatusResponse): string {
     ]),
     ['Endpoints', `${status.endpointsReady} of ${status.endpointsTotal} ready`],
     ['Identities', String(status.identities)],
-    ['Policies', `${status.policies}, revision ${status.policyRevision}, enforcement ${status.policyEnforcement}`],
+    [
+      'Policies',
+      `${status.policies}, revision ${status.policyRevision}, enforcement ${status.policyEnforcement}${auditText(status)}`,
+    ],
     ['IPv4', `${status.ipv4Range}, ${status.ipv4Allocated} in use`],
     ['IPv6', `${status.ipv6Range}, ${status.ipv6Allocated} in use`],
   ];

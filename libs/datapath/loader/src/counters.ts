@@ -1,24 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { BpfMap } from '@weir/bpf-loader-node';
-import { mapSpecs } from '@weir/datapath-layout';
+import { mapSpecs, trafficCounter } from '@weir/datapath-layout';
 import type { EventLoss, TrafficCount } from '@weir/datapath-maps';
 
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
+/** Packets and bytes of one counter, over all CPUs. */
+export function sumTraffic(perCpu: Uint8Array): { readonly packets: number; readonly bytes: number } {
+  const view = viewOf(perCpu);
+  let packets = 0;
+  let bytes = 0;
+  for (let offset = 0; offset < perCpu.byteLength; offset += trafficCounter.size) {
+    packets += trafficCounter.readPacketsNumber(view, offset);
+    bytes += trafficCounter.readBytesNumber(view, offset);
+  }
+  return { packets, bytes };
+}
+
 /** What has been counted, over all CPUs; reasons and directions without a packet are left out. */
 export function readTraffic(map: BpfMap): readonly TrafficCount[] {
-  const { value } = mapSpecs.metrics;
   const { keys, values, count } = map.entries();
   const stride = map.info.valueStride;
   const counts: TrafficCount[] = [];
   for (let index = 0; index < count; index++) {
     const key = viewOf(keys).getUint32(index * 4, true);
-    let packets = 0;
-    let bytes = 0;
-    for (let offset = index * stride; offset < (index + 1) * stride; offset += value.size) {
-      packets += value.readPacketsNumber(viewOf(values), offset);
-      bytes += value.readBytesNumber(viewOf(values), offset);
-    }
+    const { packets, bytes } = sumTraffic(values.subarray(index * stride, (index + 1) * stride));
     if (packets > 0) counts.push({ reason: key >> 2, direction: key & 3, packets, bytes });
   }
   return counts;

@@ -1,20 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { BpfMap } from '@weir/bpf-loader-node';
-import { type Endpoint, mapSpecs } from '@weir/datapath-layout';
+import { type Endpoint, endpointFlag, mapSpecs } from '@weir/datapath-layout';
 import type { DatapathEndpoint } from '@weir/datapath-maps';
 import { createMapRows, replaceRows } from './map-rows.ts';
 import { type Undo, undoAlso } from './undo.ts';
 
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
-const isSame = (a: Endpoint, b: Endpoint): boolean =>
+const isSame = (a: Endpoint, b: DatapathEndpoint): boolean =>
   a.id === b.id &&
+  ((a.flags & endpointFlag.audited) !== 0) === (b.isAudited ?? false) &&
   a.ifindex === b.ifindex &&
   a.identity === b.identity &&
   a.policySlot === b.policySlot &&
   sameBytes(a.mac, b.mac) &&
   sameBytes(a.ipv4, b.ipv4) &&
   sameBytes(a.ipv6, b.ipv6);
+
+const rowOf = ({ isAudited: wanted = false, ...endpoint }: DatapathEndpoint): Endpoint => ({
+  ...endpoint,
+  flags: wanted ? endpointFlag.audited : 0,
+});
+
+const fromRow = ({ flags, ...endpoint }: Endpoint): DatapathEndpoint => ({
+  ...endpoint,
+  ...((flags & endpointFlag.audited) !== 0 && { isAudited: true }),
+});
 
 /** The pods of the node in the kernel, found by interface and by address. */
 export interface EndpointTables {
@@ -48,16 +59,17 @@ export function createEndpointTables(maps: {
         return rows.some((row) => row === undefined || !isSame(row, endpoint));
       });
       if (changed.length === 0) return undefined;
-      const byAddress = changed.flatMap((each) => [[each.ipv4, each] as const, [each.ipv6, each] as const]);
+      const rows = changed.map(rowOf);
+      const byAddress = rows.flatMap((each) => [[each.ipv4, each] as const, [each.ipv6, each] as const]);
       const undoAddresses = replaceRows(addresses, byAddress);
       return undoAlso(undoAddresses, () =>
         replaceRows(
           interfaces,
-          changed.map((each) => [each.ifindex, each] as const),
+          rows.map((each) => [each.ifindex, each] as const),
         ),
       );
     },
     remove: (endpoints) => endpoints.map(removeOne).includes(true),
-    list: () => interfaces.all().map(([, endpoint]) => endpoint),
+    list: () => interfaces.all().map(([, endpoint]) => fromRow(endpoint)),
   };
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { BpfMap } from '@weir/bpf-loader-node';
 import { type IpPrefix, type IpcacheEntry, mapSpecs } from '@weir/datapath-layout';
-import type { IpcacheMapEntry } from '@weir/datapath-maps';
+import type { IpcacheMapEntry, MapUse } from '@weir/datapath-maps';
 import { createMapRows, replaceRows } from './map-rows.ts';
 import { type Undo, undoAlso } from './undo.ts';
 
@@ -15,6 +15,7 @@ export interface IpcacheTables {
   upsert(entries: readonly IpcacheMapEntry[]): Undo | undefined;
   remove(ranges: readonly Range[]): boolean;
   list(): Promise<readonly IpcacheMapEntry[]>;
+  use(): readonly MapUse[];
 }
 
 /** The open maps. */
@@ -65,6 +66,7 @@ export function createIpcacheTables(maps: { readonly addresses: BpfMap; readonly
     },
     remove: (ranges) =>
       ranges.map((range) => (isExact(range) ? addresses.delete(range.address) : removePrefix(range))).includes(true),
+    use: () => [{ map: 'prefixes', entries: known.size, entriesMax: maps.prefixes.info.maxEntries }],
     async list() {
       const found: IpcacheMapEntry[] = prefixes
         .all()

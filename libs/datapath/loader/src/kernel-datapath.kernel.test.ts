@@ -2,11 +2,19 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, it } from '@jest/globals';
-import { openPinnedMap } from '@weir/bpf-loader-node';
-import { fromBytes, mapSpecs, policyKeyKind, policyWord } from '@weir/datapath-layout';
-import { parseIpAddress } from '@weir/model';
+import { createMap, openPinnedMap } from '@weir/bpf-loader-node';
+import {
+  fromBytes,
+  mapSpecs,
+  policyFlag,
+  policyKeyKind,
+  policyPeerShift,
+  policyWord,
+  toBytes,
+} from '@weir/datapath-layout';
+import { clusterPeer, parseIpAddress } from '@weir/model';
 import { allow, describeAsRoot, ingress, pod, useTestDatapaths, useTestDevices } from '../testing/test-datapath.ts';
-import { openProxyDatapath, type ProxyDatapath } from './index.ts';
+import { nowTicks, openProxyDatapath, type ProxyDatapath } from './index.ts';
 
 const datapaths = useTestDatapaths();
 let observer: ProxyDatapath | undefined;
@@ -55,7 +63,7 @@ describeAsRoot('openKernelDatapath()', () => {
     await (await datapaths.open({ limits })).close();
     const { loaded } = await datapaths.open({ limits: { ...limits, ct: 2048 } });
     expect(loaded.adopted).toBe(true);
-    expect(loaded.keptSizes).toEqual([{ map: 'weir_ct_v1', entries: 1024, wanted: 2048 }]);
+    expect(loaded.keptSizes).toEqual([{ map: 'weir_ct_v2', entries: 1024, wanted: 2048 }]);
   });
 
   it('deletes policy entries that no slot names: those of an agent that died while it wrote', async () => {
@@ -112,7 +120,7 @@ describeAsRoot('apply()', () => {
           [2, ingress(...many)],
         ]),
       }),
-    ).rejects.toThrow('The map "weir_policy_v1" has no room for 65 more entries (it holds at most 64)');
+    ).rejects.toThrow('The map "weir_policy_v2" has no room for 64 more entries (it holds at most 64)');
     expect(datapath.listPolicy(1)).toEqual([allow()]);
     expect(datapath.listPolicySlots()).toEqual([1]);
     expect(datapaths.entryCount('policy')).toBe(1);
@@ -183,8 +191,8 @@ describeAsRoot('policy slots', () => {
     expect(datapaths.entryCount('policy')).toBe(1);
     expect(wordOf(1)).toMatchObject({
       version,
-      ingressKinds: policyKeyKind.peerProtocolPort | policyKeyKind.peer,
-      egressKinds: 0,
+      ingress: policyFlag.enforced | policyKeyKind.port | policyKeyKind.any,
+      egress: 0,
     });
   });
 
@@ -222,7 +230,7 @@ describeAsRoot('policy slots', () => {
     expect(datapath.listPolicySlots()).toEqual([]);
     expect(wordOf(1)).toEqual(before);
     await datapath.close();
-    expect(wordOf(1)).toMatchObject({ version: 0, enforced: 0 });
+    expect(wordOf(1)).toEqual({ version: 0, ingress: 0, egress: 0 });
     expect(datapaths.entryCount('policy')).toBe(0);
   });
 
@@ -231,10 +239,47 @@ describeAsRoot('policy slots', () => {
     await datapath.apply({ policies: new Map([[1, ingress(allow())]]) });
     await datapath.apply({ policiesRemoved: [1] });
     await datapath.apply({ policies: new Map([[1, { ...ingress(), ingressEnforced: false }]]) });
-    expect(wordOf(1).enforced).toBe(0);
+    expect(wordOf(1).ingress & policyFlag.enforced).toBe(0);
     await datapath.apply({ policies: new Map([[1, ingress(allow({ port: 22 }))]]) });
     await datapath.close();
     expect((await datapaths.open()).listPolicy(1)).toEqual([allow({ port: 22 })]);
+  });
+
+  it('keep ranges of ports in a trie of their own, and say so only where there are any', async () => {
+    const datapath = await datapaths.open();
+    const range = allow({ port: 64, portPrefixLength: 10, peerIdentity: clusterPeer });
+    await datapath.apply({ policies: new Map([[1, ingress(allow(), range)]]) });
+    expect(wordOf(1).ingress).toBe(
+      policyFlag.enforced | policyKeyKind.port | (policyKeyKind.range << policyPeerShift.pods),
+    );
+    expect([datapaths.entryCount('policy'), datapaths.entryCount('policyRanges')]).toEqual([1, 1]);
+    expect(datapath.mapUse()).toEqual(
+      expect.arrayContaining([
+        { map: 'policy', entries: 1, entriesMax: 64 },
+        expect.objectContaining({ map: 'policyRanges', entries: 1 }),
+      ]),
+    );
+    await datapath.close();
+    const second = await datapaths.open();
+    expect(second.listPolicy(1)).toEqual(expect.arrayContaining([allow(), range]));
+    await second.apply({ policyPatches: new Map([[1, { added: [], removed: [range] }]]) });
+    expect(datapaths.entryCount('policyRanges')).toBe(0);
+  });
+
+  it('leave no range behind when there is no room for the ports', async () => {
+    const datapath = await datapaths.open();
+    const many = Array.from({ length: 65 }, (_, index) => allow({ port: 1000 + index }));
+    const range = allow({ port: 64, portPrefixLength: 10 });
+    await expect(datapath.apply({ policies: new Map([[1, ingress(range, ...many)]]) })).rejects.toThrow('no room');
+    expect([datapaths.entryCount('policy'), datapaths.entryCount('policyRanges')]).toEqual([0, 0]);
+  });
+
+  it('say what passes where no entry is about it', async () => {
+    const datapath = await datapaths.open();
+    await datapath.apply({ policies: new Map([[1, { ...ingress(), ingressDefaultAllow: true }]]) });
+    expect(wordOf(1).ingress).toBe(policyFlag.enforced | policyFlag.defaultAllow);
+    await datapath.apply({ policies: new Map([[1, ingress()]]) });
+    expect(wordOf(1).ingress).toBe(policyFlag.enforced);
   });
 
   it.each([0, 4096])('refuses slot %i, which does not exist', async (slot) => {
@@ -242,6 +287,81 @@ describeAsRoot('policy slots', () => {
     await expect(datapath.apply({ policies: new Map([[slot, ingress()]]) })).rejects.toThrow(
       `Policy slot ${slot} does not exist; there are 1–4095`,
     );
+  });
+});
+
+describeAsRoot('rule traffic', () => {
+  /** What the programs do. */
+  const count = (counter: number, packets: number) => {
+    using map = openPinnedMap(join(datapaths.bpfRoot, 'maps', mapSpecs.ruleTraffic.name));
+    const values = new Uint8Array(map.info.valueStride);
+    new DataView(values.buffer).setBigUint64(0, BigInt(packets), true);
+    map.update(new Uint8Array(Uint32Array.of(counter).buffer), values);
+  };
+  const counterOf = (cookie: number): number => {
+    using policy = openPinnedMap(join(datapaths.bpfRoot, 'maps', mapSpecs.policy.name));
+    const { values, count: entries } = policy.entries();
+    const view = new DataView(values.buffer, values.byteOffset);
+    const all = Array.from({ length: entries }, (_, index) =>
+      mapSpecs.policy.value.decode(view, index * mapSpecs.policy.valueSize),
+    );
+    return all.find((entry) => entry.cookie === cookie)?.counter ?? 0;
+  };
+
+  it('is counted for all entries of a cookie together, over restarts, and not for cookie 0', async () => {
+    const datapath = await datapaths.open();
+    const entries = [allow({ cookie: 5 }), allow({ cookie: 5, port: 81 }), allow({ cookie: 0, port: 82 })];
+    await datapath.apply({ policies: new Map([[1, ingress(...entries)]]) });
+    expect(counterOf(0)).toBe(0);
+    count(counterOf(5), 3);
+    expect(datapath.listRuleTraffic()).toEqual([{ cookie: 5, packets: 3, bytes: 0 }]);
+    await datapath.close();
+    const second = await datapaths.open();
+    expect(second.listRuleTraffic()).toEqual([{ cookie: 5, packets: 3, bytes: 0 }]);
+  });
+
+  it('begins at 0 for another cookie that gets the counter, and is not counted when none is left', async () => {
+    const datapath = await datapaths.open({ limits: { policy: 64, ruleTraffic: 2 } });
+    await datapath.apply({ policies: new Map([[1, ingress(allow({ cookie: 5 }), allow({ cookie: 6, port: 81 }))]]) });
+    expect([counterOf(5), counterOf(6)].toSorted()).toEqual([0, 1]);
+    count(1, 3);
+    await datapath.close();
+    const second = await datapaths.open();
+    await second.apply({ policies: new Map([[1, ingress(allow({ cookie: 8 }))]]) });
+    await second.close();
+    const third = await datapaths.open();
+    await third.apply({ policies: new Map([[1, ingress(allow({ cookie: 9 }))]]) });
+    expect(counterOf(9)).toBe(1);
+    expect(third.listRuleTraffic()).toEqual([{ cookie: 9, packets: 0, bytes: 0 }]);
+  });
+});
+
+describeAsRoot('maps of a layout before', () => {
+  const formerName = 'weir_ct_v1';
+
+  it('hand over their flows, also those that begin while programs are replaced, and go in the end', async () => {
+    const formerSize = 96;
+    await (await datapaths.open()).close();
+    using former = createMap({
+      ...{ type: 'hash', keySize: mapSpecs.ct.keySize, valueSize: formerSize, maxEntries: 16, name: formerName },
+    });
+    former.pin(join(datapaths.bpfRoot, 'maps', formerName));
+    const flow = (port: number) => {
+      const key = new Uint8Array(mapSpecs.ct.keySize);
+      new DataView(key.buffer).setUint16(mapSpecs.ct.key.offsets.lowPort, port, false);
+      const entry = { ...mapSpecs.ct.value.decode(new DataView(new ArrayBuffer(mapSpecs.ct.valueSize)), 0) };
+      const expires = (nowTicks() + 100_000) >>> 0;
+      const value = toBytes(mapSpecs.ct.value, { ...entry, expires, egressCookie: port });
+      former.update(key, value.subarray(0, formerSize));
+    };
+    flow(1);
+    const datapath = await datapaths.open();
+    flow(2);
+    datapath.retainEndpoints(new Set());
+    const found = [];
+    for await (const slice of datapath.listConnections()) found.push(...slice.map(({ entry }) => entry.egressCookie));
+    expect(found.toSorted()).toEqual([1, 2]);
+    expect(readdirSync(join(datapaths.bpfRoot, 'maps'))).not.toContain(formerName);
   });
 });
 

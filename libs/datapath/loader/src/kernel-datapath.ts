@@ -8,6 +8,7 @@ import { readEventLoss, readTraffic } from './counters.ts';
 import { createEndpointTables, type EndpointTables } from './endpoint-tables.ts';
 import { readEvents } from './event-reader.ts';
 import { createIpcacheTables, type IpcacheTables } from './ipcache-tables.ts';
+import { createFormerMaps } from './former-maps.ts';
 import { createPins } from './pins.ts';
 import { createPolicyTables, type PolicyCleanup, type PolicyTables } from './policy/policy-tables.ts';
 import { type LoadedDatapath, loadDatapath, type MapLimits } from './programs.ts';
@@ -71,13 +72,21 @@ function createCleaner(clean: (cleanup: PolicyCleanup) => void): {
   };
   return {
     later(cleanup) {
-      if (cleanup === undefined || cleanup.keys.length + cleanup.emptied.length === 0) return;
+      if (cleanup === undefined || cleanup.entries.length + cleanup.emptied.length === 0) return;
       pending.push(cleanup);
       timer ??= setTimeout(finish, cleanupDelayMs);
     },
     finish,
   };
 }
+
+const openPolicyTables = ({ maps }: LoadedDatapath): PolicyTables =>
+  createPolicyTables({
+    slots: maps.policySlots,
+    exact: maps.policy,
+    ranges: maps.policyRanges,
+    traffic: maps.ruleTraffic,
+  });
 
 interface ApplyOptions {
   readonly policies: PolicyTables;
@@ -97,8 +106,9 @@ function createApply({
 }: ApplyOptions): (change: DatapathChange) => void {
   /*
    * What grants comes after what it refers to, and what refers goes before what it referred to: policies that know an
-   * identity before addresses that have it, policies before endpoints that use them. Whatever needs room comes before
-   * whatever takes away, so that all of it can be put back. The revision comes last.
+   * identity before addresses that have it, policies before endpoints that use them; and addresses go before policies
+   * forget their identity. Whatever needs room comes before whatever takes away, so that all of it can be put back. The
+   * revision comes last.
    */
   return (change) => {
     const staged = policies.stage({
@@ -119,9 +129,9 @@ function createApply({
       revision.bump();
       throw error;
     }
-    const cleanup = staged.finish();
     hasChanged = endpoints.remove(change.endpointsRemoved ?? []) || hasChanged;
     hasChanged = ipcache.remove(change.ipcacheRemoved ?? []) || hasChanged;
+    const cleanup = staged.finish();
     const removed = policies.remove(change.policiesRemoved ?? []);
     if (hasChanged || removed !== undefined) revision.bump();
     later(cleanup);
@@ -143,8 +153,10 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
     pins,
   });
   const { maps, programs } = loaded;
+  const former = createFormerMaps(pins, maps.ct);
+  former.takeOver();
   const attachments = createAttachments({ pins, programs });
-  const policies = createPolicyTables({ slots: maps.policySlots, entries: maps.policy });
+  const policies = openPolicyTables(loaded);
   const endpoints = createEndpointTables({ interfaces: maps.interfaces, addresses: maps.endpoints });
   const ipcache = createIpcacheTables({ addresses: maps.ipcache, prefixes: maps.prefixes });
   const services = createServiceTables(maps);
@@ -180,6 +192,8 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
     retainEndpoints(ids) {
       attachments.retain('endpoint-', new Set([...ids].map(endpointLink)));
       for (const each of pins.builds()) if (each !== build && each !== sockets.build) pins.removeBuild(each);
+      former.takeOver();
+      former.forget();
     },
     listEndpoints: endpoints.list,
     listPolicySlots: policies.slots,
@@ -187,6 +201,8 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
     listIpcache: ipcache.list,
     listConnections: () => listConnections(maps.ct),
     listTraffic: () => readTraffic(maps.metrics),
+    listRuleTraffic: policies.traffic,
+    mapUse: () => [...policies.use(), ...ipcache.use()],
     eventLoss: () => readEventLoss(maps.eventBudget),
     sweepConnections: () => sweepConnections(maps.ct),
     readEvents: (onBatch) => readEvents(maps.events, onBatch),

@@ -13,15 +13,24 @@ export interface DatapathEndpoint {
   readonly mac: Uint8Array;
   readonly ipv4: Uint8Array;
   readonly ipv6: Uint8Array;
+  /** What its policy denies passes, and is reported. Default: no. */
+  readonly isAudited?: boolean;
 }
 
-/** One entry of a policy. Zero means any. */
-export interface PolicyMapEntry {
+/** What an entry of a policy is found by. Zero means any. */
+export interface PolicyMapKey {
   readonly direction: Direction;
+  /** `clusterPeer`: every pod, of this cluster and of others. */
   readonly peerIdentity: number;
   readonly protocol: number;
-  /** Destination port, or ICMP type, in host order. */
+  /** Destination port in host order, or ICMP type + 256. */
   readonly port: number;
+  /** How many bits of the port count: 16, this port; 0, any; else a range. Absent: 16, or 0 for port 0. */
+  readonly portPrefixLength?: number;
+}
+
+/** One entry of a policy. */
+export interface PolicyMapEntry extends PolicyMapKey {
   readonly verdict: PolicyVerdict;
   /** What the proxy applies, when the verdict is a redirect; else 0. */
   readonly ruleSet: number;
@@ -33,6 +42,9 @@ export interface PolicyMapEntry {
 export interface PolicyContent {
   readonly ingressEnforced: boolean;
   readonly egressEnforced: boolean;
+  /** Whether what no entry is about is let through where policy is enforced. Default: no. */
+  readonly ingressDefaultAllow?: boolean;
+  readonly egressDefaultAllow?: boolean;
   readonly entries: readonly PolicyMapEntry[];
 }
 
@@ -46,7 +58,7 @@ export interface IpcacheMapEntry {
 /** Entries to add to, and to take from, a policy that stays otherwise as it is: what a new or a gone identity brings. */
 export interface PolicyPatch {
   readonly added: readonly PolicyMapEntry[];
-  readonly removed: readonly PolicyMapEntry[];
+  readonly removed: readonly PolicyMapKey[];
 }
 
 /**

@@ -17,6 +17,20 @@ export interface TrafficCount {
   readonly bytes: number;
 }
 
+/** What the rules behind a cookie decided on, in both directions of their flows, summed over all CPUs. */
+export interface RuleTraffic {
+  readonly cookie: number;
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+/** How full a map is. */
+export interface MapUse {
+  readonly map: string;
+  readonly entries: number;
+  readonly entriesMax: number;
+}
+
 /** Events that the programs could not send. */
 export interface EventLoss {
   readonly rateLimited: number;
@@ -66,6 +80,10 @@ export interface Datapath {
   listIpcache(): Promise<readonly IpcacheMapEntry[]>;
   listConnections(): AsyncIterable<readonly Connection[]>;
   listTraffic(): readonly TrafficCount[];
+  /** Counts since the rules came; a rule that goes and comes again starts at 0. */
+  listRuleTraffic(): readonly RuleTraffic[];
+  /** The maps that policies and addresses live in. Costs no system call. */
+  mapUse(): readonly MapUse[];
   eventLoss(): EventLoss;
   /** Deletes expired conntrack entries. */
   sweepConnections(): Promise<{ readonly seen: number; readonly deleted: number }>;

@@ -6,9 +6,10 @@ export type {
   IpcacheMapEntry,
   PolicyContent,
   PolicyMapEntry,
+  PolicyMapKey,
   PolicyPatch,
 } from './change.ts';
-export type { Connection, Datapath, EventBatch, EventLoss, TrafficCount } from './datapath.ts';
+export type { Connection, Datapath, EventBatch, EventLoss, MapUse, RuleTraffic, TrafficCount } from './datapath.ts';
 export {
   frontendName,
   slotNumber,

@@ -8369,6 +8369,75 @@ export namespace weir {
             }
 
             /**
+             * Properties of a MapUse.
+             * @deprecated Use weir.agent.v1.MapUse.$Properties instead.
+             */
+            interface IMapUse extends weir.agent.v1.MapUse.$Properties {
+            }
+
+            /** Represents a MapUse. */
+            class MapUse {
+
+                /**
+                 * Constructs a new MapUse.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.MapUse.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** MapUse map. */
+                map: string;
+
+                /** MapUse entries. */
+                entries: number;
+
+                /** MapUse entriesMax. */
+                entriesMax: number;
+
+                /**
+                 * Encodes the specified MapUse message. Does not implicitly {@link weir.agent.v1.MapUse.verify|verify} messages.
+                 * @param message MapUse message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.MapUse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a MapUse message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.MapUse & weir.agent.v1.MapUse.$Shape} MapUse
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.MapUse & weir.agent.v1.MapUse.$Shape;
+            }
+
+            namespace MapUse {
+
+                /** Properties of a MapUse. */
+                interface $Properties {
+
+                    /** MapUse map */
+                    map?: (string|null);
+
+                    /** MapUse entries */
+                    entries?: (number|null);
+
+                    /** MapUse entriesMax */
+                    entriesMax?: (number|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a MapUse. */
+                type $Shape = weir.agent.v1.MapUse.$Properties;
+            }
+
+            /**
              * Properties of a GetStatusResponse.
              * @deprecated Use weir.agent.v1.GetStatusResponse.$Properties instead.
              */
@@ -8437,6 +8506,12 @@ export namespace weir {
 
                 /** GetStatusResponse nodes. */
                 nodes: number;
+
+                /** GetStatusResponse maps. */
+                maps: weir.agent.v1.MapUse.$Properties[];
+
+                /** GetStatusResponse policyAuditMode. */
+                policyAuditMode: boolean;
 
                 /**
                  * Encodes the specified GetStatusResponse message. Does not implicitly {@link weir.agent.v1.GetStatusResponse.verify|verify} messages.
@@ -8512,6 +8587,12 @@ export namespace weir {
 
                     /** GetStatusResponse nodes */
                     nodes?: (number|null);
+
+                    /** GetStatusResponse maps */
+                    maps?: (weir.agent.v1.MapUse.$Properties[]|null);
+
+                    /** GetStatusResponse policyAuditMode */
+                    policyAuditMode?: (boolean|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
@@ -8597,6 +8678,9 @@ export namespace weir {
                 /** Endpoint policies. */
                 policies: string[];
 
+                /** Endpoint audit. */
+                audit: boolean;
+
                 /**
                  * Encodes the specified Endpoint message. Does not implicitly {@link weir.agent.v1.Endpoint.verify|verify} messages.
                  * @param message Endpoint message or plain object to encode
@@ -8677,6 +8761,9 @@ export namespace weir {
 
                     /** Endpoint policies */
                     policies?: (string[]|null);
+
+                    /** Endpoint audit */
+                    audit?: (boolean|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
@@ -9356,6 +9443,126 @@ export namespace weir {
             }
 
             /**
+             * Properties of a PatchEndpointConfigRequest.
+             * @deprecated Use weir.agent.v1.PatchEndpointConfigRequest.$Properties instead.
+             */
+            interface IPatchEndpointConfigRequest extends weir.agent.v1.PatchEndpointConfigRequest.$Properties {
+            }
+
+            /** Represents a PatchEndpointConfigRequest. */
+            class PatchEndpointConfigRequest {
+
+                /**
+                 * Constructs a new PatchEndpointConfigRequest.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.PatchEndpointConfigRequest.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** PatchEndpointConfigRequest endpoint. */
+                endpoint?: (weir.agent.v1.EndpointReference.$Properties|null);
+
+                /** PatchEndpointConfigRequest audit. */
+                audit: string;
+
+                /**
+                 * Encodes the specified PatchEndpointConfigRequest message. Does not implicitly {@link weir.agent.v1.PatchEndpointConfigRequest.verify|verify} messages.
+                 * @param message PatchEndpointConfigRequest message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.PatchEndpointConfigRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a PatchEndpointConfigRequest message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.PatchEndpointConfigRequest & weir.agent.v1.PatchEndpointConfigRequest.$Shape} PatchEndpointConfigRequest
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.PatchEndpointConfigRequest & weir.agent.v1.PatchEndpointConfigRequest.$Shape;
+            }
+
+            namespace PatchEndpointConfigRequest {
+
+                /** Properties of a PatchEndpointConfigRequest. */
+                interface $Properties {
+
+                    /** PatchEndpointConfigRequest endpoint */
+                    endpoint?: (weir.agent.v1.EndpointReference.$Properties|null);
+
+                    /** PatchEndpointConfigRequest audit */
+                    audit?: (string|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a PatchEndpointConfigRequest. */
+                type $Shape = weir.agent.v1.PatchEndpointConfigRequest.$Properties;
+            }
+
+            /**
+             * Properties of a PatchEndpointConfigResponse.
+             * @deprecated Use weir.agent.v1.PatchEndpointConfigResponse.$Properties instead.
+             */
+            interface IPatchEndpointConfigResponse extends weir.agent.v1.PatchEndpointConfigResponse.$Properties {
+            }
+
+            /** Represents a PatchEndpointConfigResponse. */
+            class PatchEndpointConfigResponse {
+
+                /**
+                 * Constructs a new PatchEndpointConfigResponse.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.PatchEndpointConfigResponse.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** PatchEndpointConfigResponse endpoint. */
+                endpoint?: (weir.agent.v1.Endpoint.$Properties|null);
+
+                /**
+                 * Encodes the specified PatchEndpointConfigResponse message. Does not implicitly {@link weir.agent.v1.PatchEndpointConfigResponse.verify|verify} messages.
+                 * @param message PatchEndpointConfigResponse message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.PatchEndpointConfigResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a PatchEndpointConfigResponse message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.PatchEndpointConfigResponse & weir.agent.v1.PatchEndpointConfigResponse.$Shape} PatchEndpointConfigResponse
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.PatchEndpointConfigResponse & weir.agent.v1.PatchEndpointConfigResponse.$Shape;
+            }
+
+            namespace PatchEndpointConfigResponse {
+
+                /** Properties of a PatchEndpointConfigResponse. */
+                interface $Properties {
+
+                    /** PatchEndpointConfigResponse endpoint */
+                    endpoint?: (weir.agent.v1.Endpoint.$Properties|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a PatchEndpointConfigResponse. */
+                type $Shape = weir.agent.v1.PatchEndpointConfigResponse.$Properties;
+            }
+
+            /**
              * Properties of an Identity.
              * @deprecated Use weir.agent.v1.Identity.$Properties instead.
              */
@@ -9797,6 +10004,87 @@ export namespace weir {
             }
 
             /**
+             * Properties of a RuleTraffic.
+             * @deprecated Use weir.agent.v1.RuleTraffic.$Properties instead.
+             */
+            interface IRuleTraffic extends weir.agent.v1.RuleTraffic.$Properties {
+            }
+
+            /** Represents a RuleTraffic. */
+            class RuleTraffic {
+
+                /**
+                 * Constructs a new RuleTraffic.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.RuleTraffic.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** RuleTraffic direction. */
+                direction: string;
+
+                /** RuleTraffic path. */
+                path: string;
+
+                /** RuleTraffic line. */
+                line: number;
+
+                /** RuleTraffic packets. */
+                packets: number;
+
+                /** RuleTraffic bytes. */
+                bytes: number;
+
+                /**
+                 * Encodes the specified RuleTraffic message. Does not implicitly {@link weir.agent.v1.RuleTraffic.verify|verify} messages.
+                 * @param message RuleTraffic message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.RuleTraffic.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a RuleTraffic message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.RuleTraffic & weir.agent.v1.RuleTraffic.$Shape} RuleTraffic
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.RuleTraffic & weir.agent.v1.RuleTraffic.$Shape;
+            }
+
+            namespace RuleTraffic {
+
+                /** Properties of a RuleTraffic. */
+                interface $Properties {
+
+                    /** RuleTraffic direction */
+                    direction?: (string|null);
+
+                    /** RuleTraffic path */
+                    path?: (string|null);
+
+                    /** RuleTraffic line */
+                    line?: (number|null);
+
+                    /** RuleTraffic packets */
+                    packets?: (number|null);
+
+                    /** RuleTraffic bytes */
+                    bytes?: (number|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a RuleTraffic. */
+                type $Shape = weir.agent.v1.RuleTraffic.$Properties;
+            }
+
+            /**
              * Properties of a Policy.
              * @deprecated Use weir.agent.v1.Policy.$Properties instead.
              */
@@ -9832,6 +10120,9 @@ export namespace weir {
 
                 /** Policy endpoints. */
                 endpoints: number[];
+
+                /** Policy traffic. */
+                traffic: weir.agent.v1.RuleTraffic.$Properties[];
 
                 /**
                  * Encodes the specified Policy message. Does not implicitly {@link weir.agent.v1.Policy.verify|verify} messages.
@@ -9874,6 +10165,9 @@ export namespace weir {
 
                     /** Policy endpoints */
                     endpoints?: (number[]|null);
+
+                    /** Policy traffic */
+                    traffic?: (weir.agent.v1.RuleTraffic.$Properties[]|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
@@ -11252,6 +11546,15 @@ export namespace weir {
                 /** PolicyEntry policies. */
                 policies: string[];
 
+                /** PolicyEntry portPrefixLength. */
+                portPrefixLength: number;
+
+                /** PolicyEntry packets. */
+                packets: number;
+
+                /** PolicyEntry bytes. */
+                bytes: number;
+
                 /**
                  * Encodes the specified PolicyEntry message. Does not implicitly {@link weir.agent.v1.PolicyEntry.verify|verify} messages.
                  * @param message PolicyEntry message or plain object to encode
@@ -11302,6 +11605,15 @@ export namespace weir {
 
                     /** PolicyEntry policies */
                     policies?: (string[]|null);
+
+                    /** PolicyEntry portPrefixLength */
+                    portPrefixLength?: (number|null);
+
+                    /** PolicyEntry packets */
+                    packets?: (number|null);
+
+                    /** PolicyEntry bytes */
+                    bytes?: (number|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

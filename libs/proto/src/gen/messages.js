@@ -11746,10 +11746,117 @@ export const weir = $root.weir = (() => {
                 return ComponentStatus;
             })();
 
+            v1.MapUse = (function() {
+
+                const MapUse = function (properties) {
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                MapUse.prototype.map = "";
+                MapUse.prototype.entries = 0;
+                MapUse.prototype.entriesMax = 0;
+
+                MapUse.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.map != null && $Object.hasOwnProperty.call(message, "map") && message.map !== "")
+                        writer.uint32(10).string(message.map);
+                    if (message.entries != null && $Object.hasOwnProperty.call(message, "entries") && message.entries !== 0)
+                        writer.uint32(16).uint32(message.entries);
+                    if (message.entriesMax != null && $Object.hasOwnProperty.call(message, "entriesMax") && message.entriesMax !== 0)
+                        writer.uint32(24).uint32(message.entriesMax);
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                MapUse.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.weir.agent.v1.MapUse();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.map = value;
+                                else
+                                    delete message.map;
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.entries = value;
+                                else
+                                    delete message.entries;
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.entriesMax = value;
+                                else
+                                    delete message.entriesMax;
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return MapUse;
+            })();
+
             v1.GetStatusResponse = (function() {
 
                 const GetStatusResponse = function (properties) {
                     this.components = [];
+                    this.maps = [];
                     if (properties)
                         for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                             if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -11773,6 +11880,8 @@ export const weir = $root.weir = (() => {
                 GetStatusResponse.prototype.policyEnforcement = "";
                 GetStatusResponse.prototype.pid = 0;
                 GetStatusResponse.prototype.nodes = 0;
+                GetStatusResponse.prototype.maps = $util.emptyArray;
+                GetStatusResponse.prototype.policyAuditMode = false;
 
                 GetStatusResponse.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -11816,6 +11925,11 @@ export const weir = $root.weir = (() => {
                         writer.uint32(128).uint32(message.pid);
                     if (message.nodes != null && $Object.hasOwnProperty.call(message, "nodes") && message.nodes !== 0)
                         writer.uint32(136).uint32(message.nodes);
+                    if (message.maps != null && message.maps.length)
+                        for (let i = 0; i < message.maps.length; ++i)
+                            $root.weir.agent.v1.MapUse.encode(message.maps[i], writer.uint32(146).fork(), _depth + 1).ldelim();
+                    if (message.policyAuditMode != null && $Object.hasOwnProperty.call(message, "policyAuditMode") && message.policyAuditMode !== false)
+                        writer.uint32(152).bool(message.policyAuditMode);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -12001,6 +12115,23 @@ export const weir = $root.weir = (() => {
                                     delete message.nodes;
                                 continue;
                             }
+                        case 18: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.maps && message.maps.length))
+                                    message.maps = [];
+                                message.maps.push($root.weir.agent.v1.MapUse.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
+                        case 19: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.bool())
+                                    message.policyAuditMode = value;
+                                else
+                                    delete message.policyAuditMode;
+                                continue;
+                            }
                         }
                         reader.skipType(wireType, _depth, tag);
                         if (!reader.discardUnknown) {
@@ -12051,6 +12182,7 @@ export const weir = $root.weir = (() => {
                 Endpoint.prototype.policyRevision = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
                 Endpoint.prototype.createdMs = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
                 Endpoint.prototype.policies = $util.emptyArray;
+                Endpoint.prototype.audit = false;
 
                 Endpoint.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -12099,6 +12231,8 @@ export const weir = $root.weir = (() => {
                     if (message.policies != null && message.policies.length)
                         for (let i = 0; i < message.policies.length; ++i)
                             writer.uint32(154).string(message.policies[i]);
+                    if (message.audit != null && $Object.hasOwnProperty.call(message, "audit") && message.audit !== false)
+                        writer.uint32(160).bool(message.audit);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -12299,6 +12433,15 @@ export const weir = $root.weir = (() => {
                                 if (!(message.policies && message.policies.length))
                                     message.policies = [];
                                 message.policies.push(reader.stringVerify());
+                                continue;
+                            }
+                        case 20: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.bool())
+                                    message.audit = value;
+                                else
+                                    delete message.audit;
                                 continue;
                             }
                         }
@@ -13293,6 +13436,176 @@ export const weir = $root.weir = (() => {
                 return PatchEndpointLabelsResponse;
             })();
 
+            v1.PatchEndpointConfigRequest = (function() {
+
+                const PatchEndpointConfigRequest = function (properties) {
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                PatchEndpointConfigRequest.prototype.endpoint = null;
+                PatchEndpointConfigRequest.prototype.audit = "";
+
+                PatchEndpointConfigRequest.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.endpoint != null && $Object.hasOwnProperty.call(message, "endpoint"))
+                        $root.weir.agent.v1.EndpointReference.encode(message.endpoint, writer.uint32(10).fork(), _depth + 1).ldelim();
+                    if (message.audit != null && $Object.hasOwnProperty.call(message, "audit") && message.audit !== "")
+                        writer.uint32(18).string(message.audit);
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                PatchEndpointConfigRequest.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.weir.agent.v1.PatchEndpointConfigRequest();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 2)
+                                    break;
+                                message.endpoint = $root.weir.agent.v1.EndpointReference.decode(reader, reader.size(), $undefined, _depth + 1, message.endpoint);
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.audit = value;
+                                else
+                                    delete message.audit;
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return PatchEndpointConfigRequest;
+            })();
+
+            v1.PatchEndpointConfigResponse = (function() {
+
+                const PatchEndpointConfigResponse = function (properties) {
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                PatchEndpointConfigResponse.prototype.endpoint = null;
+
+                PatchEndpointConfigResponse.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.endpoint != null && $Object.hasOwnProperty.call(message, "endpoint"))
+                        $root.weir.agent.v1.Endpoint.encode(message.endpoint, writer.uint32(10).fork(), _depth + 1).ldelim();
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                PatchEndpointConfigResponse.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.weir.agent.v1.PatchEndpointConfigResponse();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 2)
+                                    break;
+                                message.endpoint = $root.weir.agent.v1.Endpoint.decode(reader, reader.size(), $undefined, _depth + 1, message.endpoint);
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return PatchEndpointConfigResponse;
+            })();
+
             v1.Identity = (function() {
 
                 const Identity = function (properties) {
@@ -13952,10 +14265,141 @@ export const weir = $root.weir = (() => {
                 return PolicyProblem;
             })();
 
+            v1.RuleTraffic = (function() {
+
+                const RuleTraffic = function (properties) {
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                RuleTraffic.prototype.direction = "";
+                RuleTraffic.prototype.path = "";
+                RuleTraffic.prototype.line = 0;
+                RuleTraffic.prototype.packets = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+                RuleTraffic.prototype.bytes = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+                RuleTraffic.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.direction != null && $Object.hasOwnProperty.call(message, "direction") && message.direction !== "")
+                        writer.uint32(10).string(message.direction);
+                    if (message.path != null && $Object.hasOwnProperty.call(message, "path") && message.path !== "")
+                        writer.uint32(18).string(message.path);
+                    if (message.line != null && $Object.hasOwnProperty.call(message, "line") && message.line !== 0)
+                        writer.uint32(24).uint32(message.line);
+                    if (message.packets != null && $Object.hasOwnProperty.call(message, "packets") && (typeof message.packets === "object" ? message.packets.low || message.packets.high : message.packets !== 0))
+                        writer.uint32(32).uint64(message.packets);
+                    if (message.bytes != null && $Object.hasOwnProperty.call(message, "bytes") && (typeof message.bytes === "object" ? message.bytes.low || message.bytes.high : message.bytes !== 0))
+                        writer.uint32(40).uint64(message.bytes);
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                RuleTraffic.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.weir.agent.v1.RuleTraffic();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.direction = value;
+                                else
+                                    delete message.direction;
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.path = value;
+                                else
+                                    delete message.path;
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.line = value;
+                                else
+                                    delete message.line;
+                                continue;
+                            }
+                        case 4: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.packets = value;
+                                else
+                                    delete message.packets;
+                                continue;
+                            }
+                        case 5: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.bytes = value;
+                                else
+                                    delete message.bytes;
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return RuleTraffic;
+            })();
+
             v1.Policy = (function() {
 
                 const Policy = function (properties) {
                     this.endpoints = [];
+                    this.traffic = [];
                     if (properties)
                         for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                             if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -13968,6 +14412,7 @@ export const weir = $root.weir = (() => {
                 Policy.prototype.file = "";
                 Policy.prototype.document = "";
                 Policy.prototype.endpoints = $util.emptyArray;
+                Policy.prototype.traffic = $util.emptyArray;
 
                 Policy.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -13988,6 +14433,9 @@ export const weir = $root.weir = (() => {
                         writer.uint32(42).string(message.document);
                     if (message.endpoints != null && message.endpoints.length)
                         writer.uint32(50).uint32s(message.endpoints);
+                    if (message.traffic != null && message.traffic.length)
+                        for (let i = 0; i < message.traffic.length; ++i)
+                            $root.weir.agent.v1.RuleTraffic.encode(message.traffic[i], writer.uint32(58).fork(), _depth + 1).ldelim();
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -14078,6 +14526,14 @@ export const weir = $root.weir = (() => {
                                 if (!(message.endpoints && message.endpoints.length))
                                     message.endpoints = [];
                                 message.endpoints.push(reader.uint32());
+                                continue;
+                            }
+                        case 7: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.traffic && message.traffic.length))
+                                    message.traffic = [];
+                                message.traffic.push($root.weir.agent.v1.RuleTraffic.decode(reader, reader.size(), $undefined, _depth + 1));
                                 continue;
                             }
                         }
@@ -16167,6 +16623,9 @@ export const weir = $root.weir = (() => {
                 PolicyEntry.prototype.verdict = "";
                 PolicyEntry.prototype.ruleSet = 0;
                 PolicyEntry.prototype.policies = $util.emptyArray;
+                PolicyEntry.prototype.portPrefixLength = 0;
+                PolicyEntry.prototype.packets = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+                PolicyEntry.prototype.bytes = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
 
                 PolicyEntry.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -16195,6 +16654,12 @@ export const weir = $root.weir = (() => {
                     if (message.policies != null && message.policies.length)
                         for (let i = 0; i < message.policies.length; ++i)
                             writer.uint32(74).string(message.policies[i]);
+                    if (message.portPrefixLength != null && $Object.hasOwnProperty.call(message, "portPrefixLength") && message.portPrefixLength !== 0)
+                        writer.uint32(80).uint32(message.portPrefixLength);
+                    if (message.packets != null && $Object.hasOwnProperty.call(message, "packets") && (typeof message.packets === "object" ? message.packets.low || message.packets.high : message.packets !== 0))
+                        writer.uint32(88).uint64(message.packets);
+                    if (message.bytes != null && $Object.hasOwnProperty.call(message, "bytes") && (typeof message.bytes === "object" ? message.bytes.low || message.bytes.high : message.bytes !== 0))
+                        writer.uint32(96).uint64(message.bytes);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -16305,6 +16770,33 @@ export const weir = $root.weir = (() => {
                                 if (!(message.policies && message.policies.length))
                                     message.policies = [];
                                 message.policies.push(reader.stringVerify());
+                                continue;
+                            }
+                        case 10: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.portPrefixLength = value;
+                                else
+                                    delete message.portPrefixLength;
+                                continue;
+                            }
+                        case 11: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.packets = value;
+                                else
+                                    delete message.packets;
+                                continue;
+                            }
+                        case 12: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.bytes = value;
+                                else
+                                    delete message.bytes;
                                 continue;
                             }
                         }

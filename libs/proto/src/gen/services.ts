@@ -138,6 +138,13 @@ export const AgentServiceDefinition = {
     request: weir.agent.v1.PatchEndpointLabelsRequest,
     response: weir.agent.v1.PatchEndpointLabelsResponse,
   }),
+  patchEndpointConfig: method({
+    path: '/weir.agent.v1.AgentService/PatchEndpointConfig',
+    requestStream: false,
+    responseStream: false,
+    request: weir.agent.v1.PatchEndpointConfigRequest,
+    response: weir.agent.v1.PatchEndpointConfigResponse,
+  }),
   listIdentities: method({
     path: '/weir.agent.v1.AgentService/ListIdentities',
     requestStream: false,

@@ -39,7 +39,12 @@ const clockToleranceNs = 2e6;
 // Hosts have several addresses, and go by their reserved identities.
 const hosts: Readonly<Record<number, string>> = { 1: '@node1', 2: '@world' };
 
-const name = (peer: SeenEvent['source']): string => peer?.pod || hosts[peer?.identity ?? 0] || peer?.address || '';
+/** A prefix that a policy names is a part of the world. */
+function hostName({ identity, labels }: NonNullable<SeenEvent['source']>): string | undefined {
+  return hosts[identity ?? 0] ?? (labels?.includes('reserved:world') ? hosts[2] : undefined);
+}
+
+const name = (peer: SeenEvent['source']): string => peer?.pod || (peer && hostName(peer)) || peer?.address || '';
 
 const fits = (event: SeenEvent, pattern: EventPattern): boolean =>
   [

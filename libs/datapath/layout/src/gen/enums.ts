@@ -4,6 +4,7 @@
 /** `enum drop_reason`. */
 export const dropReason = {
   forwarded: 0,
+  audited: 1,
   /** Invalid source MAC. */
   invalidSourceMac: 130,
   /** Invalid source IP. */
@@ -52,6 +53,7 @@ export type DropReason = (typeof dropReason)[keyof typeof dropReason];
 /** Names of {@link dropReason} by value. */
 export const dropReasonNames: Readonly<Record<number, keyof typeof dropReason>> = {
   0: 'forwarded',
+  1: 'audited',
   130: 'invalidSourceMac',
   132: 'invalidSourceIp',
   133: 'policyDenied',
@@ -117,23 +119,58 @@ export const directionNames: Readonly<Record<number, keyof typeof direction>> = 
 
 /** `enum policy_key_kind`. */
 export const policyKeyKind = {
-  peerProtocolPort: 1,
-  peerProtocol: 2,
-  peer: 4,
-  protocolPort: 8,
-  protocol: 16,
-  any: 32,
+  port: 1,
+  range: 2,
+  protocol: 4,
+  any: 8,
 } as const;
 export type PolicyKeyKind = (typeof policyKeyKind)[keyof typeof policyKeyKind];
 
 /** Names of {@link policyKeyKind} by value. */
 export const policyKeyKindNames: Readonly<Record<number, keyof typeof policyKeyKind>> = {
-  1: 'peerProtocolPort',
-  2: 'peerProtocol',
-  4: 'peer',
-  8: 'protocolPort',
-  16: 'protocol',
-  32: 'any',
+  1: 'port',
+  2: 'range',
+  4: 'protocol',
+  8: 'any',
+};
+
+/** `enum policy_peer_shift`. */
+export const policyPeerShift = {
+  one: 0,
+  pods: 4,
+  any: 8,
+} as const;
+export type PolicyPeerShift = (typeof policyPeerShift)[keyof typeof policyPeerShift];
+
+/** Names of {@link policyPeerShift} by value. */
+export const policyPeerShiftNames: Readonly<Record<number, keyof typeof policyPeerShift>> = {
+  0: 'one',
+  4: 'pods',
+  8: 'any',
+};
+
+/** `enum policy_flag`. */
+export const policyFlag = {
+  enforced: 4096,
+  defaultAllow: 8192,
+} as const;
+export type PolicyFlag = (typeof policyFlag)[keyof typeof policyFlag];
+
+/** Names of {@link policyFlag} by value. */
+export const policyFlagNames: Readonly<Record<number, keyof typeof policyFlag>> = {
+  4096: 'enforced',
+  8192: 'defaultAllow',
+};
+
+/** `enum endpoint_flag`. */
+export const endpointFlag = {
+  audited: 1,
+} as const;
+export type EndpointFlag = (typeof endpointFlag)[keyof typeof endpointFlag];
+
+/** Names of {@link endpointFlag} by value. */
+export const endpointFlagNames: Readonly<Record<number, keyof typeof endpointFlag>> = {
+  1: 'audited',
 };
 
 /** `enum policy_verdict`. */
@@ -226,6 +263,7 @@ export const eventFlag = {
   reply: 1,
   redirected: 2,
   proxyLeg: 4,
+  audited: 8,
 } as const;
 export type EventFlag = (typeof eventFlag)[keyof typeof eventFlag];
 
@@ -234,6 +272,7 @@ export const eventFlagNames: Readonly<Record<number, keyof typeof eventFlag>> = 
   1: 'reply',
   2: 'redirected',
   4: 'proxyLeg',
+  8: 'audited',
 };
 
 /** `enum lb_selection`. */

@@ -50,6 +50,7 @@ export interface Endpoint {
   readonly policySlot: number;
   readonly id: number;
   readonly mac: Uint8Array;
+  readonly flags: number;
 }
 
 /** Codec of {@link Endpoint}. Offsets are in bytes. */
@@ -64,6 +65,7 @@ export const endpoint = {
     policySlot: 40,
     id: 44,
     mac: 46,
+    flags: 52,
   },
   encode(into: DataView, offset: number, value: Endpoint): void {
     putBytes(into, offset, exactly('endpoint.ipv4', value.ipv4, 16));
@@ -73,7 +75,7 @@ export const endpoint = {
     into.setUint32(offset + 40, uint32('endpoint.policy_slot', value.policySlot), true);
     into.setUint16(offset + 44, uint16('endpoint.id', value.id), true);
     putBytes(into, offset + 46, exactly('endpoint.mac', value.mac, 6));
-    putZeros(into, offset + 52, 4);
+    into.setUint32(offset + 52, uint32('endpoint.flags', value.flags), true);
   },
   decode(from: DataView, offset: number): Endpoint {
     return {
@@ -84,6 +86,7 @@ export const endpoint = {
       policySlot: from.getUint32(offset + 40, true),
       id: from.getUint16(offset + 44, true),
       mac: bytesAt(from, offset + 46, 6).slice(),
+      flags: from.getUint32(offset + 52, true),
     };
   },
   readIpv4(from: DataView, offset: number): Uint8Array {
@@ -127,6 +130,12 @@ export const endpoint = {
   },
   writeMac(into: DataView, offset: number, value: Uint8Array): void {
     putBytes(into, offset + 46, exactly('endpoint.mac', value, 6));
+  },
+  readFlags(from: DataView, offset: number): number {
+    return from.getUint32(offset + 52, true);
+  },
+  writeFlags(into: DataView, offset: number, value: number): void {
+    into.setUint32(offset + 52, uint32('endpoint.flags', value), true);
   },
 } as const;
 
@@ -199,9 +208,8 @@ export const ipPrefix = {
 /** `struct policy_word`, 8 bytes. */
 export interface PolicyWord {
   readonly version: number;
-  readonly ingressKinds: number;
-  readonly egressKinds: number;
-  readonly enforced: number;
+  readonly ingress: number;
+  readonly egress: number;
 }
 
 /** Codec of {@link PolicyWord}. Offsets are in bytes. */
@@ -210,23 +218,19 @@ export const policyWord = {
   size: 8,
   offsets: {
     version: 0,
-    ingressKinds: 4,
-    egressKinds: 5,
-    enforced: 6,
+    ingress: 4,
+    egress: 6,
   },
   encode(into: DataView, offset: number, value: PolicyWord): void {
     into.setUint32(offset, uint32('policy_word.version', value.version), true);
-    into.setUint8(offset + 4, uint8('policy_word.ingress_kinds', value.ingressKinds));
-    into.setUint8(offset + 5, uint8('policy_word.egress_kinds', value.egressKinds));
-    into.setUint8(offset + 6, uint8('policy_word.enforced', value.enforced));
-    putZeros(into, offset + 7, 1);
+    into.setUint16(offset + 4, uint16('policy_word.ingress', value.ingress), true);
+    into.setUint16(offset + 6, uint16('policy_word.egress', value.egress), true);
   },
   decode(from: DataView, offset: number): PolicyWord {
     return {
       version: from.getUint32(offset, true),
-      ingressKinds: from.getUint8(offset + 4),
-      egressKinds: from.getUint8(offset + 5),
-      enforced: from.getUint8(offset + 6),
+      ingress: from.getUint16(offset + 4, true),
+      egress: from.getUint16(offset + 6, true),
     };
   },
   readVersion(from: DataView, offset: number): number {
@@ -235,23 +239,17 @@ export const policyWord = {
   writeVersion(into: DataView, offset: number, value: number): void {
     into.setUint32(offset, uint32('policy_word.version', value), true);
   },
-  readIngressKinds(from: DataView, offset: number): number {
-    return from.getUint8(offset + 4);
+  readIngress(from: DataView, offset: number): number {
+    return from.getUint16(offset + 4, true);
   },
-  writeIngressKinds(into: DataView, offset: number, value: number): void {
-    into.setUint8(offset + 4, uint8('policy_word.ingress_kinds', value));
+  writeIngress(into: DataView, offset: number, value: number): void {
+    into.setUint16(offset + 4, uint16('policy_word.ingress', value), true);
   },
-  readEgressKinds(from: DataView, offset: number): number {
-    return from.getUint8(offset + 5);
+  readEgress(from: DataView, offset: number): number {
+    return from.getUint16(offset + 6, true);
   },
-  writeEgressKinds(into: DataView, offset: number, value: number): void {
-    into.setUint8(offset + 5, uint8('policy_word.egress_kinds', value));
-  },
-  readEnforced(from: DataView, offset: number): number {
-    return from.getUint8(offset + 6);
-  },
-  writeEnforced(into: DataView, offset: number, value: number): void {
-    into.setUint8(offset + 6, uint8('policy_word.enforced', value));
+  writeEgress(into: DataView, offset: number, value: number): void {
+    into.setUint16(offset + 6, uint16('policy_word.egress', value), true);
   },
 } as const;
 
@@ -328,6 +326,7 @@ export interface PolicyEntry {
   readonly ruleSet: number;
   readonly cookie: number;
   readonly verdict: number;
+  readonly counter: number;
 }
 
 /** Codec of {@link PolicyEntry}. Offsets are in bytes. */
@@ -338,18 +337,21 @@ export const policyEntry = {
     ruleSet: 0,
     cookie: 4,
     verdict: 8,
+    counter: 10,
   },
   encode(into: DataView, offset: number, value: PolicyEntry): void {
     into.setUint32(offset, uint32('policy_entry.rule_set', value.ruleSet), true);
     into.setUint32(offset + 4, uint32('policy_entry.cookie', value.cookie), true);
     into.setUint8(offset + 8, uint8('policy_entry.verdict', value.verdict));
-    putZeros(into, offset + 9, 3);
+    putZeros(into, offset + 9, 1);
+    into.setUint16(offset + 10, uint16('policy_entry.counter', value.counter), true);
   },
   decode(from: DataView, offset: number): PolicyEntry {
     return {
       ruleSet: from.getUint32(offset, true),
       cookie: from.getUint32(offset + 4, true),
       verdict: from.getUint8(offset + 8),
+      counter: from.getUint16(offset + 10, true),
     };
   },
   readRuleSet(from: DataView, offset: number): number {
@@ -369,6 +371,134 @@ export const policyEntry = {
   },
   writeVerdict(into: DataView, offset: number, value: number): void {
     into.setUint8(offset + 8, uint8('policy_entry.verdict', value));
+  },
+  readCounter(from: DataView, offset: number): number {
+    return from.getUint16(offset + 10, true);
+  },
+  writeCounter(into: DataView, offset: number, value: number): void {
+    into.setUint16(offset + 10, uint16('policy_entry.counter', value), true);
+  },
+} as const;
+
+/** `struct policy_range_key`, 16 bytes. */
+export interface PolicyRangeKey {
+  readonly prefixLength: number;
+  readonly version: number;
+  readonly peerIdentity: number;
+  readonly protocol: number;
+  readonly direction: number;
+  readonly port: number;
+}
+
+/** Codec of {@link PolicyRangeKey}. Offsets are in bytes. */
+export const policyRangeKey = {
+  name: 'policy_range_key',
+  size: 16,
+  offsets: {
+    prefixLength: 0,
+    version: 4,
+    peerIdentity: 8,
+    protocol: 12,
+    direction: 13,
+    port: 14,
+  },
+  encode(into: DataView, offset: number, value: PolicyRangeKey): void {
+    into.setUint32(offset, uint32('policy_range_key.prefix_length', value.prefixLength), true);
+    into.setUint32(offset + 4, uint32('policy_range_key.version', value.version), true);
+    into.setUint32(offset + 8, uint32('policy_range_key.peer_identity', value.peerIdentity), true);
+    into.setUint8(offset + 12, uint8('policy_range_key.protocol', value.protocol));
+    into.setUint8(offset + 13, uint8('policy_range_key.direction', value.direction));
+    into.setUint16(offset + 14, uint16('policy_range_key.port', value.port), false);
+  },
+  decode(from: DataView, offset: number): PolicyRangeKey {
+    return {
+      prefixLength: from.getUint32(offset, true),
+      version: from.getUint32(offset + 4, true),
+      peerIdentity: from.getUint32(offset + 8, true),
+      protocol: from.getUint8(offset + 12),
+      direction: from.getUint8(offset + 13),
+      port: from.getUint16(offset + 14, false),
+    };
+  },
+  readPrefixLength(from: DataView, offset: number): number {
+    return from.getUint32(offset, true);
+  },
+  writePrefixLength(into: DataView, offset: number, value: number): void {
+    into.setUint32(offset, uint32('policy_range_key.prefix_length', value), true);
+  },
+  readVersion(from: DataView, offset: number): number {
+    return from.getUint32(offset + 4, true);
+  },
+  writeVersion(into: DataView, offset: number, value: number): void {
+    into.setUint32(offset + 4, uint32('policy_range_key.version', value), true);
+  },
+  readPeerIdentity(from: DataView, offset: number): number {
+    return from.getUint32(offset + 8, true);
+  },
+  writePeerIdentity(into: DataView, offset: number, value: number): void {
+    into.setUint32(offset + 8, uint32('policy_range_key.peer_identity', value), true);
+  },
+  readProtocol(from: DataView, offset: number): number {
+    return from.getUint8(offset + 12);
+  },
+  writeProtocol(into: DataView, offset: number, value: number): void {
+    into.setUint8(offset + 12, uint8('policy_range_key.protocol', value));
+  },
+  readDirection(from: DataView, offset: number): number {
+    return from.getUint8(offset + 13);
+  },
+  writeDirection(into: DataView, offset: number, value: number): void {
+    into.setUint8(offset + 13, uint8('policy_range_key.direction', value));
+  },
+  readPort(from: DataView, offset: number): number {
+    return from.getUint16(offset + 14, false);
+  },
+  writePort(into: DataView, offset: number, value: number): void {
+    into.setUint16(offset + 14, uint16('policy_range_key.port', value), false);
+  },
+} as const;
+
+/** `struct traffic_counter`, 16 bytes. */
+export interface TrafficCounter {
+  readonly packets: bigint;
+  readonly bytes: bigint;
+}
+
+/** Codec of {@link TrafficCounter}. Offsets are in bytes. */
+export const trafficCounter = {
+  name: 'traffic_counter',
+  size: 16,
+  offsets: {
+    packets: 0,
+    bytes: 8,
+  },
+  encode(into: DataView, offset: number, value: TrafficCounter): void {
+    into.setBigUint64(offset, uint64('traffic_counter.packets', value.packets), true);
+    into.setBigUint64(offset + 8, uint64('traffic_counter.bytes', value.bytes), true);
+  },
+  decode(from: DataView, offset: number): TrafficCounter {
+    return {
+      packets: from.getBigUint64(offset, true),
+      bytes: from.getBigUint64(offset + 8, true),
+    };
+  },
+  readPackets(from: DataView, offset: number): bigint {
+    return from.getBigUint64(offset, true);
+  },
+  readPacketsNumber(from: DataView, offset: number): number {
+    return numberAt(from, offset);
+  },
+  writePackets(into: DataView, offset: number, value: bigint): void {
+    into.setBigUint64(offset, uint64('traffic_counter.packets', value), true);
+  },
+  readBytes(from: DataView, offset: number): bigint {
+    return from.getBigUint64(offset + 8, true);
+  },
+  readBytesNumber(from: DataView, offset: number): number {
+    return numberAt(from, offset + 8);
+  },
+  writeBytes(into: DataView, offset: number, value: bigint): void {
+    into.setBigUint64(offset + 8, uint64('traffic_counter.bytes', value), true);
   },
 } as const;
 
@@ -451,7 +581,7 @@ export const ctKey = {
   },
 } as const;
 
-/** `struct ct_entry`, 96 bytes. */
+/** `struct ct_entry`, 104 bytes. */
 export interface CtEntry {
   readonly forwardPackets: bigint;
   readonly forwardBytes: bigint;
@@ -475,12 +605,16 @@ export interface CtEntry {
   readonly flags: number;
   readonly dropReason: number;
   readonly dropDirection: number;
+  readonly auditReason: number;
+  readonly egressCounter: number;
+  readonly ingressCounter: number;
+  readonly auditDirection: number;
 }
 
 /** Codec of {@link CtEntry}. Offsets are in bytes. */
 export const ctEntry = {
   name: 'ct_entry',
-  size: 96,
+  size: 104,
   offsets: {
     forwardPackets: 0,
     forwardBytes: 8,
@@ -504,6 +638,10 @@ export const ctEntry = {
     flags: 92,
     dropReason: 93,
     dropDirection: 94,
+    auditReason: 95,
+    egressCounter: 96,
+    ingressCounter: 98,
+    auditDirection: 100,
   },
   encode(into: DataView, offset: number, value: CtEntry): void {
     into.setBigUint64(offset, uint64('ct_entry.forward_packets', value.forwardPackets), true);
@@ -528,7 +666,11 @@ export const ctEntry = {
     into.setUint8(offset + 92, uint8('ct_entry.flags', value.flags));
     into.setUint8(offset + 93, uint8('ct_entry.drop_reason', value.dropReason));
     into.setUint8(offset + 94, uint8('ct_entry.drop_direction', value.dropDirection));
-    putZeros(into, offset + 95, 1);
+    into.setUint8(offset + 95, uint8('ct_entry.audit_reason', value.auditReason));
+    into.setUint16(offset + 96, uint16('ct_entry.egress_counter', value.egressCounter), true);
+    into.setUint16(offset + 98, uint16('ct_entry.ingress_counter', value.ingressCounter), true);
+    into.setUint8(offset + 100, uint8('ct_entry.audit_direction', value.auditDirection));
+    putZeros(into, offset + 101, 3);
   },
   decode(from: DataView, offset: number): CtEntry {
     return {
@@ -554,6 +696,10 @@ export const ctEntry = {
       flags: from.getUint8(offset + 92),
       dropReason: from.getUint8(offset + 93),
       dropDirection: from.getUint8(offset + 94),
+      auditReason: from.getUint8(offset + 95),
+      egressCounter: from.getUint16(offset + 96, true),
+      ingressCounter: from.getUint16(offset + 98, true),
+      auditDirection: from.getUint8(offset + 100),
     };
   },
   readForwardPackets(from: DataView, offset: number): bigint {
@@ -700,6 +846,30 @@ export const ctEntry = {
   writeDropDirection(into: DataView, offset: number, value: number): void {
     into.setUint8(offset + 94, uint8('ct_entry.drop_direction', value));
   },
+  readAuditReason(from: DataView, offset: number): number {
+    return from.getUint8(offset + 95);
+  },
+  writeAuditReason(into: DataView, offset: number, value: number): void {
+    into.setUint8(offset + 95, uint8('ct_entry.audit_reason', value));
+  },
+  readEgressCounter(from: DataView, offset: number): number {
+    return from.getUint16(offset + 96, true);
+  },
+  writeEgressCounter(into: DataView, offset: number, value: number): void {
+    into.setUint16(offset + 96, uint16('ct_entry.egress_counter', value), true);
+  },
+  readIngressCounter(from: DataView, offset: number): number {
+    return from.getUint16(offset + 98, true);
+  },
+  writeIngressCounter(into: DataView, offset: number, value: number): void {
+    into.setUint16(offset + 98, uint16('ct_entry.ingress_counter', value), true);
+  },
+  readAuditDirection(from: DataView, offset: number): number {
+    return from.getUint8(offset + 100);
+  },
+  writeAuditDirection(into: DataView, offset: number, value: number): void {
+    into.setUint8(offset + 100, uint8('ct_entry.audit_direction', value));
+  },
 } as const;
 
 /** `struct fragment_key`, 40 bytes. */
@@ -817,50 +987,6 @@ export const fragmentPorts = {
   },
   writeKeyFlags(into: DataView, offset: number, value: number): void {
     into.setUint8(offset + 5, uint8('fragment_ports.key_flags', value));
-  },
-} as const;
-
-/** `struct traffic_counter`, 16 bytes. */
-export interface TrafficCounter {
-  readonly packets: bigint;
-  readonly bytes: bigint;
-}
-
-/** Codec of {@link TrafficCounter}. Offsets are in bytes. */
-export const trafficCounter = {
-  name: 'traffic_counter',
-  size: 16,
-  offsets: {
-    packets: 0,
-    bytes: 8,
-  },
-  encode(into: DataView, offset: number, value: TrafficCounter): void {
-    into.setBigUint64(offset, uint64('traffic_counter.packets', value.packets), true);
-    into.setBigUint64(offset + 8, uint64('traffic_counter.bytes', value.bytes), true);
-  },
-  decode(from: DataView, offset: number): TrafficCounter {
-    return {
-      packets: from.getBigUint64(offset, true),
-      bytes: from.getBigUint64(offset + 8, true),
-    };
-  },
-  readPackets(from: DataView, offset: number): bigint {
-    return from.getBigUint64(offset, true);
-  },
-  readPacketsNumber(from: DataView, offset: number): number {
-    return numberAt(from, offset);
-  },
-  writePackets(into: DataView, offset: number, value: bigint): void {
-    into.setBigUint64(offset, uint64('traffic_counter.packets', value), true);
-  },
-  readBytes(from: DataView, offset: number): bigint {
-    return from.getBigUint64(offset + 8, true);
-  },
-  readBytesNumber(from: DataView, offset: number): number {
-    return numberAt(from, offset + 8);
-  },
-  writeBytes(into: DataView, offset: number, value: bigint): void {
-    into.setBigUint64(offset + 8, uint64('traffic_counter.bytes', value), true);
   },
 } as const;
 

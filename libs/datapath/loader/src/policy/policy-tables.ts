@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { BpfMap } from '@weir/bpf-loader-node';
-import { direction, mapSpecs, type PolicyEntry, type PolicyKey, type PolicyWord } from '@weir/datapath-layout';
-import type { PolicyContent, PolicyMapEntry, PolicyPatch } from '@weir/datapath-maps';
+import { direction, policyFlag, policyKeyKind, policyPeerShift, type PolicyWord } from '@weir/datapath-layout';
+import type { MapUse, PolicyContent, PolicyMapEntry, PolicyPatch, RuleTraffic } from '@weir/datapath-maps';
 import { WeirError } from '@weir/errors';
-import { createMapRows, type MapRows } from '../map-rows.ts';
+import { createPolicyEntryTables, type PolicyEntryTables } from './policy-entry-tables.ts';
 import {
   createValueTable,
+  isRange,
   kindOf,
   packKey,
   type PolicyRows,
@@ -13,12 +14,13 @@ import {
   unpackKey,
   type ValueTable,
 } from './policy-rows.ts';
+import { createRuleCounters, type RuleCounters } from './rule-counters.ts';
 import { createSlotMemory, noPolicy, type SlotMemory } from './slot-memory.ts';
 
 /** Work that remains after a change is in force, once no program can be looking at what was there before. */
 export interface PolicyCleanup {
   /** Entries of versions that no slot names any more. */
-  readonly keys: readonly PolicyKey[];
+  readonly entries: readonly { readonly version: number; readonly rows: readonly number[] }[];
   /** Slots that were given up, and the version that they held. */
   readonly emptied: readonly { readonly slot: number; readonly version: number }[];
 }
@@ -50,6 +52,8 @@ export interface PolicyTables {
   /** Slots that hold a policy. */
   slots(): readonly number[];
   list(slot: number): readonly PolicyMapEntry[];
+  traffic(): readonly RuleTraffic[];
+  use(): readonly MapUse[];
   close(): void;
 }
 
@@ -60,19 +64,29 @@ interface Slot {
 
 interface State {
   readonly memory: SlotMemory;
-  readonly entries: MapRows<PolicyKey, PolicyEntry>;
+  readonly entries: PolicyEntryTables;
   readonly values: ValueTable;
+  readonly counters: RuleCounters;
   readonly slots: Map<number, Slot>;
   /** The highest version that was ever given. */
   version: number;
 }
 
+/** The maps that policies are in. */
+export interface PolicyMaps {
+  readonly slots: BpfMap;
+  readonly exact: BpfMap;
+  readonly ranges: BpfMap;
+  readonly traffic: BpfMap;
+}
+
 /** The open maps; what an agent before left in them is taken over. */
-export function createPolicyTables(maps: { readonly slots: BpfMap; readonly entries: BpfMap }): PolicyTables {
+export function createPolicyTables(maps: PolicyMaps): PolicyTables {
   const state: State = {
     memory: createSlotMemory(maps.slots),
-    entries: createMapRows(maps.entries, mapSpecs.policy),
+    entries: createPolicyEntryTables(maps),
     values: createValueTable(),
+    counters: createRuleCounters(maps.traffic, () => cookiesInUse(state)),
     slots: new Map(),
     version: 0,
   };
@@ -92,26 +106,48 @@ export function createPolicyTables(maps: { readonly slots: BpfMap; readonly entr
       for (const { number } of given) slots.delete(number);
       if (given.length === 0) return undefined;
       return {
-        keys: given.flatMap(({ slot }) => keysOf(slot)),
+        entries: given.map(({ slot }) => rowsOf(slot)),
         // A program that has just read the slot's number shall find the policy that it looks for, not none at all.
         emptied: given.map(({ number, slot }) => ({ slot: number, version: slot.word.version })),
       };
     },
-    clean({ keys, emptied }) {
+    clean({ entries: old, emptied }) {
       for (const { slot, version } of emptied) {
         if (!slots.has(slot) && memory.read(slot)?.version === version) memory.write(slot, noPolicy);
       }
-      entries.deleteAll(keys);
+      for (const { version, rows } of old) entries.delete(version, rows);
+      state.counters.collect();
     },
     slots: () => [...slots.keys()],
     list: (slot) => [...(slots.get(slot)?.rows ?? [])].map(([row, value]) => rowEntry(row, values.valueOf(value))),
+    traffic: state.counters.list,
+    use() {
+      const ranges = [...slots.values()].filter(hasRanges).flatMap(({ rows }) => [...rows.keys()].filter(isRange));
+      const all = [...slots.values()].reduce((sum, { rows }) => sum + rows.size, 0);
+      return [
+        { map: 'policy', entries: all - ranges.length, entriesMax: maps.exact.info.maxEntries },
+        { map: 'policyRanges', entries: ranges.length, entriesMax: maps.ranges.info.maxEntries },
+      ];
+    },
     close: () => memory.close(),
   };
 }
 
+const rangeKinds = [0, policyPeerShift.pods, policyPeerShift.any].reduce(
+  (bits, shift) => bits | (policyKeyKind.range << shift),
+  0,
+);
+const hasRanges = ({ word }: Slot): boolean => ((word.ingress | word.egress) & rangeKinds) !== 0;
+
+/** The cookies of all entries of all policies. */
+function cookiesInUse({ slots, values }: State): Set<number> {
+  const numbers = new Set([...slots.values()].flatMap(({ rows }) => [...new Set(rows.values())]));
+  return new Set([...numbers].map((number) => values.valueOf(number).cookie));
+}
+
 /** Reads what is in the maps, and deletes entries that no slot names: those of an agent that died in between. */
 function adopt(state: State): void {
-  const { memory, entries, values, slots } = state;
+  const { memory, entries, values, slots, counters } = state;
   const byVersion = new Map<number, Slot>();
   for (let number = 0; number < memory.count; number++) {
     const word = memory.read(number);
@@ -121,37 +157,63 @@ function adopt(state: State): void {
     state.version = Math.max(state.version, word.version);
     if (word.version !== 0) byVersion.set(word.version, slot);
   }
-  const orphans: PolicyKey[] = [];
-  for (const [key, value] of entries.all()) {
-    const slot = byVersion.get(key.version);
-    if (slot === undefined) orphans.push(key);
-    else slot.rows.set(packKey(key), values.numberOf(value));
+  const orphans = new Map<number, number[]>();
+  for (const { version, row, value } of entries.all()) {
+    const slot = byVersion.get(version);
+    counters.adopt(value.cookie, value.counter);
+    if (slot !== undefined) slot.rows.set(row, values.numberOf(value));
+    else if (orphans.get(version)?.push(row) === undefined) orphans.set(version, [row]);
   }
-  entries.deleteAll(orphans);
+  for (const [version, rows] of orphans) entries.delete(version, rows);
+  counters.collect();
 }
 
-const valueOf = ({ verdict, ruleSet, cookie }: PolicyMapEntry): PolicyEntry => ({ verdict, ruleSet, cookie });
+const numberOf = ({ values, counters }: State, { verdict, ruleSet, cookie }: PolicyMapEntry): number =>
+  values.numberOf({ verdict, ruleSet, cookie, counter: counters.counterOf(cookie) });
 
-const enforcedBits = (content: PolicyContent): number =>
-  (content.ingressEnforced ? direction.ingress : 0) | (content.egressEnforced ? direction.egress : 0);
+const rowsFor = (state: State, entries: readonly PolicyMapEntry[]): PolicyRows =>
+  new Map(entries.map((entry) => [packKey(entry), numberOf(state, entry)]));
 
-const keysOf = (slot: Slot | undefined): PolicyKey[] =>
-  slot === undefined ? [] : [...slot.rows.keys()].map((row) => ({ ...unpackKey(row), version: slot.word.version }));
+type Flags = Pick<PolicyWord, 'ingress' | 'egress'>;
 
-const isSame = (slot: Slot | undefined, next: { readonly rows: PolicyRows; readonly enforced: number }): boolean =>
-  (slot?.word.enforced ?? 0) === next.enforced &&
-  (slot?.rows.size ?? 0) === next.rows.size &&
-  [...next.rows].every(([key, value]) => slot?.rows.get(key) === value);
+const flagBits = policyFlag.enforced | policyFlag.defaultAllow;
+const flagsOf = (word: Flags | undefined): Flags => ({
+  ingress: (word?.ingress ?? 0) & flagBits,
+  egress: (word?.egress ?? 0) & flagBits,
+});
 
-function wordOf(rows: PolicyRows, base: Pick<PolicyWord, 'version' | 'enforced'>): PolicyWord {
-  let ingressKinds = 0;
-  let egressKinds = 0;
+const directionFlags = (isEnforced: boolean, isDefaultAllow = false): number =>
+  (isEnforced ? policyFlag.enforced : 0) | (isDefaultAllow ? policyFlag.defaultAllow : 0);
+
+const wantedFlags = (content: PolicyContent): Flags => ({
+  ingress: directionFlags(content.ingressEnforced, content.ingressDefaultAllow),
+  egress: directionFlags(content.egressEnforced, content.egressDefaultAllow),
+});
+
+const rowsOf = ({ word, rows }: Slot): PolicyCleanup['entries'][number] => ({
+  version: word.version,
+  rows: [...rows.keys()],
+});
+
+function isSame(slot: Slot | undefined, next: { readonly rows: PolicyRows; readonly flags: Flags }): boolean {
+  const { ingress, egress } = flagsOf(slot?.word);
+  return (
+    ingress === next.flags.ingress &&
+    egress === next.flags.egress &&
+    (slot?.rows.size ?? 0) === next.rows.size &&
+    [...next.rows].every(([key, value]) => slot?.rows.get(key) === value)
+  );
+}
+
+/** A word with the kinds of the rows besides what it has. */
+function wordOf(rows: PolicyRows, base: PolicyWord): PolicyWord {
+  let { ingress, egress } = base;
   for (const packed of rows.keys()) {
     const key = unpackKey(packed);
-    if (key.direction === direction.ingress) ingressKinds |= kindOf(key);
-    else egressKinds |= kindOf(key);
+    if (key.direction === direction.ingress) ingress |= kindOf(key);
+    else egress |= kindOf(key);
   }
-  return { version: base.version, enforced: base.enforced, ingressKinds, egressKinds };
+  return { version: base.version, ingress, egress };
 }
 
 /** What is to become of one slot. */
@@ -167,8 +229,6 @@ interface Step {
   readonly isWhole: boolean;
 }
 
-const keyOf = (row: number, { version }: PolicyWord): PolicyKey => ({ ...unpackKey(row), version });
-
 function checkSlot({ memory }: State, slot: number): void {
   if (slot >= 1 && slot < memory.count) return;
   throw new WeirError('RESOURCE_EXHAUSTED', `Policy slot ${slot} does not exist; there are 1–${memory.count - 1}`);
@@ -176,35 +236,27 @@ function checkSlot({ memory }: State, slot: number): void {
 
 function replacement(state: State, number: number, content: PolicyContent): Step | undefined {
   checkSlot(state, number);
-  const { slots, values, memory } = state;
+  const { slots, memory } = state;
   const before = slots.get(number);
-  const fresh: PolicyRows = new Map(content.entries.map((entry) => [packKey(entry), values.numberOf(valueOf(entry))]));
-  const enforced = enforcedBits(content);
+  const fresh = rowsFor(state, content.entries);
+  const flags = wantedFlags(content);
   // A slot that was given up a moment ago holds its old policy until it is cleaned.
   const isLeftOver = before === undefined && memory.read(number) !== undefined;
-  if (!isLeftOver && isSame(before, { rows: fresh, enforced })) return undefined;
-  const word = wordOf(fresh, { version: ++state.version, enforced });
+  if (!isLeftOver && isSame(before, { rows: fresh, flags })) return undefined;
+  const word = wordOf(fresh, { version: ++state.version, ...flags });
   return { number, before, word, fresh, gone: [...(before?.rows.keys() ?? [])], isWhole: true };
 }
 
 function amendment(state: State, number: number, { added, removed }: PolicyPatch): Step | undefined {
   checkSlot(state, number);
-  const { slots, values } = state;
-  const before = slots.get(number);
-  const wanted: PolicyRows = new Map(added.map((entry) => [packKey(entry), values.numberOf(valueOf(entry))]));
+  const before = state.slots.get(number);
+  const wanted = rowsFor(state, added);
   const fresh: PolicyRows = new Map([...wanted].filter(([row, value]) => before?.rows.get(row) !== value));
   const gone = removed.map(packKey).filter((row) => before?.rows.has(row) === true && !wanted.has(row));
   if (fresh.size === 0 && gone.length === 0) return undefined;
 
   // Kinds only grow here: looking for what is not there costs time, not looking for what is there costs a verdict.
-  const { version = ++state.version, enforced = 0, ingressKinds = 0, egressKinds = 0 } = before?.word ?? {};
-  const grown = wordOf(fresh, { version, enforced });
-  const word: PolicyWord = {
-    version,
-    enforced,
-    ingressKinds: ingressKinds | grown.ingressKinds,
-    egressKinds: egressKinds | grown.egressKinds,
-  };
+  const word = wordOf(fresh, before?.word ?? { version: ++state.version, ingress: 0, egress: 0 });
   return { number, before, word, fresh, gone, isWhole: before === undefined };
 }
 
@@ -212,22 +264,28 @@ function amendment(state: State, number: number, { added, removed }: PolicyPatch
 function eraseFresh({ entries, values }: State, { before, word, fresh, isWhole }: Step): void {
   const rows = [...fresh.keys()];
   const former = (row: number): number | undefined => (isWhole ? undefined : before?.rows.get(row));
-  entries.deleteAll(rows.filter((row) => former(row) === undefined).map((row) => keyOf(row, word)));
-  entries.setAll(
+  entries.delete(
+    word.version,
+    rows.filter((row) => former(row) === undefined),
+  );
+  entries.write(
+    word.version,
     rows.flatMap((row) => {
       const value = former(row);
-      return value === undefined ? [] : [[keyOf(row, word), values.valueOf(value)] as const];
+      return value === undefined ? [] : [[row, values.valueOf(value)] as const];
     }),
   );
 }
 
 function writeAside(state: State, steps: readonly Step[]): void {
   const { entries, values } = state;
-  const rows = steps.flatMap(({ fresh, word }) =>
-    [...fresh].map(([row, value]) => [keyOf(row, word), values.valueOf(value)] as const),
-  );
   try {
-    entries.setAll(rows);
+    for (const { fresh, word } of steps) {
+      entries.write(
+        word.version,
+        [...fresh].map(([row, value]) => [row, values.valueOf(value)] as const),
+      );
+    }
   } catch (error) {
     for (const step of steps) eraseFresh(state, step);
     throw error;
@@ -250,11 +308,14 @@ function stage(state: State, steps: readonly Step[]): StagedPolicies {
     finish() {
       for (const { before, fresh, gone, isWhole, word } of steps) {
         if (isWhole || before === undefined) continue;
-        entries.deleteAll(gone.map((row) => keyOf(row, word)));
+        entries.delete(word.version, gone);
         for (const row of gone) before.rows.delete(row);
         for (const [row, value] of fresh) before.rows.set(row, value);
       }
-      return { keys: steps.flatMap(({ isWhole, before }) => (isWhole ? keysOf(before) : [])), emptied: [] };
+      return {
+        entries: steps.flatMap(({ isWhole, before }) => (isWhole && before !== undefined ? [rowsOf(before)] : [])),
+        emptied: [],
+      };
     },
     revert() {
       for (const { number, before } of isActive ? steps : []) {

@@ -12,7 +12,7 @@ export interface SlotMemory {
 }
 
 /** A slot without a word: nothing is enforced. */
-export const noPolicy: PolicyWord = { version: 0, ingressKinds: 0, egressKinds: 0, enforced: 0 };
+export const noPolicy: PolicyWord = { version: 0, ingress: 0, egress: 0 };
 
 /** Maps the slots into memory. */
 export function createSlotMemory(map: BpfMap): SlotMemory {

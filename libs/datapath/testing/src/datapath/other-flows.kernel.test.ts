@@ -2,6 +2,7 @@
 // Flows without a beginning and an end of their own: UDP, SCTP, echoes, other ICMP messages, any other protocol.
 import { describe, expect, it } from '@jest/globals';
 import { conversation, echo, ipPacket, protocol, sctp, udp, type Transport } from '../node/conversation.ts';
+import { icmpPort } from '../node/policy-writer.ts';
 import { client, families, host, server, world, type Party } from '../node/scene.ts';
 import { describePackets, usePacketNode } from '../node/use-packet-node.ts';
 import { icmpType, icmpv6Type } from '../packet/protocols.ts';
@@ -122,7 +123,7 @@ describePackets('flows that are not TCP', () => {
 
       it.each(types)('of type %i are allowed by type', (type) => {
         const icmp = family === 'ipv4' ? 1 : 58;
-        node.setPolicy(server, { ingress: [{ peer: client, protocol: icmp, port: type }] });
+        node.setPolicy(server, { ingress: [{ peer: client, protocol: icmp, port: icmpPort(type) }] });
         expect(node.send(client, message(client, server, type)).verdict).toBe('to server');
         expect(node.send(client, message(client, server, type + 1)).verdict).toBe('dropped: policyDenied ingress');
         expect(node.send(client, between(client, server, echo(1)).ask()).verdict).toBe('dropped: policyDenied ingress');
@@ -131,7 +132,7 @@ describePackets('flows that are not TCP', () => {
 
     it('an echo is allowed by the type of its question, in both directions', () => {
       const [icmp, type] = family === 'ipv4' ? [1, icmpType.echoRequest] : [58, icmpv6Type.echoRequest];
-      node.setPolicy(server, { ingress: [{ protocol: icmp, port: type }], egress: [] });
+      node.setPolicy(server, { ingress: [{ protocol: icmp, port: icmpPort(type) }], egress: [] });
       const ping = between(client, server, echo(7));
       expect(node.send(client, ping.ask()).verdict).toBe('to server');
       expect(node.send(server, ping.answer()).verdict).toBe('to client');

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the entries of a policy say of a flow: which kinds of key there are, and how what is found adds up.
 import { describe, expect, it } from '@jest/globals';
-import { conversation, protocol, tcp, udp, type Transport } from '../node/conversation.ts';
-import type { Rule } from '../node/policy-writer.ts';
+import { conversation, echo, protocol, sctp, tcp, udp, type Transport } from '../node/conversation.ts';
+import { allPods, icmpPort, type Rule } from '../node/policy-writer.ts';
 import { client, families, host, office, other, remotePod, server, world, type Party } from '../node/scene.ts';
 import { describePackets, usePacketNode } from '../node/use-packet-node.ts';
 import { ipProtocol } from '../packet/protocols.ts';
 
 const http: Rule = { protocol: ipProtocol.tcp, port: 80 };
+// 64–127.
+const lowPorts: Rule = { protocol: ipProtocol.tcp, port: 64, portPrefixLength: 10 };
 
 describePackets('policy', () => {
   const node = usePacketNode();
@@ -76,6 +78,63 @@ describePackets('policy', () => {
           ],
         },
         {
+          title: 'peer, protocol and range of ports',
+          rule: { peer: client, ...lowPorts },
+          allows: [
+            [client, tcp(40000, 64)],
+            [client, tcp(40000, 127)],
+          ],
+          denies: [
+            [client, tcp(40000, 63)],
+            [client, tcp(40000, 128)],
+            [client, udp(40000, 80)],
+            [other, tcp(40000, 80)],
+          ],
+        },
+        {
+          title: 'protocol and range of ports',
+          rule: { protocol: ipProtocol.sctp, port: 0x8000, portPrefixLength: 1 },
+          allows: [
+            [client, sctp(40000, 0x8000)],
+            [world, sctp(40000, 0xffff)],
+          ],
+          denies: [
+            [client, sctp(40000, 0x7fff)],
+            [client, tcp(40000, 0x8000)],
+          ],
+        },
+        {
+          title: 'every pod',
+          rule: { peer: allPods },
+          allows: [
+            [client, tcp(40000, 80)],
+            [remotePod, udp(40000, 53)],
+          ],
+          denies: [
+            [host, tcp(40000, 80)],
+            [office, tcp(40000, 80)],
+            [world, tcp(40000, 80)],
+          ],
+        },
+        {
+          title: 'every pod, protocol and range of ports',
+          rule: { peer: allPods, ...lowPorts },
+          allows: [[remotePod, tcp(40000, 100)]],
+          denies: [
+            [remotePod, tcp(40000, 128)],
+            [world, tcp(40000, 100)],
+          ],
+        },
+        {
+          title: 'a type of ICMP, which is no port',
+          rule: family === 'ipv4' ? { protocol: 1, port: icmpPort(8) } : { protocol: 58, port: icmpPort(128) },
+          allows: [
+            [client, echo(7)],
+            [world, echo(0)],
+          ],
+          denies: [[client, tcp(40000, 8)]],
+        },
+        {
           title: 'anything',
           rule: {},
           allows: [
@@ -132,9 +191,15 @@ describePackets('policy', () => {
       const redirect = (ruleSet: number): Partial<Rule> => ({ verdict: 'redirect', ruleSet });
       const keys: Rule[] = [
         { peer: client, ...http },
+        { peer: client, ...lowPorts },
         { peer: client, protocol: 6 },
         { peer: client },
+        { peer: allPods, ...http },
+        { peer: allPods, ...lowPorts },
+        { peer: allPods, protocol: 6 },
+        { peer: allPods },
         http,
+        lowPorts,
         { protocol: 6 },
         {},
       ];

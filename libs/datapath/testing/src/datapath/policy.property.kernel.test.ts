@@ -3,8 +3,8 @@
 // once more as plainly as can be. A failing run prints its seed.
 import { expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { conversation, protocol, tcp, udp, type Transport } from '../node/conversation.ts';
-import type { PolicyRules, Rule } from '../node/policy-writer.ts';
+import { conversation, echo, protocol, sctp, tcp, udp, type Transport } from '../node/conversation.ts';
+import { allPods, icmpPort, type PolicyRules, type Rule } from '../node/policy-writer.ts';
 import {
   client,
   families,
@@ -20,31 +20,52 @@ import {
 import { describePackets, usePacketNode } from '../node/use-packet-node.ts';
 
 const everybody: readonly Party[] = [...pods, host, remotePod, office, world];
-const transports: readonly Transport[] = [tcp(40000, 80), tcp(40000, 81), udp(40000, 80), udp(80, 81), protocol(47)];
-const protocols = { tcp: 6, udp: 17, sctp: 132, echo: 1 } as const;
+const transports: readonly Transport[] = [
+  ...[80, 81, 95, 96].map((to) => tcp(40000, to)),
+  ...[udp(40000, 80), udp(80, 81), sctp(40000, 95), echo(7), protocol(47)],
+];
+const protocols = { tcp: 6, udp: 17, sctp: 132 } as const;
 
-const protocolOf = (over: Transport): number => (over.kind === 'protocol' ? over.number : protocols[over.kind]);
-const portOf = (over: Transport): number => ('to' in over ? over.to : 0);
+const protocolOf = (over: Transport, family: Family): number => {
+  if (over.kind === 'echo') return family === 'ipv4' ? 1 : 58;
+  return over.kind === 'protocol' ? over.number : protocols[over.kind];
+};
+const portOf = (over: Transport, family: Family): number => {
+  if (over.kind === 'echo') return icmpPort(family === 'ipv4' ? 8 : 128);
+  return 'to' in over ? over.to : 0;
+};
 
 const byName = (name: string): Party => everybody.find((party) => party.name === name)!;
 const arbitraryName = fc.constantFrom(...everybody.map(({ name }) => name));
+const everyPod = 'every pod';
+const isPod = ({ identity }: Party): boolean => identity >= 256 && identity < 2 ** 24;
 
 /** As {@link Rule}, with the peer's name: a counterexample can then be read. */
 type NamedRule = Omit<Rule, 'peer'> & { readonly peer?: string };
 interface NamedPolicy {
   readonly ingress?: readonly NamedRule[];
   readonly egress?: readonly NamedRule[];
+  readonly defaultAllow?: boolean;
 }
 
-const arbitraryL4 = fc.constantFrom<{ protocol?: number; port?: number }>(
+// 80–95, 64–127, 0–32767.
+const ranges = [
+  { port: 80, portPrefixLength: 12 },
+  { port: 64, portPrefixLength: 10 },
+  { port: 0, portPrefixLength: 1 },
+];
+const arbitraryL4 = fc.constantFrom<{ protocol?: number; port?: number; portPrefixLength?: number }>(
   {},
-  ...[6, 17, 47].map((number) => ({ protocol: number })),
+  ...[1, 6, 17, 47, 58, 132].map((number) => ({ protocol: number })),
   ...[80, 81].flatMap((port) => [6, 17].map((number) => ({ protocol: number, port }))),
+  ...ranges.flatMap((range) => [6, 17, 132].map((number) => ({ protocol: number, ...range }))),
+  { protocol: 1, port: icmpPort(8) },
+  { protocol: 58, port: icmpPort(128) },
 );
 const arbitraryRule = fc
   .record(
     {
-      peer: arbitraryName,
+      peer: fc.oneof(arbitraryName, fc.constant(everyPod)),
       l4: arbitraryL4,
       verdict: fc.constantFrom('allow' as const, 'redirect' as const, 'refuse' as const),
       ruleSet: fc.integer({ min: 1, max: 9 }),
@@ -55,16 +76,21 @@ const arbitraryRule = fc
   .map(({ l4, ...rest }): NamedRule => ({ ...l4, ...rest }));
 
 // A map has one entry for a key.
-const keyOf = ({ peer, protocol: number, port }: NamedRule): string => `${peer}/${number}/${port}`;
+const keyOf = ({ peer, protocol: number, port, portPrefixLength }: NamedRule): string =>
+  `${peer}/${number}/${port}/${portPrefixLength}`;
 const arbitraryRules = fc.uniqueArray(arbitraryRule, { maxLength: 8, selector: keyOf });
 const arbitraryPolicy: fc.Arbitrary<NamedPolicy> = fc.record(
-  { ingress: arbitraryRules, egress: arbitraryRules },
+  { ingress: arbitraryRules, egress: arbitraryRules, defaultAllow: fc.boolean() },
   { requiredKeys: [] },
 );
 
 const withPeers = (rules: readonly NamedRule[] | undefined): readonly Rule[] | undefined =>
-  rules?.map(({ peer, ...rest }) => ({ ...rest, ...(peer === undefined ? {} : { peer: byName(peer) }) }));
-const policyOf = ({ ingress, egress }: NamedPolicy): PolicyRules => ({
+  rules?.map(({ peer, ...rest }) => ({
+    ...rest,
+    ...(peer === undefined ? {} : { peer: peer === everyPod ? allPods : byName(peer) }),
+  }));
+const policyOf = ({ ingress, egress, defaultAllow = false }: NamedPolicy): PolicyRules => ({
+  defaultAllow,
   ...(ingress === undefined ? {} : { ingress: withPeers(ingress) ?? [] }),
   ...(egress === undefined ? {} : { egress: withPeers(egress) ?? [] }),
 });
@@ -79,25 +105,47 @@ const arbitraryFlow = fc
   .filter(({ from, to }) => from !== to && [from, to].some((name) => byName(name).place === 'pod'));
 
 /** What one direction says: nothing against it, a reason against it, or a rule set that the proxy must apply. */
+interface Flow {
+  readonly family: Family;
+  readonly over: Transport;
+}
 type Say = { readonly reason?: string; readonly ruleSet?: number; readonly cookie: number };
 
-const matches = (rule: Rule, peer: Party, over: Transport): boolean =>
-  (rule.peer === undefined || rule.peer.identity === peer.identity) &&
-  (rule.protocol === undefined || rule.protocol === protocolOf(over)) &&
-  (rule.port === undefined || rule.port === portOf(over));
+const bitsOf = ({ portPrefixLength = 16 }: Rule): number => portPrefixLength;
+const hasPort = (rule: Rule, port: number): boolean =>
+  rule.port === undefined || (port !== 0 && port >> (16 - bitsOf(rule)) === rule.port >> (16 - bitsOf(rule)));
 
-/** A peer outweighs everything, then a port, then a protocol. */
+const matches = (rule: Rule, peer: Party, { family, over }: Flow): boolean =>
+  (rule.peer === undefined || rule.peer.identity === peer.identity || (rule.peer === allPods && isPod(peer))) &&
+  (rule.protocol === undefined || rule.protocol === protocolOf(over, family)) &&
+  hasPort(rule, portOf(over, family));
+
+/** A peer outweighs everything, then the bits of a port, then a protocol. */
 const weight = (rule: Rule): number =>
-  (rule.peer ? 4 : 0) + (rule.port === undefined ? 0 : 2) + (rule.protocol === undefined ? 0 : 1);
+  (rule.peer === undefined ? 0 : rule.peer === allPods ? 100 : 200) +
+  (rule.port === undefined ? 0 : 2 * bitsOf(rule)) +
+  (rule.protocol === undefined ? 0 : 1);
 
-function say(rules: readonly Rule[] | undefined, peer: Party, over: Transport): Say {
+/** Of the ranges of one peer only the narrowest is found. */
+const isFound = (rule: Rule, index: number, all: readonly Rule[]): boolean =>
+  rule.port === undefined ||
+  bitsOf(rule) === 16 ||
+  !all.slice(0, index).some((each) => each.peer === rule.peer && each.port !== undefined && bitsOf(each) < 16);
+
+function say(
+  { rules, defaultAllow = false }: { rules?: readonly Rule[] | undefined; defaultAllow?: boolean | undefined },
+  peer: Party,
+  flow: Flow,
+): Say {
   if (rules === undefined) return { cookie: 0 };
-  const found = rules.filter((rule) => matches(rule, peer, over)).toSorted((a, b) => weight(b) - weight(a));
+  const { over } = flow;
+  const matching = rules.filter((rule) => matches(rule, peer, flow)).toSorted((a, b) => weight(b) - weight(a));
+  const found = matching.filter(isFound);
   const first = (verdict: Rule['verdict']) => found.find((rule) => rule.verdict === verdict);
   const [refusal, allowance, redirect] = [first('refuse'), first('allow'), first('redirect')];
   if (refusal) return { reason: 'policyDeny', cookie: refusal.cookie! };
   if (allowance) return { cookie: allowance.cookie! };
-  if (!redirect) return { reason: 'policyDenied', cookie: 0 };
+  if (!redirect) return defaultAllow ? { cookie: 0 } : { reason: 'policyDenied', cookie: 0 };
   if (over.kind !== 'tcp') return { reason: 'proxyUnsupportedProtocol', cookie: redirect.cookie! };
   return { ruleSet: redirect.ruleSet!, cookie: redirect.cookie! };
 }
@@ -110,9 +158,10 @@ describePackets('policy', () => {
     policies: ReadonlyMap<Party, PolicyRules>,
     flow: { family: Family; from: Party; to: Party; over: Transport },
   ) {
-    const { from, to, over } = flow;
-    const egress = say(policies.get(from)?.egress, to, over);
-    const ingress = say(policies.get(to)?.ingress, from, over);
+    const { from, to } = flow;
+    const [sender, receiver] = [policies.get(from), policies.get(to)];
+    const egress = say({ rules: sender?.egress, defaultAllow: sender?.defaultAllow }, to, flow);
+    const ingress = say({ rules: receiver?.ingress, defaultAllow: receiver?.defaultAllow }, from, flow);
     const hook = from.place === 'pod' ? 'egress' : 'ingress';
     node.forgetFlows();
     const { verdict } = node.send(from, conversation(flow).ask('SYN'));

@@ -2,6 +2,7 @@
 // A verdict holds until something changes: then every flow is judged anew at its next packet, in either direction.
 import { describe, expect, it } from '@jest/globals';
 import { conversation, echo, sctp, tcp, udp, type Transport } from '../node/conversation.ts';
+import { icmpPort } from '../node/policy-writer.ts';
 import { client, families, other, server, world, type Party, type Pod } from '../node/scene.ts';
 import { describePackets, usePacketNode } from '../node/use-packet-node.ts';
 
@@ -29,8 +30,8 @@ describePackets('revision', () => {
       const key =
         kind.protocol === undefined
           ? family === 'ipv4'
-            ? { protocol: 1, port: 8 }
-            : { protocol: 58, port: 128 }
+            ? { protocol: 1, port: icmpPort(8) }
+            : { protocol: 58, port: icmpPort(128) }
           : { protocol: kind.protocol, port: kind.port! };
 
       it.each([

@@ -7,9 +7,12 @@ import type {
   EventBatch,
   EventLoss,
   IpcacheMapEntry,
+  MapUse,
   PolicyContent,
   PolicyMapEntry,
+  PolicyMapKey,
   PolicyPatch,
+  RuleTraffic,
   TrafficCount,
 } from '@weir/datapath-maps';
 import { WeirError } from '@weir/errors';
@@ -41,6 +44,7 @@ export interface MemoryDatapath extends Datapath {
   emit(batch: EventBatch): void;
   setConnections(connections: readonly Connection[]): void;
   setTraffic(traffic: readonly TrafficCount[]): void;
+  setRuleTraffic(traffic: readonly RuleTraffic[]): void;
   setEventLoss(loss: EventLoss): void;
   /** Changes limits from now on: what has no room any more stays. */
   limit(limits: MemoryLimits): void;
@@ -49,6 +53,8 @@ export interface MemoryDatapath extends Datapath {
 interface Policy {
   readonly ingressEnforced: boolean;
   readonly egressEnforced: boolean;
+  readonly ingressDefaultAllow: boolean;
+  readonly egressDefaultAllow: boolean;
   readonly entries: ReadonlyMap<string, PolicyMapEntry>;
 }
 
@@ -58,13 +64,14 @@ interface Tables {
   readonly ipcache: Map<string, IpcacheMapEntry>;
 }
 
-const keyOf = ({ direction, peerIdentity, protocol, port }: PolicyMapEntry): string =>
-  `${direction}/${peerIdentity}/${protocol}/${port}`;
+const keyOf = ({ direction, peerIdentity, protocol, port, portPrefixLength }: PolicyMapKey): string =>
+  `${direction}/${peerIdentity}/${protocol}/${port}/${portPrefixLength ?? (port === 0 ? 0 : 16)}`;
 const rangeName = ({ address, length }: Omit<IpcacheMapEntry, 'identity'>): string => `${address.join('.')}/${length}`;
 
-const policyOf = ({ ingressEnforced, egressEnforced, entries }: PolicyContent): Policy => ({
-  ingressEnforced,
-  egressEnforced,
+const policyOf = ({ entries, ...flags }: PolicyContent): Policy => ({
+  ingressDefaultAllow: false,
+  egressDefaultAllow: false,
+  ...flags,
   entries: new Map(entries.map((entry) => [keyOf(entry), entry])),
 });
 
@@ -72,18 +79,19 @@ function patched(before: Policy | undefined, { added, removed }: PolicyPatch): P
   const entries = new Map(before?.entries);
   for (const entry of removed) entries.delete(keyOf(entry));
   for (const entry of added) entries.set(keyOf(entry), entry);
-  return {
-    ingressEnforced: before?.ingressEnforced ?? false,
-    egressEnforced: before?.egressEnforced ?? false,
-    entries,
-  };
+  return { ...(before ?? noPolicy), entries };
 }
 
-const noPolicy: Policy = { ingressEnforced: false, egressEnforced: false, entries: new Map() };
+const noPolicy: Policy = {
+  ...{ ingressEnforced: false, egressEnforced: false, ingressDefaultAllow: false, egressDefaultAllow: false },
+  entries: new Map(),
+};
 
 const isSame = (a: Policy, b: Policy): boolean =>
   a.ingressEnforced === b.ingressEnforced &&
   a.egressEnforced === b.egressEnforced &&
+  a.ingressDefaultAllow === b.ingressDefaultAllow &&
+  a.egressDefaultAllow === b.egressDefaultAllow &&
   JSON.stringify([...a.entries].sort()) === JSON.stringify([...b.entries].sort());
 
 const copyOf = ({ policies, endpoints, ipcache }: Tables): Tables => ({
@@ -119,17 +127,20 @@ const fingerprint = ({ policies, endpoints, ipcache }: Tables): string =>
     [...ipcache].sort(),
   ]);
 
-function checkRoom(tables: Tables, limits: MemoryLimits): void {
+function usesOf(tables: Tables, limits: MemoryLimits): readonly MapUse[] {
   const { policyEntriesMax = 262_144, endpointsMax = 4_096, ipcacheEntriesMax = 524_288 } = limits;
   const policyEntries = [...tables.policies.values()].reduce((sum, { entries }) => sum + entries.size, 0);
-  const uses = [
-    ['policy', policyEntries, policyEntriesMax],
-    ['interfaces', tables.endpoints.size, endpointsMax],
-    ['ipcache', tables.ipcache.size, ipcacheEntriesMax],
-  ] as const;
-  for (const [map, count, max] of uses) {
-    if (count <= max) continue;
-    throw new WeirError('RESOURCE_EXHAUSTED', `The map "${map}" has no room (it holds at most ${max})`);
+  return [
+    { map: 'policy', entries: policyEntries, entriesMax: policyEntriesMax },
+    { map: 'interfaces', entries: tables.endpoints.size, entriesMax: endpointsMax },
+    { map: 'ipcache', entries: tables.ipcache.size, entriesMax: ipcacheEntriesMax },
+  ];
+}
+
+function checkRoom(tables: Tables, limits: MemoryLimits): void {
+  for (const { map, entries, entriesMax } of usesOf(tables, limits)) {
+    if (entries <= entriesMax) continue;
+    throw new WeirError('RESOURCE_EXHAUSTED', `The map "${map}" has no room (it holds at most ${entriesMax})`);
   }
 }
 
@@ -143,6 +154,7 @@ export function createMemoryDatapath(initialLimits: MemoryLimits = {}): MemoryDa
   let loss: EventLoss = { rateLimited: 0, ringFull: 0 };
   let connections: readonly Connection[] = [];
   let traffic: readonly TrafficCount[] = [];
+  let ruleTraffic: readonly RuleTraffic[] = [];
   const attached = new Map<number, number>();
   const readers = new Set<(batch: EventBatch) => void>();
 
@@ -166,6 +178,7 @@ export function createMemoryDatapath(initialLimits: MemoryLimits = {}): MemoryDa
     emit: (batch) => readers.forEach((read) => read(batch)),
     setConnections: (given) => (connections = given),
     setTraffic: (given) => (traffic = given),
+    setRuleTraffic: (given) => (ruleTraffic = given),
     setEventLoss: (given) => (loss = given),
     limit: (given) => (limits = given),
     async apply(change) {
@@ -188,6 +201,8 @@ export function createMemoryDatapath(initialLimits: MemoryLimits = {}): MemoryDa
       yield connections;
     },
     listTraffic: () => traffic,
+    listRuleTraffic: () => ruleTraffic,
+    mapUse: () => usesOf(tables, limits),
     eventLoss: () => loss,
     sweepConnections: async () => ({ seen: connections.length, deleted: 0 }),
     readEvents(onBatch) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { directionNames, dropReasonNames } from '@weir/datapath-layout';
+import { directionNames, dropReason, dropReasonNames } from '@weir/datapath-layout';
 import { assert } from '@weir/errors';
 import { parsePacket, type ParsedPacket } from '../packet/parse-packet.ts';
 import type { Count } from './metrics.ts';
@@ -53,7 +53,17 @@ function verdictOf({ sent, result, marks, counted }: RunRecord): string {
     const reason = dropReasonNames[count.reason] ?? count.reason;
     return `dropped: ${reason} ${directionNames[count.direction] ?? count.direction}`;
   }
-  assert(count.reason === 0, `a packet that is not dropped counts as forwarded, found ${JSON.stringify(count)}`);
+  const isAudited = count.reason === dropReason.audited;
+  assert(
+    count.reason === dropReason.forwarded || isAudited,
+    `a packet that is not dropped counts as forwarded or audited, found ${JSON.stringify(count)}`,
+  );
+  return `${isAudited ? 'audited, ' : ''}${placeOf({ sent, result, marks, counted })}`;
+}
+
+/** Where a packet went that was not dropped. */
+function placeOf({ sent, result, marks }: RunRecord): string {
+  const isUnchanged = Buffer.compare(sent, result.data) === 0;
   if (result.retval === tcActRedirect) {
     assert(marks[1] === 0, `a packet to a pod has no mark, found ${marks[1].toString(16)}`);
     return redirected(parsePacket(result.data));

@@ -14,12 +14,14 @@ import {
   configConstants,
   ctEntry,
   endpoint,
+  endpointFlag,
   eventBudget,
   ipcacheEntry,
   ipPrefix,
   mapSpecs,
   runtimeState,
   toBytes,
+  trafficCounter,
   type CtEntry,
   type CtKey,
   type DatapathConfig,
@@ -77,6 +79,8 @@ export interface PacketNode {
   /** Lets time pass for all flows: they are that much nearer to their end. */
   pass(milliseconds: number): void;
   metrics(): readonly Count[];
+  /** What the rules with a counter decided on. */
+  ruleTraffic(counter: number): { readonly packets: number; readonly bytes: number };
   events(): Promise<readonly LoggedEvent[]>;
   eventLoss(): { readonly rateLimited: number; readonly ringFull: number };
   /** Back to the scene as it was: nothing remembered, no policy, every party known. */
@@ -87,7 +91,16 @@ export interface PacketNode {
 const objectPath =
   process.env['WEIR_BPF_OBJECT'] ?? fileURLToPath(new URL('../../../../../dist/bpf/weir.bpf.o', import.meta.url));
 
-const smallMaps = { ct: 4096, fragments: 256, interfaces: 64, endpoints: 64, lbAffinity: 64, lbSockets: 64 };
+const countersOfTests = 9;
+const smallMaps = {
+  ct: 4096,
+  ruleTraffic: 16,
+  fragments: 256,
+  interfaces: 64,
+  endpoints: 64,
+  lbAffinity: 64,
+  lbSockets: 64,
+};
 
 /** Time as the programs tell it. */
 export function nowTicks(): number {
@@ -135,7 +148,11 @@ export function createPacketNode(options: PacketNodeOptions = {}): PacketNode {
   const object = load(options);
   const namespace = createNamespace();
   const map = (subject: keyof typeof mapSpecs): BpfMap => object.map(mapSpecs[subject].name);
-  const policies = createPolicyWriter({ slots: map('policySlots'), entries: map('policy') });
+  const policies = createPolicyWriter({
+    slots: map('policySlots'),
+    exact: map('policy'),
+    ranges: map('policyRanges'),
+  });
   const metrics = createMetrics(map('metrics'));
   const log = options.keepEvents ? undefined : createEventLog(map('events'));
   let runtime = { revision: 1, proxyPort: 0 };
@@ -166,7 +183,8 @@ export function createPacketNode(options: PacketNodeOptions = {}): PacketNode {
 
   const addPod = (pod: Pod): void => {
     const [ipv4, ipv6] = [parseIpAddress(pod.ipv4), parseIpAddress(pod.ipv6)];
-    const value = toBytes(endpoint, { ...pod, ipv4, ipv6, mac: macBytes(pod.mac) });
+    const flags = pod.isAudited === true ? endpointFlag.audited : 0;
+    const value = toBytes(endpoint, { ...pod, ipv4, ipv6, mac: macBytes(pod.mac), flags });
     for (const address of [ipv4, ipv6]) map('endpoints').update(address, value);
     map('interfaces').update(u32(pod.ifindex), value);
   };
@@ -221,6 +239,15 @@ export function createPacketNode(options: PacketNodeOptions = {}): PacketNode {
       }
     },
     metrics: metrics.all,
+    ruleTraffic(counter) {
+      const perCpu = map('ruleTraffic').lookup(u32(counter)) ?? new Uint8Array();
+      const sum = { packets: 0, bytes: 0 };
+      for (let offset = 0; offset < perCpu.byteLength; offset += trafficCounter.size) {
+        sum.packets += trafficCounter.readPacketsNumber(viewOf(perCpu), offset);
+        sum.bytes += trafficCounter.readBytesNumber(viewOf(perCpu), offset);
+      }
+      return sum;
+    },
     events: async () => (await log?.read()) ?? [],
     eventLoss() {
       const perCpu = viewOf(map('eventBudget').lookup(u32(0)) ?? new Uint8Array());
@@ -232,11 +259,23 @@ export function createPacketNode(options: PacketNodeOptions = {}): PacketNode {
       return loss;
     },
     reset() {
-      for (const subject of ['ct', 'fragments', 'policy', 'ipcache', 'prefixes', 'endpoints', 'interfaces'] as const) {
+      for (const subject of [
+        'ct',
+        'fragments',
+        'policy',
+        'policyRanges',
+        'ipcache',
+        'prefixes',
+        'endpoints',
+        'interfaces',
+      ] as const) {
         clear(map(subject));
       }
       for (const pod of pods) map('policySlots').update(u32(pod.policySlot), new Uint8Array(8));
       metrics.clear();
+      for (let counter = 1; counter <= countersOfTests; counter++) {
+        map('ruleTraffic').update(u32(counter), new Uint8Array(map('ruleTraffic').info.valueStride));
+      }
       map('eventBudget').update(u32(0), new Uint8Array(map('eventBudget').info.valueStride));
       setRuntime({ revision: 1, proxyPort: 0 });
       setScene();

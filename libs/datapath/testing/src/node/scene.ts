@@ -23,6 +23,7 @@ export interface Pod extends Party {
   readonly ifindex: number;
   readonly id: number;
   readonly policySlot: number;
+  readonly isAudited?: boolean;
 }
 
 /** The MAC address of everything of ours on the node, and so of every pod's gateway. */

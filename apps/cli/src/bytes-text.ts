@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+
+const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+
+/** A number of bytes for people: `1.5 KiB`. */
+export function bytesText(bytes: number): string {
+  const power = bytes < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));
+  return `${power === 0 ? bytes : (bytes / 1024 ** power).toFixed(1)} ${units[power]}`;
+}
