@@ -3,19 +3,31 @@
 // ../guest-run.ts reads.
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { hasHelper, loadObject, openObject, type BpfObject } from '@weir/bpf-loader-node';
+import { configConstants } from '@weir/datapath-layout';
 import { createPacketNode } from '@weir/datapath-testing';
 
 const report = (content: object): void => void process.stdout.write(`weir-matrix: ${JSON.stringify(content)}\n`);
+
+/** The programs at sockets, with the settings that the kernel allows. */
+function loadSocketPrograms(): BpfObject {
+  const has = (helper: string): number => (hasHelper({ programType: 'cgroup_sock_addr', helper }) ? 1 : 0);
+  const settings = { coarseClock: has('bpf_ktime_get_coarse_ns'), socketErrors: has('bpf_set_retval') };
+  const spec = openObject({ path: 'dist/bpf/weir_sock.bpf.o' });
+  return loadObject(spec, { variables: Object.fromEntries(configConstants(settings)) });
+}
 
 function loadPrograms(): boolean {
   const start = performance.now();
   try {
     const node = createPacketNode();
+    const sockets = loadSocketPrograms();
     const loadMs = Math.round(performance.now() - start);
-    const programs = [...node.object.programs].map(([name, program]) => {
+    const programs = [...node.object.programs, ...sockets.programs].map(([name, program]) => {
       const { verifiedInstructions, jitedBytes } = program.info();
       return { name, verifiedInstructions, jitedBytes };
     });
+    sockets.close();
     node.close();
     report({ kind: 'programs', loadMs, programs });
     return true;
