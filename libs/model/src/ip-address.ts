@@ -9,11 +9,29 @@ export const ipAddressBytes = 16;
 
 const ipv4Prefix = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
+const [zero, nine, dot] = [0x30, 0x39, 0x2e] as const;
+
+/** By hand, character by character: hundreds of thousands of addresses are read when a node starts. */
 function parseIpv4(text: string): number[] | undefined {
-  const parts = text.split('.');
-  if (parts.length !== 4) return undefined;
-  const octets = parts.map((part) => (/^(0|[1-9]\d{0,2})$/.test(part) ? Number(part) : 256));
-  return octets.every((octet) => octet <= 255) ? octets : undefined;
+  if (text.length < 7 || text.length > 15) return undefined;
+  const octets: number[] = [];
+  let value = 0;
+  let digits = 0;
+  for (let at = 0; at <= text.length; at++) {
+    const code = at === text.length ? dot : text.charCodeAt(at);
+    if (code === dot) {
+      if (digits === 0 || value > 255) return undefined;
+      octets.push(value);
+      value = 0;
+      digits = 0;
+    } else {
+      // A leading zero would mean octal to some.
+      if (code < zero || code > nine || (digits > 0 && value === 0) || digits === 3) return undefined;
+      value = value * 10 + code - zero;
+      digits++;
+    }
+  }
+  return octets.length === 4 ? octets : undefined;
 }
 
 /** The bytes of colon-separated groups, of which the last may be a dotted IPv4 address. */
@@ -51,7 +69,13 @@ function parseIpv6(text: string): number[] | undefined {
 /** Reads an IPv4 or IPv6 address, or gives undefined: leading zeros, zones, and other short forms are not addresses. */
 export function tryParseIpAddress(text: string): IpAddress | undefined {
   const octets = parseIpv4(text);
-  if (octets !== undefined) return Uint8Array.from([...ipv4Prefix, ...octets]);
+  if (octets !== undefined) {
+    const address = new Uint8Array(ipAddressBytes);
+    address[10] = 0xff;
+    address[11] = 0xff;
+    address.set(octets, ipv4Prefix.length);
+    return address;
+  }
   const bytes = parseIpv6(text);
   return bytes === undefined ? undefined : Uint8Array.from(bytes);
 }

@@ -19,8 +19,7 @@ const isWhole = (value: number, { min, max }: { readonly min: number; readonly m
 
 const isOneOf = (values: readonly string[], value: string): boolean => values.includes(value);
 
-function addressProblem(text: string): string | undefined {
-  const address = tryParseIpAddress(text);
+function addressProblem(text: string, address: Uint8Array | undefined): string | undefined {
   if (address === undefined) return `"${text}" is not an IPv4 or IPv6 address`;
   const first = address[isIpv4(address) ? 12 : 0] ?? 0;
   if (isIpv4(address) ? first >= 224 : first === 0xff) return `"${text}" is a multicast or reserved address`;
@@ -29,22 +28,23 @@ function addressProblem(text: string): string | undefined {
   return undefined;
 }
 
-function endProblem({ address, port, portName }: ServiceFrontend | ServiceBackend): string | undefined {
-  const problem = addressProblem(address);
+function endProblem(end: ServiceFrontend | ServiceBackend, parsed: Uint8Array | undefined): string | undefined {
+  const { address, port, portName } = end;
+  const problem = addressProblem(address, parsed);
   if (problem !== undefined) return `address: ${problem}`;
   if (!isWhole(port, { min: 1, max: portMax })) return `port: ${port} is not a port (1–${portMax})`;
   if (!portNamePattern.test(portName)) return `portName: "${portName}" is not the name of a port`;
   return undefined;
 }
 
-function frontendProblem(frontend: ServiceFrontend): string | undefined {
+function frontendProblem(frontend: ServiceFrontend, parsed: Uint8Array | undefined): string | undefined {
   if (!isOneOf(serviceProtocols, frontend.protocol)) {
     return `protocol: "${frontend.protocol}" is not balanced; expected ${serviceProtocols.join(' or ')}`;
   }
-  return endProblem(frontend);
+  return endProblem(frontend, parsed);
 }
 
-function backendProblem(backend: ServiceBackend): string | undefined {
+function backendProblem(backend: ServiceBackend, parsed: Uint8Array | undefined): string | undefined {
   const { weightMax } = serviceLimits;
   if (!isWhole(backend.weight, { min: 1, max: weightMax })) {
     return `weight: ${backend.weight} is not a number from 1 to ${weightMax}`;
@@ -52,21 +52,26 @@ function backendProblem(backend: ServiceBackend): string | undefined {
   if (!isOneOf(backendStates, backend.state)) {
     return `state: "${backend.state}" is not one of ${backendStates.join(', ')}`;
   }
-  return endProblem(backend);
+  return endProblem(backend, parsed);
 }
 
 /** The first problem of a list's elements, or that two of them are the same. */
 function listProblem<Row extends ServiceFrontend | ServiceBackend>(
   rows: readonly Row[],
-  { field, max, problemOf }: { field: string; max: number; problemOf: (row: Row) => string | undefined },
+  {
+    field,
+    max,
+    problemOf,
+  }: { field: string; max: number; problemOf: (row: Row, parsed: Uint8Array | undefined) => string | undefined },
 ): string | undefined {
   if (rows.length > max) return `${field}: ${rows.length} of them; expected at most ${max}`;
   const seen = new Set<string>();
   for (const [index, row] of rows.entries()) {
-    const problem = problemOf(row);
+    const parsed = tryParseIpAddress(row.address);
+    const problem = problemOf(row, parsed);
     if (problem !== undefined) return `${field}[${index}].${problem}`;
     const kind = 'protocol' in row ? row.protocol : row.portName;
-    const key = `${kind} ${String(tryParseIpAddress(row.address))} ${row.port}`;
+    const key = `${kind} ${String.fromCharCode(...(parsed ?? []))} ${row.port}`;
     if (seen.has(key)) return `${field}[${index}]: ${row.address} port ${row.port} is there twice`;
     seen.add(key);
   }
