@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { lbBackendStateNames, lbSelectionNames } from '@weir/datapath-layout';
-import { slotNumber, type FrontendRow, type ServiceRows } from '@weir/datapath-maps';
+import { slotNumber, type BackendRow, type FrontendRow, type ServiceRows } from '@weir/datapath-maps';
 import { WeirError } from '@weir/errors';
 import { backendName } from '@weir/loadbalancer';
 import {
@@ -80,10 +80,22 @@ export function serviceMessage(service: Service, connections: ReadonlyMap<string
 
 const secondsOf = (ticks: number): number => (ticks * 2 ** 20) / 1e9;
 
+/** What is in the kernel, with the backends of each group found at once: there may be a hundred thousand. */
+export interface KernelServices {
+  readonly rows: ServiceRows;
+  readonly connections: ReadonlyMap<number, number>;
+  readonly backendsByGroup: ReadonlyMap<number, readonly (readonly [id: number, backend: BackendRow])[]>;
+}
+
+/** Sorts backends by their groups. */
+export function kernelServices(rows: ServiceRows, connections: ReadonlyMap<number, number>): KernelServices {
+  return { rows, connections, backendsByGroup: Map.groupBy(rows.backends, ([, { group }]) => group) };
+}
+
 /** A frontend as the kernel has it, with the part that each backend gets. */
 export function kernelFrontendMessage(
   frontend: FrontendRow,
-  { rows, connections }: { readonly rows: ServiceRows; readonly connections: ReadonlyMap<number, number> },
+  { rows, connections, backendsByGroup }: KernelServices,
 ): weir.service.v1.IKernelFrontend {
   const pool = rows.pools.get(frontend.pool);
   const count = pool?.count ?? 0;
@@ -103,17 +115,11 @@ export function kernelFrontendMessage(
     pool: frontend.pool,
     selection: lbSelectionNames[pool?.selection ?? 0] ?? '',
     affinityTimeoutS: secondsOf(pool?.affinityTicks ?? 0),
-    backends: [...rows.backends].flatMap(([id, backend]) =>
-      backend.group !== frontend.group
-        ? []
-        : [
-            {
-              ...{ id, address: formatIpAddress(backend.address), port: backend.port },
-              state: lbBackendStateNames[backend.state] ?? '',
-              share: shares.get(id) ?? 0,
-              connections: connections.get(id) ?? 0,
-            },
-          ],
-    ),
+    backends: (backendsByGroup.get(frontend.group) ?? []).map(([id, backend]) => ({
+      ...{ id, address: formatIpAddress(backend.address), port: backend.port },
+      state: lbBackendStateNames[backend.state] ?? '',
+      share: shares.get(id) ?? 0,
+      connections: connections.get(id) ?? 0,
+    })),
   };
 }

@@ -5,7 +5,7 @@ import { serviceKey, type Service } from '@weir/model';
 import { ServiceServiceDefinition, type weir } from '@weir/proto';
 import { createStreamQueue, type RpcService, rpcService } from '@weir/rpc';
 import type { ServiceController, ServiceResult } from '../service/service-controller.ts';
-import { kernelFrontendMessage, serviceFromMessage, serviceMessage } from './service-messages.ts';
+import { kernelFrontendMessage, kernelServices, serviceFromMessage, serviceMessage } from './service-messages.ts';
 
 export interface ServiceServiceOptions {
   readonly services: ServiceController;
@@ -94,9 +94,9 @@ export function createServiceService({ services, datapath }: ServiceServiceOptio
     },
     async *listFrontends() {
       const rows = datapath.read();
-      const connections = datapath.connections();
+      const kernel = kernelServices(rows, datapath.connections());
       for (const portion of portionsOf([...rows.frontends.values()])) {
-        yield { frontends: portion.map((frontend) => kernelFrontendMessage(frontend, { rows, connections })) };
+        yield { frontends: portion.map((frontend) => kernelFrontendMessage(frontend, kernel)) };
       }
     },
   });
