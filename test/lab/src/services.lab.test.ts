@@ -133,6 +133,66 @@ describe.each(families)('a service over %s', (family) => {
   });
 });
 
+describe('backends that come and go', () => {
+  const changing = async (...names: readonly string[]): Promise<void> => {
+    const states = new Map(names.map((name) => name.split(' ') as [string, string | undefined]));
+    const backends = servers.flatMap((pod) =>
+      families.flatMap((family) =>
+        states.has(pod.name) ? [{ address: pod[family], port: wordPort, state: states.get(pod.name) ?? 'active' }] : [],
+      ),
+    );
+    await services.set('changing', { frontends: frontends(96), backends });
+  };
+
+  it.each(families)('cost no client anything, over %s', async (family) => {
+    await changing('a', 'b');
+    let isOver = false;
+    const clients = (['TCP', 'UDP'] as const).map(async (protocol) => {
+      const heard = new Set<string>();
+      while (!isOver) {
+        for (const word of Object.keys(await client.tally({ ...target(family, 96), protocol }, 100))) heard.add(word);
+      }
+      return [...heard].sort();
+    });
+    for (let round = 0; round < 10; round++) {
+      await changing('a', 'b', 'c');
+      await changing('a terminating', 'b', 'c');
+      await changing('b', 'c');
+      await changing('b maintenance', 'c');
+      await changing('a', 'c terminating');
+      await changing('a', 'b');
+    }
+    isOver = true;
+    expect(await Promise.all(clients)).toEqual([
+      ['a', 'b', 'c'],
+      ['a', 'b', 'c'],
+    ]);
+    await services.delete('changing');
+  });
+
+  it.each(families)('leave open connections alone, over %s', async (family) => {
+    const [first, second] = servers as [PlayedPod, PlayedPod];
+    const [frontend] = [at(serviceAddress[family], 97)];
+    const backends = (pod: PlayedPod, state: string) => ({ address: pod[family], port: echoPort, state });
+    await services.set('open', { frontends: [frontend], backends: [backends(first, 'active')] });
+    const connection = await client.connect(target(family, 97));
+    const talk = async (): Promise<void> => {
+      await connection.send('still there?');
+      expect(await connection.receive(12)).toBe('still there?');
+    };
+    await talk();
+    await services.set('open', {
+      ...{ frontends: [frontend], backends: [backends(first, 'terminating'), backends(second, 'active')] },
+    });
+    await talk();
+    await services.set('open', { frontends: [frontend], backends: [backends(second, 'active')] });
+    await talk();
+    await services.delete('open');
+    await talk();
+    await connection.close();
+  });
+});
+
 describe('a client', () => {
   it('may write an IPv4 address in its IPv6 form', async () => {
     const mapped = `::ffff:${serviceAddress.ipv4}`;
