@@ -16,6 +16,8 @@ export interface NetbenchRun {
   readonly test: NetbenchTest;
   /** Network namespace as `ip netns` names it. */
   readonly netns: string;
+  /** Directory of a cgroup to be in; that of this process unless told. */
+  readonly cgroup?: string;
   readonly address: string;
   readonly port: number;
   readonly durationMs: number;
@@ -43,6 +45,13 @@ export interface NetbenchResult {
 export const inNamespace = (netns: string, command: readonly string[]): [string, ...string[]] => [
   'ip',
   ...['netns', 'exec', netns, 'nice', '-n', '-20'],
+  ...command,
+];
+
+/** The same as a member of a cgroup from its first moment on. */
+const inCgroup = (cgroup: string, command: readonly string[]): [string, ...string[]] => [
+  'sh',
+  ...['-c', 'echo 0 > "$0/cgroup.procs" && exec "$@"', cgroup],
   ...command,
 ];
 
@@ -76,7 +85,9 @@ export async function netbench(options: NetbenchRun): Promise<NetbenchResult> {
   const flags = ['--ms', String(durationMs), '--size', String(options.sizeBytes ?? 1)];
   flags.push('--connections', String(options.connections ?? 1), ...(cpu === undefined ? [] : ['--cpu', String(cpu)]));
   if (test === 'tcp_crr') await allowManyConnections(netns);
-  const [file, ...args] = inNamespace(netns, [program, test, address, String(port), ...flags]);
+  const client = inNamespace(netns, [program, test, address, String(port), ...flags]);
+  // The cgroup first: in a namespace, `ip netns exec` hides where they are.
+  const [file, ...args] = options.cgroup === undefined ? client : inCgroup(options.cgroup, client);
   try {
     const { stdout } = await run(file, args, { timeout: durationMs + 60_000 });
     return JSON.parse(stdout) as NetbenchResult;
