@@ -2,7 +2,7 @@
 // What people copy must work: every policy under examples/, and in the documentation, is one that Weir accepts.
 import { existsSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
-import { formatProblem, parsePolicyFiles } from '@weir/policy';
+import { defaultFeatures, formatProblem, parsePolicyFiles, type PolicyFeature } from '@weir/policy';
 import { filesMatching, root, type SourceFile } from './source-tree.ts';
 
 const isPolicy = ({ text }: SourceFile): boolean => /endpointSelector|CiliumNetworkPolicy/.test(text);
@@ -13,9 +13,15 @@ const inDocuments = filesMatching(/\.md$/).flatMap(({ path, text }) =>
     .filter(isPolicy),
 );
 
+/** What a file says that it needs besides what is there. */
+const neededBy = (text: string): PolicyFeature[] =>
+  (/^# Needs: (.*)$/m.exec(text)?.[1]?.split(', ') ?? []) as PolicyFeature[];
+
 describe('examples', () => {
   it.each([...examples, ...inDocuments])('$path is accepted', ({ path, text }) => {
-    const { problems } = parsePolicyFiles([{ name: path, content: text }]);
+    const { problems } = parsePolicyFiles([{ name: path, content: text }], {
+      supports: new Set([...defaultFeatures, ...neededBy(text)]),
+    });
     expect(problems.map(formatProblem)).toEqual([]);
   });
 
