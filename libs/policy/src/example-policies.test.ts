@@ -12,6 +12,13 @@ import {
   parseCidr,
   parseLabelSet,
 } from '@weir/model';
+import {
+  evaluateNaively,
+  type NaiveEnd,
+  type NaiveOutcome,
+  type NaiveService,
+  type WrittenDocument,
+} from '@weir/policy-testing';
 import { createPolicyEngine } from './engine/policy-engine.ts';
 import type { PolicyEngine, ServiceDescription } from './engine/engine-types.ts';
 import type { FlowEnd, HttpRequest } from './explain/explain-types.ts';
@@ -20,9 +27,6 @@ import { allFeatures, type PolicyFeature } from './feature.ts';
 import { type ParsedPolicies, parsePolicyFiles } from './parse-policy-files.ts';
 import { completePrefixes, policyPrefixes } from './policy-prefixes.ts';
 import { formatProblem } from './problem.ts';
-import { evaluateNaively } from './testing/naive-evaluator.ts';
-import type { NaiveEnd, NaiveOutcome, NaiveService } from './testing/naive-flow.ts';
-import type { WrittenDocument } from './testing/policy-document.ts';
 
 const folder = fileURLToPath(new URL('../../../examples/policies/', import.meta.url));
 const files = globSync('**/*.{yaml,json}', { cwd: folder }).toSorted();

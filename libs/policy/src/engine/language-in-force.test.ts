@@ -9,6 +9,7 @@ import {
   protocolNumber,
   reservedIdentity,
 } from '@weir/model';
+import type { WrittenItem } from '@weir/policy-testing';
 import {
   ask,
   ccnp,
@@ -28,7 +29,6 @@ import {
   verdict,
   web,
 } from '../testing/engine-world.ts';
-import type { WrittenItem } from '../testing/policy-document.ts';
 import type { PolicyEngine } from './engine-types.ts';
 
 const { TCP, UDP, ICMP, ICMPv6 } = protocolNumber;

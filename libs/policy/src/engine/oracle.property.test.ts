@@ -3,17 +3,23 @@
 // would do with the entries. A run says its seed; WEIR_RUNS=50 makes it fifty times as long.
 import fc from 'fast-check';
 import { directions, icmpPort } from '@weir/model';
+import {
+  arbitraryDocuments,
+  arbitraryPod,
+  arbitraryServices,
+  createReplay,
+  evaluateNaively,
+  type NaiveFlow,
+  type NaiveRequest,
+  type NaiveSetting,
+  withoutDefaultAllow,
+  type WrittenDocument,
+} from '@weir/policy-testing';
 import { allFeatures } from '../feature.ts';
 import type { PolicyEntryKey } from '../policy-entry.ts';
 import { applyRuleSet } from '../testing/apply-rule-set.ts';
-import { arbitraryDocuments, withoutDefaultAllow } from '../testing/arbitrary-policy.ts';
-import { arbitraryPod, arbitraryServices } from '../testing/arbitrary-world.ts';
 import { type KernelVerdict, keyText, lookUpAsKernel, type PolicyMap } from '../testing/kernel-look-up.ts';
-import { evaluateNaively } from '../testing/naive-evaluator.ts';
-import type { NaiveFlow, NaiveRequest, NaiveSetting } from '../testing/naive-flow.ts';
 import { createOracleWorld, type OraclePeer, type OracleSubject, readDocuments } from '../testing/oracle-world.ts';
-import type { WrittenDocument } from '../testing/policy-document.ts';
-import { createReplay } from '../testing/replay.ts';
 import type { EnforcementMode } from './direction-policy.ts';
 import type { PolicyEngine } from './engine-types.ts';
 import { createPolicyEngine } from './policy-engine.ts';

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What policies mean, a situation at a time. The property test covers the combinations.
 import { parseLabelSet, podLabels, protocolNumber, reservedIdentity } from '@weir/model';
+import type { WrittenRule } from '@weir/policy-testing';
 import {
   ask,
   ccnp,
@@ -18,7 +19,6 @@ import {
   verdict,
   web,
 } from '../testing/engine-world.ts';
-import type { WrittenRule } from '../testing/policy-document.ts';
 import type { PolicyEngine } from './engine-types.ts';
 
 const { TCP, UDP, ICMP } = protocolNumber;

@@ -2,13 +2,17 @@
 // What the engine reports of changes is held to what a new engine resolves from nothing. A run says its seed.
 import fc from 'fast-check';
 import { directions, parseCidr } from '@weir/model';
+import {
+  arbitraryDocuments,
+  arbitraryNamedPorts,
+  arbitraryPod,
+  arbitraryServices,
+  createReplay,
+} from '@weir/policy-testing';
 import type { PolicyEntry } from '../policy-entry.ts';
 import type { Policy } from '../rule.ts';
-import { arbitraryDocuments } from '../testing/arbitrary-policy.ts';
-import { arbitraryNamedPorts, arbitraryPod, arbitraryServices } from '../testing/arbitrary-world.ts';
 import { keyText, lookUpAsKernel, type PolicyMap } from '../testing/kernel-look-up.ts';
 import { identitiesOf, prefixIdentities, readDocuments } from '../testing/oracle-world.ts';
-import { createReplay } from '../testing/replay.ts';
 import type { EngineOptions } from './engine-state.ts';
 import type {
   LabelledIdentity,

@@ -2,11 +2,9 @@
 // Answers to "why was this dropped?" are the verdict of the very tables that fill the maps, and the rules behind it.
 import fc from 'fast-check';
 import { parseCidr, protocolNumber } from '@weir/model';
-import { arbitraryDocuments } from '../testing/arbitrary-policy.ts';
-import { arbitraryPod, arbitraryServices } from '../testing/arbitrary-world.ts';
+import { arbitraryDocuments, arbitraryPod, arbitraryServices, createReplay } from '@weir/policy-testing';
 import { cnp, elsewhere, engineWith, front, fromFront, ofWeb, other, pod, port, web } from '../testing/engine-world.ts';
 import { createOracleWorld, readDocuments } from '../testing/oracle-world.ts';
-import { createReplay } from '../testing/replay.ts';
 import { createPolicyEngine } from '../engine/policy-engine.ts';
 import type { Explanation, ExplainQuestion, FlowEnd, SideExplanation } from './explain-types.ts';
 import { traceReport } from './trace-report.ts';

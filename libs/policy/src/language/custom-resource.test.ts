@@ -3,10 +3,9 @@
 // reader takes, and what it can say it should say, so that users hear of a mistake from kubectl.
 import Ajv from 'ajv';
 import fc from 'fast-check';
+import { arbitraryDocuments, createReplay } from '@weir/policy-testing';
 import { allFeatures } from '../feature.ts';
-import { arbitraryDocuments } from '../testing/arbitrary-policy.ts';
 import { problemsOf } from '../testing/parse-text.ts';
-import { createReplay } from '../testing/replay.ts';
 import { policyCustomResource, policyObjectSchema } from './custom-resource.ts';
 
 const replay = createReplay();

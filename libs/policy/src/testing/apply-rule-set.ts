@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a proxy does with the rule set of a redirect, as plainly as can be.
+import type { NaiveRequest } from '@weir/policy-testing';
 import type { RuleSet } from '../policy-entry.ts';
 import type { HttpRule } from '../rule.ts';
-import type { NaiveRequest } from './naive-flow.ts';
 
 const expressions = new Map<string, RegExp>();
 

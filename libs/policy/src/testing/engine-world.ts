@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A small world in which tests say what policies mean: a few pods in two namespaces, and engines that know them.
 import { cidrIdentityLabels, type Direction, type LabelSet, parseCidr, podLabels, protocolNumber } from '@weir/model';
+import type { WrittenDocument, WrittenNetworkPolicy, WrittenRule } from '@weir/policy-testing';
 import type { EngineOptions } from '../engine/engine-state.ts';
 import type { LabelledIdentity, PolicyAnswer, PolicyEngine } from '../engine/engine-types.ts';
 import { createPolicyEngine } from '../engine/policy-engine.ts';
@@ -8,7 +9,6 @@ import { allFeatures } from '../feature.ts';
 import { parsePolicyFiles } from '../parse-policy-files.ts';
 import { formatProblem } from '../problem.ts';
 import type { Policy } from '../rule.ts';
-import type { WrittenDocument, WrittenNetworkPolicy, WrittenRule } from './policy-document.ts';
 
 export const pod = (app: string, namespace = 'shop', more: Record<string, string> = {}): LabelSet =>
   podLabels({ namespace, labels: { app, ...more } }).labels;

@@ -12,15 +12,20 @@ import {
   reservedIdentities,
   reservedIdentity,
 } from '@weir/model';
+import {
+  addresses,
+  type ArbitraryPod,
+  type NaiveEnd,
+  type NaivePort,
+  type NaiveService,
+  type WrittenDocument,
+} from '@weir/policy-testing';
 import type { LabelledIdentity, PolicySubject, PolicyUpdate } from '../engine/engine-types.ts';
 import { allFeatures, type FeatureSet } from '../feature.ts';
 import { parsePolicyFiles } from '../parse-policy-files.ts';
 import { completePrefixes, policyPrefixes } from '../policy-prefixes.ts';
 import { formatProblem } from '../problem.ts';
 import type { Policy } from '../rule.ts';
-import { addresses, type ArbitraryPod } from './arbitrary-world.ts';
-import type { NaiveEnd, NaivePort, NaiveService } from './naive-flow.ts';
-import type { WrittenDocument } from './policy-document.ts';
 
 /** Somebody whose policy is asked. */
 export interface OracleSubject {

@@ -93,5 +93,9 @@ const service = fc.record(
 export const arbitraryServices: fc.Arbitrary<NaiveService[]> = fc
   .array(service, { maxLength: 3 })
   .map((list) =>
-    list.map((one, index) => ({ ...one, namespace: namespaces[index % 2]!, name: index < 2 ? 'db' : 'cache' })),
+    list.map((one, index) => ({
+      ...one,
+      namespace: index % 2 === 0 ? namespaces[0] : namespaces[1],
+      name: index < 2 ? 'db' : 'cache',
+    })),
   );
