@@ -8,7 +8,7 @@ import { createIdentityClient } from '@weir/identity-client';
 import { createIdentityLabelFilter, defaultClusterName } from '@weir/model';
 import { createNetlink } from '@weir/netlink';
 import { createPolicyEngine } from '@weir/policy';
-import { createRpcServer } from '@weir/rpc';
+import { createRpcServer, openTlsIdentity } from '@weir/rpc';
 import { type RunningService, runService } from '@weir/service';
 import { createLogger, createLoopDelayMonitor, type Logger } from '@weir/telemetry';
 import { createAgentService } from './api/agent-service.ts';
@@ -106,8 +106,9 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
       logger.error({ error, count: upserted.length + deleted.length }, 'Change of identities is not in force');
     });
   });
+  const tls = options.tls && { tls: openTlsIdentity(options.tls, logger) };
   const client = createIdentityClient({
-    ...{ address: options.identityAllocator, node: nodeName, log: logger, clock },
+    ...{ address: options.identityAllocator, node: nodeName, log: logger, clock, ...tls },
     cachePath: `${stateDir}/identities.json`,
     events: { ...feed, onMoved: (moved) => void manager.moveIdentity(moved) },
   });
@@ -134,7 +135,7 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   const routes = createNodeRoutes({ netlink, logger });
   const cluster = createCluster({
     ...{ nodeName, stateDir, podRanges, table, ipcache, controller, addresses, routes, clock, logger },
-    ...{ allocator: options.identityAllocator, routers: [pools.ipv4.router, pools.ipv6.router] },
+    ...{ allocator: options.identityAllocator, ...tls, routers: [pools.ipv4.router, pools.ipv6.router] },
   });
   const policyStore = createPolicyStore(`${stateDir}/policies.json`);
   const prefixes = createPolicyPrefixes({ identities: prefixIdentities, ipcache, controller, logger });

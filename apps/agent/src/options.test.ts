@@ -19,6 +19,7 @@ describe('parseCommandLine()', () => {
         bpfObject: undefined,
         cgroup: undefined,
         identityAllocator: 'unix:/run/weir/identity.sock',
+        tls: undefined,
         devices: undefined,
       },
       ...{

@@ -3,7 +3,16 @@ import { hostname } from 'node:os';
 import { WeirError } from '@weir/errors';
 import { type Cidr, createIdentityLabelFilter, isIpv4Cidr, parseCidr } from '@weir/model';
 import { parseRpcAddress } from '@weir/rpc';
-import { checkedFlag, choiceFlag, type CommandLine, readCommandLine } from '@weir/service';
+import {
+  addTlsFlags,
+  checkedFlag,
+  choiceFlag,
+  type CommandLine,
+  readCommandLine,
+  tlsFromFlags,
+  type TlsFilePaths,
+  type TlsFlags,
+} from '@weir/service';
 import { type LogLevel, logLevels } from '@weir/telemetry';
 import { Command, Option } from 'commander';
 import { createAddressPool } from './ipam/address-pool.ts';
@@ -21,6 +30,8 @@ export interface AgentOptions {
   readonly bpfObject: string | undefined;
   readonly cgroup: string | undefined;
   readonly identityAllocator: string;
+  /** For allocators over TCP. */
+  readonly tls: TlsFilePaths | undefined;
   readonly ipv4Range: Cidr;
   readonly ipv6Range: Cidr;
   readonly devices: readonly string[] | undefined;
@@ -34,10 +45,10 @@ export interface AgentOptions {
   readonly logLevel: LogLevel;
 }
 
-interface Flags extends Omit<
-  AgentOptions,
-  'identityAllocator' | 'nodeName' | 'devices' | 'mtu' | 'bpfObject' | 'cgroup'
-> {
+interface Flags
+  extends
+    Omit<AgentOptions, 'identityAllocator' | 'tls' | 'nodeName' | 'devices' | 'mtu' | 'bpfObject' | 'cgroup'>,
+    TlsFlags {
   readonly nodeName?: string;
   readonly identityAllocator?: string;
   readonly devices?: readonly string[];
@@ -76,7 +87,7 @@ const rangeFlag = (flag: string, family: 'IPv4' | 'IPv6', initial: string): Opti
     );
 
 function createCommand(): Command {
-  return new Command('agent')
+  return addTlsFlags(new Command('agent'))
     .description('Connects and polices the pods of one node.')
     .version(version)
     .option('--node-name <name>', 'name of this node (default: the host name)')
@@ -138,7 +149,7 @@ function createCommand(): Command {
 
 const nodeNamePattern = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
 
-function fromFlags(flags: Flags): AgentOptions {
+function fromFlags({ tlsCa, tlsCert, tlsKey, ...flags }: Flags): AgentOptions {
   const nodeName = flags.nodeName ?? hostname().toLowerCase();
   if (!nodeNamePattern.test(nodeName)) {
     throw invalid(`--node-name "${nodeName}" is not a node name (lower-case letters, digits, "-" and ".")`);
@@ -147,6 +158,7 @@ function fromFlags(flags: Flags): AgentOptions {
     ...flags,
     nodeName,
     identityAllocator: flags.identityAllocator ?? `unix:${flags.runDir}/identity.sock`,
+    tls: tlsFromFlags({ ...(tlsCa && { tlsCa }), ...(tlsCert && { tlsCert }), ...(tlsKey && { tlsKey }) }),
     devices: flags.devices,
     mtu: flags.mtu,
     bpfObject: flags.bpfObject,

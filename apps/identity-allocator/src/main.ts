@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { systemClock } from '@weir/clock';
 import { WeirError } from '@weir/errors';
-import { createRpcServer } from '@weir/rpc';
+import { createRpcServer, openTlsIdentity } from '@weir/rpc';
 import { createLogger, type Logger } from '@weir/telemetry';
 import { createClusterDirectory } from './cluster/cluster-directory.ts';
 import { createClusterService } from './cluster/cluster-service.ts';
@@ -41,7 +41,11 @@ async function startService(options: AllocatorOptions, log: Logger): Promise<Ser
   );
   const collector = createGarbageCollector({ store, clock, intervalMs: options.gcIntervalMs, log });
   const { listen, plaintext } = options;
-  const server = createRpcServer({ services: [service, cluster.service], listen, plaintext, log });
+  const tls = options.tls && openTlsIdentity(options.tls, log);
+  const server = createRpcServer({
+    ...{ services: [service, cluster.service], listen, plaintext, log },
+    ...(tls && { tls }),
+  });
 
   const addresses = await server.start();
   collector.start();

@@ -9,6 +9,7 @@ describe('parseCommandLine()', () => {
       options: {
         listen: ['unix:/run/weir/identity.sock'],
         plaintext: 'loopback',
+        tls: undefined,
         store: { kind: 'embedded', path: '/var/lib/weir/identity.db' },
         times: { leaseMs: 900_000, graceMs: 900_000, reuseDelayMs: 3_600_000 },
         gcIntervalMs: 60_000,
@@ -42,7 +43,7 @@ describe('parseCommandLine()', () => {
     [['--lease', '5m', '--gc-grace', '1m'], '--gc-grace is 1m, expected at least the --lease of 5m'],
     [['--lease', '5m', '--reuse-delay', '1m'], '--reuse-delay is 1m, expected at least the --lease of 5m'],
     [['--listen', 'nowhere'], '"nowhere" is neither'],
-    [['--listen', '0.0.0.0:4000'], 'expected a unix socket, a loopback address or --allow-plaintext'],
+    [['--listen', '0.0.0.0:4000'], 'expected --tls-…, a unix socket, a loopback address or --allow-plaintext'],
     [['--store', 'paper'], 'Allowed choices are embedded, consul, etcd'],
     [['--store', 'etcd'], '--store etcd needs at least one --store-endpoint'],
     [['--store', 'etcd', '--store-endpoint', 'nowhere'], '"nowhere" is neither'],
@@ -52,10 +53,17 @@ describe('parseCommandLine()', () => {
     [['--store', 'etcd', '--store-endpoint', 'h:1', '--consul-token-file', '/x'], '--consul-token-file is given with'],
     [['--store-endpoint', 'h:1'], '--store-endpoint is given with --store embedded'],
     [['--log-level', 'loud'], 'Allowed choices are debug, info'],
+    [['--tls-ca', 'a', '--tls-key', 'k'], '--tls-cert is missing: all three of the TLS files are needed'],
     [['--nonsense'], "unknown option '--nonsense'"],
     [['extra'], 'too many arguments'],
   ])('refuses %j with status 2 and a reason', (args, reason) => {
     expect(parseCommandLine(args)).toEqual({ kind: 'exit', status: 2, output: expect.stringContaining(reason) });
+  });
+
+  it('listens for other machines with TLS', () => {
+    const args = ['--listen', '0.0.0.0:4000', '--tls-ca', 'ca', '--tls-cert', 'crt', '--tls-key', 'key'];
+    const tls = { ca: 'ca', certificate: 'crt', key: 'key' };
+    expect(parseCommandLine(args)).toMatchObject({ kind: 'run', options: { tls } });
   });
 
   it('lets plaintext be asked for by name', () => {

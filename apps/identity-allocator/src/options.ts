@@ -2,6 +2,7 @@
 import { formatDurationMs, parseDurationMs } from '@weir/clock';
 import { WeirError } from '@weir/errors';
 import { parseRpcAddress } from '@weir/rpc';
+import { addTlsFlags, tlsFromFlags, type TlsFilePaths, type TlsFlags } from '@weir/service';
 import { logLevels, type LogLevel } from '@weir/telemetry';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
@@ -25,6 +26,8 @@ export type StoreOptions =
 export interface AllocatorOptions {
   readonly listen: readonly string[];
   readonly plaintext: 'loopback' | 'anywhere';
+  /** Of everything over TCP; undefined: in clear text. */
+  readonly tls: TlsFilePaths | undefined;
   readonly store: StoreOptions;
   readonly times: StoreTimes;
   readonly gcIntervalMs: number;
@@ -37,7 +40,7 @@ export type CommandLine =
   | { readonly kind: 'run'; readonly options: AllocatorOptions }
   | { readonly kind: 'exit'; readonly status: 0 | 2; readonly output: string };
 
-interface Flags {
+interface Flags extends TlsFlags {
   readonly listen?: readonly string[];
   readonly allowPlaintext: boolean;
   readonly runDir: string;
@@ -97,7 +100,7 @@ const collectEndpoint = (text: string, previous: readonly string[] = []): readon
 ];
 
 function createCommand(): Command {
-  return new Command('identity-allocator')
+  return addTlsFlags(new Command('identity-allocator'))
     .description('Hands out security identities: label set → number, the same on every node.')
     .version(version)
     .addOption(
@@ -161,16 +164,19 @@ function fromFlags(flags: Flags): AllocatorOptions {
     const [found, expected] = [formatDurationMs(value), formatDurationMs(times.leaseMs)];
     throw new WeirError('INVALID_ARGUMENT', `${flag} is ${found}, expected at least the --lease of ${expected}`);
   }
+  const tls = tlsFromFlags(flags);
   const listen = flags.listen ?? [`unix:${flags.runDir}/identity.sock`];
   for (const text of listen) {
     const address = parseRpcAddress(text);
-    if (flags.allowPlaintext || address.kind === 'unix' || address.loopback) continue;
-    const problem = 'is reachable from other machines; expected a unix socket, a loopback address or --allow-plaintext';
+    if (tls !== undefined || flags.allowPlaintext || address.kind === 'unix' || address.loopback) continue;
+    const problem =
+      'is reachable from other machines; expected --tls-…, a unix socket, a loopback address or --allow-plaintext';
     throw new WeirError('INVALID_ARGUMENT', `--listen "${text}" ${problem}`);
   }
   return {
     listen,
     plaintext: flags.allowPlaintext ? 'anywhere' : 'loopback',
+    tls,
     store: storeFromFlags(flags),
     times,
     gcIntervalMs: flags.gcInterval,

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Clock, systemClock } from '@weir/clock';
 import { ClusterDirectoryDefinition } from '@weir/proto';
-import { createRpcClient } from '@weir/rpc';
+import { createRpcClient, type TlsIdentity } from '@weir/rpc';
 import type { Logger } from '@weir/telemetry';
+import { allocatorConnection } from './allocator-connection.ts';
 import { createAnnouncer } from './announcer.ts';
 import { createClusterFile } from './cluster-file.ts';
 import { type ClusterChanges, type ClusterNode, createClusterView } from './cluster-view.ts';
@@ -17,6 +18,8 @@ export interface OwnAnnouncement extends Omit<ClusterNode, 'name'> {
 export interface ClusterClientOptions {
   /** Where the allocator listens: `unix:/absolute/path` or `host:port`. */
   readonly address: string;
+  /** For allocators over TCP. */
+  readonly tls?: TlsIdentity;
   /** Name of this node; one client per node. */
   readonly node: string;
   /** Where the other nodes are kept: `<state-dir>/cluster.json`. */
@@ -53,8 +56,8 @@ export interface ClusterClient {
 
 /** Makes the client of a node. */
 export function createClusterClient(options: ClusterClientOptions): ClusterClient {
-  const { address, node, own, log, clock = systemClock, random = Math.random } = options;
-  const rpc = createRpcClient(ClusterDirectoryDefinition, { address });
+  const { node, own, log, clock = systemClock, random = Math.random } = options;
+  const rpc = createRpcClient(ClusterDirectoryDefinition, allocatorConnection(options));
   const view = createClusterView({
     clock,
     onChange(changes) {

@@ -3,8 +3,9 @@ import { systemClock, type Clock } from '@weir/clock';
 import { WeirError } from '@weir/errors';
 import type { LabelSet } from '@weir/model';
 import { IdentityAllocatorDefinition } from '@weir/proto';
-import { createRpcClient } from '@weir/rpc';
+import { createRpcClient, type TlsIdentity } from '@weir/rpc';
 import type { Logger } from '@weir/telemetry';
+import { allocatorConnection } from './allocator-connection.ts';
 import { createCacheFile } from './cache-file.ts';
 import type { IdentityEvents, KnownIdentity } from './events.ts';
 import { createHeldIdentities } from './held-identities.ts';
@@ -17,6 +18,8 @@ import { createWatchLoop, type AllocatorConnection, type WatchLoopOptions } from
 export interface IdentityClientOptions {
   /** Where the allocators listen: `unix:/absolute/path` or `host:port`, with commas in between. */
   readonly address: string;
+  /** For allocators over TCP. */
+  readonly tls?: TlsIdentity;
   /** Name of this node; one client per node. */
   readonly node: string;
   /** Where known identities are kept: `<state-dir>/identities.json`. */
@@ -81,8 +84,11 @@ const sayTo = (log: Logger): WatchLoopOptions<Cursor>['say'] => ({
 
 /** Makes the client of a node. */
 export function createIdentityClient(options: IdentityClientOptions): IdentityClient {
-  const { address, node, log, events = {}, clock = systemClock, random = Math.random } = options;
-  const rpc = createRpcClient(IdentityAllocatorDefinition, { address, deadlineMs: options.deadlineMs ?? 5_000 });
+  const { node, log, events = {}, clock = systemClock, random = Math.random } = options;
+  const rpc = createRpcClient(IdentityAllocatorDefinition, {
+    ...allocatorConnection(options),
+    deadlineMs: options.deadlineMs ?? 5_000,
+  });
   const cache = createIdentityCache({
     ...{ events, clock, isInUse: (id) => held.isInUse(id) },
     onChange: () => file.save(),

@@ -3,6 +3,7 @@ import {
   Client,
   credentials,
   Metadata,
+  type ChannelCredentials,
   type CallOptions as GrpcCallOptions,
   type ClientDuplexStream,
   type ClientReadableStream,
@@ -14,6 +15,7 @@ import { grpcTarget, parseRpcAddress, type RpcAddress } from './address.ts';
 import { errorFromStatus } from './error-status.ts';
 import { messageBytesMaxDefault } from './limits.ts';
 import type { AnyMethod, ByStreaming, MethodTypes, ServiceDefinition } from './method-types.ts';
+import type { TlsIdentity } from './tls.ts';
 import { writeAll } from './write-all.ts';
 
 export interface RpcClientOptions {
@@ -29,6 +31,8 @@ export interface RpcClientOptions {
   readonly keepaliveMs?: number;
   /** How long the server may take for that sign before the connection counts as lost; 5,000 by default. */
   readonly keepaliveTimeoutMs?: number;
+  /** TLS over TCP, with a server that has `serverName` in its certificate; in clear text otherwise. */
+  readonly tls?: { readonly identity: TlsIdentity; readonly serverName: string };
 }
 
 /** For one call. */
@@ -76,8 +80,9 @@ const channelOptions = (
     messageBytesMax = messageBytesMaxDefault,
     keepaliveMs = 10_000,
     keepaliveTimeoutMs = 5_000,
+    tls,
   }: Omit<RpcClientOptions, 'address'>,
-): Record<string, number> => ({
+): Record<string, number | string> => ({
   'grpc.max_receive_message_length': messageBytesMax,
   'grpc.max_send_message_length': messageBytesMax,
   'grpc.initial_reconnect_backoff_ms': address.kind === 'unix' ? 50 : 100,
@@ -90,13 +95,20 @@ const channelOptions = (
   ...(address.kind === 'tcp'
     ? { 'grpc.keepalive_time_ms': keepaliveMs, 'grpc.keepalive_timeout_ms': keepaliveTimeoutMs }
     : {}),
+  ...(tls === undefined ? {} : { 'grpc.ssl_target_name_override': tls.serverName }),
 });
+
+const credentialsFor = (address: RpcAddress, { tls }: RpcClientOptions): ChannelCredentials =>
+  tls === undefined || address.kind === 'unix'
+    ? credentials.createInsecure()
+    : tls.identity.credentials.client(tls.serverName);
 
 interface Connection {
   readonly client: Client;
   readonly target: string;
   readonly deadlineMs: number;
   readonly waitForReady: boolean;
+  readonly isEncrypted: boolean;
 }
 
 /** Makes a client of one server; it connects at the first call, and again whenever the connection is lost. */
@@ -106,12 +118,13 @@ export function createSingleClient<Definition extends ServiceDefinition>(
 ): RpcClient<Definition> {
   const address = parseRpcAddress(options.address);
   const target = grpcTarget(address);
-  const client = new Client(target, credentials.createInsecure(), channelOptions(address, options));
+  const client = new Client(target, credentialsFor(address, options), channelOptions(address, options));
   const connection: Connection = {
     client,
     target,
     deadlineMs: options.deadlineMs ?? 5_000,
     waitForReady: options.waitForReady ?? false,
+    isEncrypted: options.tls !== undefined && address.kind === 'tcp',
   };
   const calls = Object.entries(definition).map(([name, method]) => [name, callOf(method, connection)]);
   return Object.assign(Object.fromEntries(calls) as Calls<Definition>, {
@@ -135,13 +148,18 @@ interface CallSpec {
   readonly options: CallOptions;
 }
 
+const refusedHint = '; the server may not accept our certificate, or not speak TLS';
+
 function failureOf({ connection, method, options }: CallSpec, error: ServiceError): WeirError {
   const failure = errorFromStatus(error);
   const { target } = connection;
   const details = { address: target, method: method.path };
   if (Object.keys(failure.details).length > 0) return failure;
   if (failure.code === 'UNAVAILABLE') {
-    return new WeirError('UNAVAILABLE', `Cannot reach "${target}": ${failure.message}`, { cause: error, details });
+    // Whoever is refused after the handshake is not told why: in TLS 1.3 it was over for the client.
+    const hint = connection.isEncrypted && /Failed to connect/.test(failure.message) ? refusedHint : '';
+    const message = `Cannot reach "${target}": ${failure.message}${hint}`;
+    return new WeirError('UNAVAILABLE', message, { cause: error, details });
   }
   if (failure.code === 'TIMEOUT') {
     const limitMs = options.deadlineMs ?? connection.deadlineMs;

@@ -9,6 +9,8 @@ export interface RpcCall {
   readonly method: string;
   /** Address of the client, for logs. */
   readonly peer: string;
+  /** The names in the client's certificate; undefined where it showed none (unix sockets, plaintext). */
+  readonly callerNames: readonly string[] | undefined;
   /** When the client stops waiting, in milliseconds since 1970; infinite where it set no deadline. */
   readonly deadlineMs: number;
 }

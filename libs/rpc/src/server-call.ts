@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { PeerCertificate } from 'node:tls';
 import type {
   handleBidiStreamingCall,
   handleClientStreamingCall,
@@ -15,6 +16,7 @@ import { createAbortGate } from './abort-gate.ts';
 import { statusFromError } from './error-status.ts';
 import type { RpcCall } from './handlers.ts';
 import type { AnyMethod } from './method-types.ts';
+import { namesOf } from './tls.ts';
 import { writeAll } from './write-all.ts';
 
 /** What the calls of one server share. */
@@ -29,6 +31,7 @@ interface SurfaceCall {
   on(event: 'cancelled', listener: () => void): unknown;
   getPeer(): string;
   getDeadline(): Date | number;
+  getAuthContext(): { readonly sslPeerCertificate?: PeerCertificate } | null;
 }
 
 type UnaryLike = (input: unknown, call: RpcCall) => unknown;
@@ -44,6 +47,10 @@ function describeCall(surface: SurfaceCall, method: string): { call: RpcCall; ab
     method,
     get peer() {
       return surface.getPeer();
+    },
+    get callerNames() {
+      const certificate = surface.getAuthContext()?.sslPeerCertificate;
+      return certificate && namesOf(certificate);
     },
     get deadlineMs() {
       return Number(surface.getDeadline());

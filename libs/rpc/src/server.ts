@@ -14,6 +14,7 @@ import type { RpcService } from './handlers.ts';
 import { createHealth, type HealthState } from './health.ts';
 import { messageBytesMaxDefault } from './limits.ts';
 import { handleCall, type CallContext } from './server-call.ts';
+import type { TlsIdentity } from './tls.ts';
 import { claimUnixSocket, type UnixSocketClaim } from './unix-socket.ts';
 
 // grpc-js prints to the console what it also throws; the logger of the process has the say.
@@ -30,6 +31,8 @@ export interface RpcServerOptions {
    * machines everything is encrypted unless somebody asks for it by name.
    */
   readonly plaintext?: 'loopback' | 'anywhere';
+  /** For addresses over TCP: both sides show certificates. Unix sockets are as they are without it. */
+  readonly tls?: TlsIdentity;
   /** The largest message taken or sent; 4 MiB by default. A larger one fails its call with RESOURCE_EXHAUSTED. */
   readonly messageBytesMax?: number;
   /** Calls that one connection may have open; 1,024 by default. More of them wait in the client. */
@@ -50,11 +53,12 @@ export interface RpcServer {
   stop(options?: { readonly deadlineMs?: number }): Promise<void>;
 }
 
-/** Bytes of one message in either direction, unless told otherwise. */
 /** Makes a server; nothing happens before `start`. */
 export function createRpcServer(options: RpcServerOptions): RpcServer {
   const addresses = options.listen.map(parseRpcAddress);
-  addresses.forEach((address) => refusePlaintext(address, options.plaintext ?? 'loopback'));
+  if (options.tls === undefined) {
+    addresses.forEach((address) => refusePlaintext(address, options.plaintext ?? 'loopback'));
+  }
   const health = createHealth(options.services.map(({ name }) => name));
   const messageBytesMax = options.messageBytesMax ?? messageBytesMaxDefault;
   // Channelz stays on: without it grpc-js keeps no list of sessions, and a forced shutdown would cut nothing.
@@ -68,7 +72,10 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   const claims: UnixSocketClaim[] = [];
 
   const listen = async (address: RpcAddress): Promise<string> => {
-    if (address.kind === 'tcp') return grpcTarget({ ...address, port: await bind(server, grpcTarget(address)) });
+    if (address.kind === 'tcp') {
+      const port = await bind(server, grpcTarget(address), options.tls?.credentials.server());
+      return grpcTarget({ ...address, port });
+    }
     const claim = await claimUnixSocket({ path: address.path, mode: options.socketMode ?? 0o660 });
     claims.push(claim);
     await bind(server, `unix:${claim.bindPath}`);
@@ -120,9 +127,9 @@ function addService(server: Server, service: RpcService, context: CallContext): 
   server.addService(service.definition as GrpcServiceDefinition, implementation);
 }
 
-const bind = (server: Server, target: string): Promise<number> =>
+const bind = (server: Server, target: string, credentials = ServerCredentials.createInsecure()): Promise<number> =>
   new Promise((resolve, reject) => {
-    server.bindAsync(target, ServerCredentials.createInsecure(), (error, port) => {
+    server.bindAsync(target, credentials, (error, port) => {
       if (error === null) resolve(port);
       else
         reject(

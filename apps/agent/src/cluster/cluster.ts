@@ -9,6 +9,7 @@ import {
   type OwnAnnouncement,
 } from '@weir/identity-client';
 import { type Cidr, cidrContains, formatCidr, formatIpAddress, type IpAddress, parseIpAddress } from '@weir/model';
+import type { TlsIdentity } from '@weir/rpc';
 import type { Logger } from '@weir/telemetry';
 import type { EndpointTable } from '../endpoint/endpoint-table.ts';
 import type { DesiredIpcache } from '../ipcache/desired-ipcache.ts';
@@ -20,6 +21,7 @@ import type { NodeRoutes } from './node-routes.ts';
 export interface ClusterOptions {
   readonly nodeName: string;
   readonly allocator: string;
+  readonly tls?: TlsIdentity;
   readonly stateDir: string;
   readonly podRanges: readonly Cidr[];
   /** The node's own addresses in its pod ranges. */
@@ -155,6 +157,7 @@ export function createCluster(options: ClusterOptions): Cluster {
   const follower = createFollower(options, () => [...client.nodes.values()].filter(({ name }) => name !== nodeName));
   const client = createClusterClient({
     ...{ address: options.allocator, node: nodeName, log: logger, clock },
+    ...(options.tls && { tls: options.tls }),
     cachePath: `${options.stateDir}/cluster.json`,
     own: () => ({ ...self, endpoints: endpointsOf(options) }),
     onChange(changes) {

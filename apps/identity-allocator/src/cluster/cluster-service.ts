@@ -5,6 +5,7 @@ import { formatCidr } from '@weir/model';
 import { ClusterDirectoryDefinition, type weir } from '@weir/proto';
 import { type Handlers, type RpcCall, rpcService, type RpcService } from '@weir/rpc';
 import type { Logger } from '@weir/telemetry';
+import { refuseOtherNode } from '../service/caller.ts';
 import { readNode } from '../service/request-fields.ts';
 import { readAnnouncement } from './announcement-fields.ts';
 import type { ClusterDirectory, DirectoryChanges } from './cluster-directory.ts';
@@ -35,8 +36,9 @@ export function createClusterService(options: ClusterServiceOptions): ClusterSer
   const bell = createBell(options);
   const watchers = { count: 0 };
   const handlers: Handlers<typeof ClusterDirectoryDefinition> = {
-    announce(request) {
+    announce(request, call) {
       const announcement = readAnnouncement(request);
+      refuseOtherNode(announcement.name, call);
       const { nodeCount } = directory;
       directory.announce(announcement);
       if (directory.nodeCount > nodeCount) log.info({ node: announcement.name }, 'Node has joined');

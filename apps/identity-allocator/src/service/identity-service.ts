@@ -7,6 +7,7 @@ import { rpcService, type Handlers, type RpcCall, type RpcService } from '@weir/
 import type { Logger } from '@weir/telemetry';
 import type { IdentityStore, StoredIdentity } from '../store/identity-store.ts';
 import type { ChangeHub } from './change-hub.ts';
+import { refuseOtherNode } from './caller.ts';
 import { readHeld, readId, readLabels, readNode } from './request-fields.ts';
 
 export interface IdentityServiceOptions {
@@ -30,17 +31,17 @@ export function createIdentityService(options: IdentityServiceOptions): RpcServi
   const wire = wireIdentities(store);
   const handlers: Handlers<typeof IdentityAllocatorDefinition> = {
     async allocate(request, call) {
-      const [node, labels] = [readNode(request.node), readLabels(request.labels)];
+      const [node, labels] = [ownNode(request.node, call), readLabels(request.labels)];
       const { identity, created } = await store.allocate({ node, labels, knownId: request.knownId }, call);
       if (created) log.info({ identity: identity.id, labels: formatLabelSet(labels), node }, 'Identity allocated');
       return { identity: wire(identity), created, leaseMs: options.leaseMs };
     },
     async release(request, call) {
-      await store.release({ node: readNode(request.node), id: readId(request.id) }, call);
+      await store.release({ node: ownNode(request.node, call), id: readId(request.id) }, call);
       return {};
     },
     async renewLease(request, call) {
-      const [node, held] = [readNode(request.node), readHeld(request.held)];
+      const [node, held] = [ownNode(request.node, call), readHeld(request.held)];
       const { lost } = await store.renewLease({ node, held }, call);
       if (lost.length > 0) log.warn({ node, identities: lost }, 'Node holds numbers that mean something else now');
       return { leaseMs: options.leaseMs, lost: [...lost] };
@@ -65,6 +66,12 @@ const awayMsMax = 2_000;
 function refuseWhileAway({ away }: IdentityStore, clock: Clock): void {
   if (away === undefined || clock.monotonicMs() - away.sinceMs < awayMsMax) return;
   throw new WeirError('UNAVAILABLE', `The store is away: ${away.reason}`);
+}
+
+function ownNode(name: string, call: RpcCall): string {
+  const node = readNode(name);
+  refuseOtherNode(node, call);
+  return node;
 }
 
 type ToWire = (identity: StoredIdentity) => WireIdentity;

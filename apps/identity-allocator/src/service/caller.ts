@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+import { WeirError } from '@weir/errors';
+import type { RpcCall } from '@weir/rpc';
+
+/** The name that the certificate of a node's agent carries. */
+export const certificateNameOf = (node: string): string => `${node}.node.weir`;
+
+/**
+ * Refuses a caller whose certificate is not that of the node with PERMISSION_DENIED: a node speaks for itself only. Whoever
+ * comes without a certificate comes through a unix socket, or was let in by name, and is believed.
+ */
+export function refuseOtherNode(node: string, { callerNames }: Pick<RpcCall, 'callerNames'>): void {
+  if (callerNames === undefined || callerNames.includes(certificateNameOf(node))) return;
+  const found = callerNames.join(', ') || 'nothing';
+  const message = `node: the caller's certificate is for "${found}", expected "${certificateNameOf(node)}"`;
+  throw new WeirError('PERMISSION_DENIED', message, { details: { field: 'node' } });
+}
