@@ -23,22 +23,25 @@ interface Service {
 
 async function startService(options: AllocatorOptions, log: Logger): Promise<Service> {
   const clock = systemClock;
+  const { leaseMs } = options.times;
+  const directory = createClusterDirectory({ epoch: randomUUID(), leaseMs, clock });
   const store = await openStore(options, {
     clock,
     log,
+    directory,
     onFatal: (error) => leave(1, () => log.error({ error }, 'The identity store is lost'), log),
   });
   const hub = createChangeHub({ store, clock, watchersMax });
   const service = createIdentityService({ store, hub, clock, leaseMs: options.times.leaseMs, log });
-  const { leaseMs } = options.times;
-  const directory = createClusterDirectory({ epoch: randomUUID(), leaseMs, clock });
-  const cluster = createClusterService({ directory, leaseMs, clock, watchersMax, log });
-  const expire = setInterval(
-    () => {
-      for (const node of directory.expire()) log.warn({ node }, 'Node is gone, its lease has run out');
-    },
-    Math.min(expiryCheckMs, leaseMs / 4),
-  );
+  const { announce } = store;
+  const cluster = createClusterService({ directory, announce, leaseMs, clock, watchersMax, log });
+  const expireNodes = (): void => {
+    store.expireNodes().then(
+      (nodes) => nodes.forEach((node) => log.warn({ node }, 'Node is gone, its lease has run out')),
+      (error: unknown) => log.debug({ error }, 'Cannot look for nodes that are gone'),
+    );
+  };
+  const expire = setInterval(expireNodes, Math.min(expiryCheckMs, leaseMs / 4));
   const collector = createGarbageCollector({ store, clock, intervalMs: options.gcIntervalMs, log });
   const { listen, plaintext } = options;
   const tls = options.tls && openTlsIdentity(options.tls, log);

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { createBackoff, type Clock } from '@weir/clock';
 import { WeirError } from '@weir/errors';
 import type { Logger } from '@weir/telemetry';
+import type { ClusterDirectory } from './cluster/cluster-directory.ts';
 import { createConsulKeyValueStore } from './consul/consul-key-value-store.ts';
 import { openEmbeddedStore } from './embedded/embedded-store.ts';
 import { createEtcdKeyValueStore } from './etcd/etcd-key-value-store.ts';
@@ -15,6 +16,8 @@ import type { IdentityStore } from './store/identity-store.ts';
 export interface OpenStoreDeps {
   readonly clock: Clock;
   readonly log: Logger;
+  /** Shows what nodes announce. */
+  readonly directory: ClusterDirectory;
   readonly onFatal: (error: WeirError) => void;
 }
 
@@ -25,9 +28,9 @@ const retryMs = { initialMs: 200, maxMs: 2_000 } as const;
 /** Opens the store that the command line chose. Waits for one behind a network for as long as it takes. */
 export async function openStore(options: AllocatorOptions, deps: OpenStoreDeps): Promise<IdentityStore> {
   const { store, times } = options;
-  const { clock, log, onFatal } = deps;
+  const { clock, log, directory, onFatal } = deps;
   if (store.kind === 'embedded') {
-    return openEmbeddedStore({ path: store.path, times, clock, random: Math.random, onFatal });
+    return openEmbeddedStore({ path: store.path, times, clock, directory, random: Math.random, onFatal });
   }
   const names = { consul: 'Consul', etcd: 'etcd' } as const;
   const backoff = createBackoff(retryMs);
@@ -36,7 +39,7 @@ export async function openStore(options: AllocatorOptions, deps: OpenStoreDeps):
     try {
       return await openReplicatedStore({
         log: createSharedLog({ store: client, prefix: store.prefix }),
-        ...{ name: names[store.kind], times, clock, random: Math.random, logger: log, onFatal },
+        ...{ name: names[store.kind], times, clock, directory, random: Math.random, logger: log, onFatal },
       });
     } catch (error) {
       client.close();

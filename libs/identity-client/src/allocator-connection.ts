@@ -8,7 +8,9 @@ const serverName = 'identity-allocator.weir';
 export const allocatorConnection = (options: {
   readonly address: string;
   readonly tls?: TlsIdentity;
-}): Pick<RpcClientOptions, 'address' | 'tls'> => ({
+  readonly deadlineMs?: number;
+}): Pick<RpcClientOptions, 'address' | 'tls' | 'deadlineMs'> => ({
   address: options.address,
+  ...(options.deadlineMs !== undefined && { deadlineMs: options.deadlineMs }),
   ...(options.tls && { tls: { identity: options.tls, serverName } }),
 });

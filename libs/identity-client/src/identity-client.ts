@@ -85,10 +85,7 @@ const sayTo = (log: Logger): WatchLoopOptions<Cursor>['say'] => ({
 /** Makes the client of a node. */
 export function createIdentityClient(options: IdentityClientOptions): IdentityClient {
   const { node, log, events = {}, clock = systemClock, random = Math.random } = options;
-  const rpc = createRpcClient(IdentityAllocatorDefinition, {
-    ...allocatorConnection(options),
-    deadlineMs: options.deadlineMs ?? 5_000,
-  });
+  const rpc = createRpcClient(IdentityAllocatorDefinition, allocatorConnection(options));
   const cache = createIdentityCache({
     ...{ events, clock, isInUse: (id) => held.isInUse(id) },
     onChange: () => file.save(),

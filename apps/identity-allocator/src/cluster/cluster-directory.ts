@@ -2,7 +2,7 @@
 import type { Clock } from '@weir/clock';
 import { WeirError } from '@weir/errors';
 import { type Cidr, cidrContainsCidr, formatCidr } from '@weir/model';
-import { createChangeLog } from './change-log.ts';
+import { createChangeLog, type ChangeLog } from './change-log.ts';
 
 /** All that a node tells of itself. Addresses are text in canonical form. */
 export interface Announcement {
@@ -39,6 +39,13 @@ export interface ClusterDirectory {
   announce(announcement: Announcement): void;
   /** Forgets nodes whose lease has run out, and returns their names. */
   expire(): readonly string[];
+  get(name: string): Announcement | undefined;
+  all(): Iterable<Announcement>;
+  /** Why an announcement cannot be taken, also beside `others` that are about to be taken: ALREADY_EXISTS, RESOURCE_EXHAUSTED. */
+  refuse(announcement: Announcement, others: readonly Announcement[]): void;
+  /** Takes what was found right elsewhere, for as long as nobody says `forget`. */
+  put(announcement: Announcement): void;
+  forget(name: string): void;
   /** Undefined when only a snapshot can tell: begin with revision 0. */
   changesAfter(revision: number): DirectoryChanges | undefined;
   /** Calls `listener` after changes. The result stops it. */
@@ -82,15 +89,20 @@ function refuseConflict(wanted: Announcement, others: Iterable<Announcement>): v
 /** Makes an empty directory. */
 export function createClusterDirectory({ epoch, leaseMs, clock }: ClusterDirectoryOptions): ClusterDirectory {
   const log = createChangeLog<Row>({ deletedMax });
-  const nodes = new Map<string, { announcement: Announcement; expiresMs: number }>();
   const listeners = new Set<() => void>();
+  const { nodes, put, forget } = createNodes(log, () => listeners.forEach((listener) => listener()));
 
-  const setEndpoints = (before: Announcement['endpoints'], after: Announcement['endpoints']): void => {
-    for (const address of before.keys()) if (!after.has(address)) log.delete(address);
-    for (const [address, identity] of after) if (before.get(address) !== identity) log.set(address, { identity });
-  };
-  const changed = (before: number): void => {
-    if (log.revision > before) for (const listener of listeners) listener();
+  function* announcements(): Generator<Announcement> {
+    for (const { announcement } of nodes.values()) yield announcement;
+  }
+  const refuse = (announcement: Announcement, others: readonly Announcement[]): void => {
+    const { name } = announcement;
+    const count = nodes.size + others.filter((other) => !nodes.has(other.name)).length;
+    if (!nodes.has(name) && count >= directoryLimits.nodesMax) {
+      throw new WeirError('RESOURCE_EXHAUSTED', `Node "${name}" is one too many: there are ${count} nodes`);
+    }
+    if (isSameNode(nodes.get(name)?.announcement, announcement)) return;
+    refuseConflict(announcement, [...announcements(), ...others]);
   };
 
   return {
@@ -102,35 +114,19 @@ export function createClusterDirectory({ epoch, leaseMs, clock }: ClusterDirecto
       return nodes.size;
     },
     announce(announcement) {
-      const { name, addresses, podRanges, endpoints } = announcement;
-      const known = nodes.get(name);
-      if (known === undefined && nodes.size >= directoryLimits.nodesMax) {
-        throw new WeirError('RESOURCE_EXHAUSTED', `Node "${name}" is one too many: there are ${nodes.size} nodes`);
-      }
-      const isSame = isSameNode(known?.announcement, announcement);
-      if (!isSame)
-        refuseConflict(
-          announcement,
-          [...nodes.values()].map((each) => each.announcement),
-        );
-      const before = log.revision;
-      nodes.set(name, { announcement, expiresMs: clock.monotonicMs() + leaseMs });
-      // Where the pods are comes before who they are.
-      if (!isSame) log.set(nodeKey + name, { node: { name, addresses, podRanges } });
-      setEndpoints(known?.announcement.endpoints ?? new Map(), endpoints);
-      changed(before);
+      refuse(announcement, []);
+      put(announcement, clock.monotonicMs() + leaseMs);
     },
     expire() {
-      const before = log.revision;
-      const due = [...nodes].filter(([, { expiresMs }]) => expiresMs <= clock.monotonicMs());
-      for (const [name, { announcement }] of due) {
-        nodes.delete(name);
-        setEndpoints(announcement.endpoints, new Map());
-        log.delete(nodeKey + name);
-      }
-      changed(before);
-      return due.map(([name]) => name);
+      const due = [...nodes].filter(([, { expiresMs }]) => expiresMs <= clock.monotonicMs()).map(([name]) => name);
+      due.forEach(forget);
+      return due;
     },
+    get: (name) => nodes.get(name)?.announcement,
+    all: announcements,
+    refuse,
+    put: (announcement) => put(announcement, Infinity),
+    forget,
     changesAfter(revision) {
       const changes = log.changesAfter(revision, rowsPerMessageMax);
       if (changes === undefined) return undefined;
@@ -147,6 +143,42 @@ export function createClusterDirectory({ epoch, leaseMs, clock }: ClusterDirecto
     onChange(listener) {
       listeners.add(listener);
       return () => void listeners.delete(listener);
+    },
+  };
+}
+
+/** The nodes, and the rows that tell of them. */
+function createNodes(log: ChangeLog<Row>, onChange: () => void) {
+  const nodes = new Map<string, { readonly announcement: Announcement; readonly expiresMs: number }>();
+  const setEndpoints = (before: Announcement['endpoints'], after: Announcement['endpoints']): void => {
+    for (const address of before.keys()) if (!after.has(address)) log.delete(address);
+    for (const [address, identity] of after) if (before.get(address) !== identity) log.set(address, { identity });
+  };
+  const telling = (change: () => void): void => {
+    const before = log.revision;
+    change();
+    if (log.revision > before) onChange();
+  };
+  return {
+    nodes,
+    put(announcement: Announcement, expiresMs: number): void {
+      const { name, addresses, podRanges, endpoints } = announcement;
+      const known = nodes.get(name)?.announcement;
+      nodes.set(name, { announcement, expiresMs });
+      telling(() => {
+        // Where the pods are comes before who they are.
+        if (!isSameNode(known, announcement)) log.set(nodeKey + name, { node: { name, addresses, podRanges } });
+        setEndpoints(known?.endpoints ?? new Map(), endpoints);
+      });
+    },
+    forget(name: string): void {
+      const known = nodes.get(name)?.announcement;
+      if (known === undefined) return;
+      nodes.delete(name);
+      telling(() => {
+        setEndpoints(known.endpoints, new Map());
+        log.delete(nodeKey + name);
+      });
     },
   };
 }

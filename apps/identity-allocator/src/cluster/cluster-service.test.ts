@@ -7,7 +7,7 @@ import { createManualClock, type ManualClock, systemClock } from '@weir/clock';
 import { ClusterDirectoryDefinition, type weir } from '@weir/proto';
 import { createRpcClient, createRpcServer, type RpcClient, type RpcServer } from '@weir/rpc';
 import { createLogger } from '@weir/telemetry';
-import { type ClusterDirectory, createClusterDirectory } from './cluster-directory.ts';
+import { type Announcement, type ClusterDirectory, createClusterDirectory } from './cluster-directory.ts';
 import { createClusterService, type ClusterService } from './cluster-service.ts';
 
 const leaseMs = 60_000;
@@ -23,7 +23,8 @@ beforeEach(async () => {
   path = mkdtempSync(join(tmpdir(), 'weir-cluster-'));
   clock = createManualClock();
   directory = createClusterDirectory({ epoch: 'e1', leaseMs, clock });
-  cluster = createClusterService({ directory, leaseMs, clock: systemClock, watchersMax: 2, log });
+  const announce = async (announcement: Announcement): Promise<void> => directory.announce(announcement);
+  cluster = createClusterService({ directory, announce, leaseMs, clock: systemClock, watchersMax: 2, log });
   const address = `unix:${path}/s`;
   server = createRpcServer({ services: [cluster.service], listen: [address] });
   await server.start();

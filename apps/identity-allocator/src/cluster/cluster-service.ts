@@ -8,10 +8,13 @@ import type { Logger } from '@weir/telemetry';
 import { refuseOtherNode } from '../service/caller.ts';
 import { readNode } from '../service/request-fields.ts';
 import { readAnnouncement } from './announcement-fields.ts';
-import type { ClusterDirectory, DirectoryChanges } from './cluster-directory.ts';
+import type { OperationOptions } from '../store/identity-store.ts';
+import type { Announcement, ClusterDirectory, DirectoryChanges } from './cluster-directory.ts';
 
 export interface ClusterServiceOptions {
   readonly directory: ClusterDirectory;
+  /** Takes what a node says of itself, and keeps it for the node's lease. */
+  readonly announce: (announcement: Announcement, options: OperationOptions) => Promise<void>;
   readonly leaseMs: number;
   readonly clock: Clock;
   readonly watchersMax: number;
@@ -36,11 +39,11 @@ export function createClusterService(options: ClusterServiceOptions): ClusterSer
   const bell = createBell(options);
   const watchers = { count: 0 };
   const handlers: Handlers<typeof ClusterDirectoryDefinition> = {
-    announce(request, call) {
+    async announce(request, call) {
       const announcement = readAnnouncement(request);
       refuseOtherNode(announcement.name, call);
       const { nodeCount } = directory;
-      directory.announce(announcement);
+      await options.announce(announcement, call);
       if (directory.nodeCount > nodeCount) log.info({ node: announcement.name }, 'Node has joined');
       return { leaseMs, epoch: directory.epoch };
     },

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Clock } from '@weir/clock';
+import type { ClusterDirectory } from '../cluster/cluster-directory.ts';
 import { WeirError } from '@weir/errors';
 import { identityRange } from '@weir/model';
 import { collectGarbage } from '../store/collect-garbage.ts';
@@ -16,6 +17,8 @@ export interface EmbeddedStoreOptions {
   readonly clock: Clock;
   /** Where numbers come from; the cluster's range by default. */
   readonly range?: NumberRange;
+  /** What nodes announce; kept in memory only, they announce themselves again to an allocator that has restarted. */
+  readonly directory?: ClusterDirectory;
   /** Numbers in [0, 1); decides which free number a label set gets. */
   readonly random: () => number;
   /** Called when the file can be neither written nor read again: what is in memory can no longer be trusted. */
@@ -76,6 +79,11 @@ function createEmbeddedStore(database: IdentityDatabase, options: EmbeddedStoreO
     allocate: (request, { signal } = {}) => queue.run(() => state.allocate(request), signal),
     release: ({ node, id }, { signal } = {}) => queue.run(() => state.release(node, id), signal),
     renewLease: ({ node, held }, { signal } = {}) => queue.run(() => state.renewLease(node, held), signal),
+    // Where there is nobody else to tell.
+    async announce(announcement) {
+      options.directory?.announce(announcement);
+    },
+    expireNodes: () => Promise.resolve(options.directory?.expire() ?? []),
     catchUp: () => Promise.resolve(),
     collectGarbage: () => collectGarbage({ state: () => state, run: queue.run, clock: options.clock }),
     get(id) {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError } from '@weir/errors';
+import { deltaOf } from '../cluster/announcement-delta.ts';
+import type { Announcement } from '../cluster/cluster-directory.ts';
 import type { StoredState } from '../store/identity-state.ts';
 import { changeFromWire, changeToWire, type StateChange } from '../store/state-change.ts';
 
@@ -22,10 +24,17 @@ export function changesFromEntry(entry: string): StateChange[] {
 }
 
 /** The whole state as one text, which reads like an entry that makes it out of nothing. */
-export const snapshotFromState = ({ identities, references }: StoredState): string =>
+export const snapshotFromState = (
+  { identities, references }: StoredState,
+  announcements: Iterable<Announcement>,
+): string =>
   entryFromChanges([
     ...[...identities].map((identity): StateChange => ({ kind: 'identity', identity })),
     ...[...references].map((reference): StateChange => ({ kind: 'hold', ...reference })),
+    ...[...announcements].flatMap((all): StateChange[] => {
+      const announcement = deltaOf(all, undefined);
+      return announcement === undefined ? [] : [{ kind: 'announce', announcement }];
+    }),
   ]);
 
 function parseJson(text: string): unknown {

@@ -131,7 +131,7 @@ function createPuller({ log, clock, contact, logger, ...options }: LogFollowerOp
       logger.info({ durationMs: Math.round(awayMs) }, 'The store is back');
       options.tellListeners();
       // While nobody could renew a lease, nobody lost one.
-      options.memory().state.beginAnew();
+      options.memory().beginAnew();
     },
   };
 }

@@ -1,9 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-import { describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { createManualClock, type ManualClock } from '@weir/clock';
+import { parseCidr } from '@weir/model';
 import { createLogger } from '@weir/telemetry';
-import { createMemoryKeyValueStore } from '../testing/memory-key-value-store.ts';
+import { createClusterDirectory, type Announcement, type ClusterDirectory } from '../cluster/cluster-directory.ts';
+import type { IdentityStore } from '../store/identity-store.ts';
+import { createMemoryKeyValueStore, type MemoryKeyValueStore } from '../testing/memory-key-value-store.ts';
 import { checkStoreProperties } from '../testing/identity-store.properties.ts';
-import { describeIdentityStore, type StoreUnderTest } from '../testing/identity-store.suite.ts';
+import {
+  app,
+  describeIdentityStore,
+  failureCode,
+  suiteTimes,
+  type StoreUnderTest,
+} from '../testing/identity-store.suite.ts';
 import { openReplicatedStore } from './replicated-store.ts';
 import { createSharedLog } from './shared-log.ts';
 
@@ -32,4 +42,98 @@ describe('IdentityStore (replicated, in memory), random histories', () => {
     await checkStoreProperties(async () => createUnderTest(), 60);
     expect(true).toBe(true);
   }, 60_000);
+});
+
+describe('openReplicatedStore(), what nodes announce', () => {
+  interface Replica {
+    readonly store: IdentityStore;
+    readonly directory: ClusterDirectory;
+  }
+  let keyValues: MemoryKeyValueStore;
+  let clock: ManualClock;
+  const replicas: Replica[] = [];
+  const open = async (): Promise<Replica> => {
+    const directory = createClusterDirectory({ epoch: 'e', leaseMs: suiteTimes.leaseMs, clock });
+    const store = await openReplicatedStore({
+      log: createSharedLog({ store: keyValues, prefix: 'p', keptEntries: 2 }),
+      ...{ name: 'the test', times: suiteTimes, clock, directory, random: Math.random, logger, onFatal },
+      entriesPerSnapshot: 4,
+    });
+    replicas.push({ store, directory });
+    return { store, directory };
+  };
+  beforeEach(() => {
+    keyValues = createMemoryKeyValueStore();
+    clock = createManualClock();
+  });
+  afterEach(async () => {
+    await Promise.all(replicas.splice(0).map(({ store }) => store.close()));
+  });
+  const node = (name: string, index: number, pods: Readonly<Record<string, number>> = {}): Announcement => ({
+    name,
+    addresses: [`192.0.2.${index}`],
+    podRanges: [parseCidr(`10.0.${index}.0/24`)],
+    endpoints: new Map(Object.entries(pods)),
+  });
+  const view = ({ directory }: Replica) => {
+    const { nodes, endpoints } = directory.changesAfter(0)!;
+    return { nodes: nodes.map(({ name }) => name).toSorted(), endpoints: Object.fromEntries(endpoints) };
+  };
+
+  it('is known to every replica, also to one that starts later, and to one that has to read everything anew', async () => {
+    const [a, b] = [await open(), await open()];
+    await a.store.announce(node('n1', 1, { '10.0.1.5': 300, '10.0.1.6': 301 }));
+    await b.store.announce(node('n2', 2));
+    for (let step = 0; step < 12; step += 1) await b.store.allocate({ node: 'n2', labels: app(step) });
+    await b.store.announce(node('n1', 1, { '10.0.1.6': 302, '10.0.1.7': 303 }));
+    await a.store.catchUp();
+    const expected = { nodes: ['n1', 'n2'], endpoints: { '10.0.1.6': 302, '10.0.1.7': 303 } };
+    for (const replica of [a, b, await open()]) expect(view(replica)).toEqual(expected);
+  });
+
+  it("refuses what is another node's at whichever replica, also at the same moment", async () => {
+    const [a, b] = [await open(), await open()];
+    await a.store.announce(node('n1', 1));
+    expect(await failureCode(b.store.announce(node('n2', 1)))).toBe('ALREADY_EXISTS');
+    const outcomes = await Promise.all([
+      failureCode(a.store.announce(node('n3', 3))),
+      failureCode(a.store.announce(node('n4', 3))),
+      failureCode(b.store.announce(node('n5', 3))),
+    ]);
+    expect(outcomes.toSorted()).toEqual(['ALREADY_EXISTS', 'ALREADY_EXISTS', 'no failure']);
+  });
+
+  it('writes nothing when a node says the same again', async () => {
+    const a = await open();
+    await a.store.announce(node('n1', 1, { '10.0.1.5': 300 }));
+    const { writes } = keyValues;
+    await a.store.announce(node('n1', 1, { '10.0.1.5': 300 }));
+    expect(keyValues.writes).toBe(writes);
+  });
+
+  it('is gone everywhere when the lease of the node has run out, and not before', async () => {
+    const [a, b] = [await open(), await open()];
+    await a.store.announce(node('dead', 1, { '10.0.1.5': 300 }));
+    await a.store.announce(node('alive', 2));
+    await clock.advance(suiteTimes.leaseMs - 1);
+    await a.store.announce(node('alive', 2));
+    await a.store.catchUp();
+    expect(await a.store.expireNodes()).toEqual([]);
+    await clock.advance(1);
+    expect(await a.store.expireNodes()).toEqual(['dead']);
+    await b.store.catchUp();
+    for (const replica of [a, b, await open()]) expect(view(replica)).toEqual({ nodes: ['alive'], endpoints: {} });
+  });
+
+  it('outlives the replica that was told, for another lease', async () => {
+    const a = await open();
+    await a.store.announce(node('n1', 1));
+    await a.store.close();
+    const b = await open();
+    await clock.advance(suiteTimes.leaseMs - 1);
+    expect(await b.store.expireNodes()).toEqual([]);
+    await clock.advance(1);
+    expect(await b.store.expireNodes()).toEqual(['n1']);
+    expect(view(b).nodes).toEqual([]);
+  });
 });

@@ -3,9 +3,10 @@ import type { Clock } from '@weir/clock';
 import type { WeirError } from '@weir/errors';
 import { identityRange } from '@weir/model';
 import type { Logger } from '@weir/telemetry';
-import { collectGarbage } from '../store/collect-garbage.ts';
+import { collectGarbage, expireNodes } from '../store/collect-garbage.ts';
 import { storeLimits, type IdentityStore, type StoreTimes } from '../store/identity-store.ts';
 import type { NumberRange } from '../store/number-pool.ts';
+import { createClusterDirectory, type ClusterDirectory } from '../cluster/cluster-directory.ts';
 import { createOperationQueue, type OperationQueue } from '../store/operation-queue.ts';
 import { createBatchWriter, type BatchWriter } from './batch-writer.ts';
 import { createLogFollower, type LogFollower } from './log-follower.ts';
@@ -21,6 +22,8 @@ export interface ReplicatedStoreOptions {
   readonly clock: Clock;
   /** Where numbers come from; the cluster's range by default. */
   readonly range?: NumberRange;
+  /** Shows what nodes announce to any replica; one that nobody else sees by default. */
+  readonly directory?: ClusterDirectory;
   /** Numbers in [0, 1); decides which free number a label set gets. */
   readonly random: () => number;
   readonly logger: Logger;
@@ -40,8 +43,9 @@ const batchOperationsMax = 256;
  */
 export async function openReplicatedStore(options: ReplicatedStoreOptions): Promise<IdentityStore> {
   const { log, times, clock, random, range = identityRange.cluster } = options;
+  const { directory = createClusterDirectory({ epoch: '', leaseMs: times.leaseMs, clock }) } = options;
   const load = async (): Promise<ReplicaMemory> =>
-    createReplicaMemory(await log.load(), { times, clock, random, range });
+    createReplicaMemory(await log.load(), { times, clock, random, range, directory });
   let memory = await load();
   const listeners = new Set<() => void>();
   const tellListeners = (): void => listeners.forEach((listener) => listener());
@@ -110,6 +114,13 @@ function assemble({ queue, writer, contact, listeners, ...parts }: Parts, curren
       }, signal);
     },
     catchUp: () => parts.follower.catchUp(),
+    announce(announcement, { signal } = {}) {
+      return queue.run(() => {
+        writer.renewed(announcement.name);
+        current().announce(announcement);
+      }, signal);
+    },
+    expireNodes: () => expireNodes({ state: () => current().state, run: queue.run, clock: parts.clock }),
     collectGarbage: () => collectGarbage({ state: () => current().state, run: queue.run, clock: parts.clock }),
     get(id) {
       const identity = current().identities.byId(id);

@@ -14,12 +14,18 @@ export interface CollectGarbageOptions {
 // One step, as part of a batch.
 const retiredPerStepMax = 256;
 
+/** Gives up nodes whose lease has run out. */
+export async function expireNodes({ state, run, clock }: CollectGarbageOptions): Promise<string[]> {
+  const expired: string[] = [];
+  for (const node of state().references.expiredNodes(clock.monotonicMs())) {
+    if (await run(() => state().expireNode(node))) expired.push(node);
+  }
+  return expired;
+}
+
 /** Expires nodes, then retires identities, in small steps with other operations in between. */
 export async function collectGarbage({ state, run, clock }: CollectGarbageOptions): Promise<Collection> {
-  const expiredNodes: string[] = [];
-  for (const node of state().references.expiredNodes(clock.monotonicMs())) {
-    if (await run(() => state().expireNode(node))) expiredNodes.push(node);
-  }
+  const expiredNodes = await expireNodes({ state, run, clock });
   const deleted: number[] = [];
   for (;;) {
     const step = await run(() => state().retireUnreferenced(retiredPerStepMax));

@@ -65,10 +65,15 @@ export interface IdentityState {
   expireNode(node: string): boolean;
   /** Retires identities that nobody held for the grace period, at most `countMax`. */
   retireUnreferenced(countMax: number): readonly number[];
+  /** Begins the node's lease anew. */
+  keepAlive(node: string): void;
   /** Takes over what another writer has made durable, without telling the journal. */
   apply(change: StateChange): void;
-  /** Begins all leases and graces anew: until now nobody could renew or take anything. */
-  beginAnew(): void;
+  /**
+   * Begins all leases and graces anew: until now nobody could renew or take anything. `nodes` have leases although they hold
+   * no identities.
+   */
+  beginAnew(nodes: Iterable<string>): void;
 }
 
 /** The tables in memory and the journal, changed together. */
@@ -139,7 +144,11 @@ export function createIdentityState(options: IdentityStateOptions): IdentityStat
       return due;
     },
     apply: createFollower(tables, options),
-    beginAnew: () => references.beginAnew(now()),
+    keepAlive: (node) => references.renew(node, now()),
+    beginAnew(nodes) {
+      references.beginAnew(now());
+      for (const node of nodes) references.ensureLease(node, now());
+    },
   };
 }
 
@@ -172,6 +181,8 @@ function createFollower({ identities, references, pool }: Tables, { clock, times
         return references.remove(change, now());
       case 'expire':
         return dropNode(references, change.node, now());
+      case 'announce':
+        return references.renew(change.announcement.name, now());
       case 'renewed':
         return change.nodes.forEach((node) => references.renew(node, now()));
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { LabelSet } from '@weir/model';
+import type { Announcement } from '../cluster/cluster-directory.ts';
 
 /** A number and the label set it stands for. */
 export interface StoredIdentity {
@@ -89,6 +90,15 @@ export interface IdentityStore {
     request: { readonly node: string; readonly held: readonly HeldIdentity[] },
     options?: OperationOptions,
   ): Promise<{ readonly lost: readonly number[] }>;
+
+  /**
+   * Tells all replicas what a node says of itself, for as long as its lease runs, which begins anew. ALREADY_EXISTS when it
+   * claims what is another node's.
+   */
+  announce(announcement: Announcement, options?: OperationOptions): Promise<void>;
+
+  /** Gives up nodes whose lease has run out, with all that they hold and have announced. */
+  expireNodes(): Promise<readonly string[]>;
 
   /** Frees the references of nodes whose lease has run out, and takes identities nobody held for the grace period. */
   collectGarbage(): Promise<Collection>;

@@ -1,5 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError } from '@weir/errors';
+import {
+  announcementFromWire,
+  announcementToWire,
+  type AnnouncementDelta,
+  type WireAnnouncement,
+} from '../cluster/announcement-delta.ts';
 import { parseLabelSet } from '@weir/model';
 import type { StoredIdentity } from './identity-store.ts';
 
@@ -10,6 +16,8 @@ export type StateChange =
   | { readonly kind: 'release'; readonly node: string; readonly id: number }
   /** The node's lease ran out: it holds nothing any more. */
   | { readonly kind: 'expire'; readonly node: string }
+  /** What is new of what a node says of itself. */
+  | { readonly kind: 'announce'; readonly announcement: AnnouncementDelta }
   /** These nodes have renewed their leases. */
   | { readonly kind: 'renewed'; readonly nodes: readonly string[] };
 
@@ -17,6 +25,7 @@ type WireChange =
   | readonly ['identity', number, string, number, 0 | 1]
   | readonly ['hold' | 'release', string, number]
   | readonly ['expire', string]
+  | readonly ['announce', WireAnnouncement]
   | readonly ['renewed', ...string[]];
 
 /** A change as JSON writes it. */
@@ -31,6 +40,8 @@ export function changeToWire(change: StateChange): WireChange {
       return [change.kind, change.node, change.id];
     case 'expire':
       return ['expire', change.node];
+    case 'announce':
+      return ['announce', announcementToWire(change.announcement)];
     case 'renewed':
       return ['renewed', ...change.nodes];
   }
@@ -51,6 +62,8 @@ export function changeFromWire(wire: unknown): StateChange {
     case 'expire':
       if (typeof fields[0] === 'string') return { kind, node: fields[0] };
       break;
+    case 'announce':
+      return { kind, announcement: announcementFromWire(fields[0]) };
     case 'renewed':
       return { kind, nodes: fields.map(String) };
   }

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+import { WeirError } from '@weir/errors';
+import { formatCidr, parseCidr } from '@weir/model';
+import type { Announcement } from './cluster-directory.ts';
+
+/** What is new of what a node says of itself: all of the node, and of its endpoints those that differ. */
+export interface AnnouncementDelta extends Omit<Announcement, 'endpoints'> {
+  /** Identity by address. */
+  readonly changed: ReadonlyMap<string, number>;
+  readonly gone: readonly string[];
+}
+
+/** As JSON writes it. */
+export interface WireAnnouncement {
+  readonly name: string;
+  readonly addresses: readonly string[];
+  readonly ranges: readonly string[];
+  readonly changed: Readonly<Record<string, number>>;
+  readonly gone: readonly string[];
+}
+
+const none: ReadonlyMap<string, number> = new Map();
+
+/** What has changed since `known`; undefined when nothing has. */
+export function deltaOf(announcement: Announcement, known: Announcement | undefined): AnnouncementDelta | undefined {
+  const { name, addresses, podRanges, endpoints } = announcement;
+  const before = known?.endpoints ?? none;
+  const changed = new Map([...endpoints].filter(([address, identity]) => before.get(address) !== identity));
+  const gone = [...before.keys()].filter((address) => !endpoints.has(address));
+  const isSameNode =
+    known !== undefined &&
+    known.addresses.join() === addresses.join() &&
+    known.podRanges.map(formatCidr).join() === podRanges.map(formatCidr).join();
+  if (isSameNode && changed.size === 0 && gone.length === 0) return undefined;
+  return { name, addresses, podRanges, changed, gone };
+}
+
+/** What the node says with the delta. */
+export function applyDelta(delta: AnnouncementDelta, known: Announcement | undefined): Announcement {
+  const { name, addresses, podRanges, changed, gone } = delta;
+  const endpoints = new Map(known?.endpoints ?? none);
+  for (const address of gone) endpoints.delete(address);
+  for (const [address, identity] of changed) endpoints.set(address, identity);
+  return { name, addresses, podRanges, endpoints };
+}
+
+/** The form for JSON. */
+export const announcementToWire = ({
+  name,
+  addresses,
+  podRanges,
+  changed,
+  gone,
+}: AnnouncementDelta): WireAnnouncement => ({
+  ...{ name, addresses, gone },
+  ranges: podRanges.map(formatCidr),
+  changed: Object.fromEntries(changed),
+});
+
+/** Reads what {@link announcementToWire} made. CORRUPT_STATE names what is something else. */
+export function announcementFromWire(wire: unknown): AnnouncementDelta {
+  try {
+    const { name, addresses, ranges, changed, gone } = wire as WireAnnouncement;
+    if (typeof name !== 'string') throw new WeirError('CORRUPT_STATE', 'It has no name');
+    return {
+      ...{ name, addresses, gone },
+      podRanges: ranges.map((text) => parseCidr(text)),
+      changed: new Map(Object.entries(changed)),
+    };
+  } catch (error) {
+    const text = JSON.stringify(wire)?.slice(0, 64);
+    throw new WeirError('CORRUPT_STATE', `${text} is not an announcement: ${(error as Error).message}`);
+  }
+}
