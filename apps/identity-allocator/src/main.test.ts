@@ -7,6 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { HealthDefinition, IdentityAllocatorDefinition } from '@weir/proto';
 import { createRpcClient, type RpcClient } from '@weir/rpc';
+import { freePort } from './testing/store-servers.ts';
 import { createAllocatorProcess, runAllocator, type AllocatorProcess } from './testing/allocator-process.ts';
 
 let directory: string;
@@ -120,6 +121,21 @@ describe('identity-allocator', () => {
       expect(pages).toBeLessThan(10);
     }
     expect(ids).toEqual(held.map(({ id }) => id));
+  });
+
+  it('serves metrics and its health over HTTP', async () => {
+    const port = await freePort();
+    const watched = createAllocatorProcess(directory, ['--metrics', `127.0.0.1:${port}`]);
+    allocator = watched;
+    await watched.start();
+    await connect().allocate({ node: 'n', labels: labels('x') });
+    const get = async (path: string) => fetch(`http://127.0.0.1:${port}${path}`);
+    const text = await (await get('/metrics')).text();
+    for (const line of ['identities 1', 'nodes 1', 'references 1', 'store_away 0', 'watchers 0']) {
+      expect(text).toContain(`\nweir_identity_allocator_${line}\n`);
+    }
+    expect(text).toContain('nodejs_eventloop_lag_seconds');
+    expect([(await get('/healthz')).status, (await get('/else')).status]).toEqual([200, 404]);
   });
 
   it('leaves with status 2 and a reason when the command line is wrong', () => {

@@ -4,10 +4,12 @@ import { randomUUID } from 'node:crypto';
 import { systemClock } from '@weir/clock';
 import { WeirError } from '@weir/errors';
 import { createRpcServer, openTlsIdentity } from '@weir/rpc';
+import { startMetricsServer } from '@weir/service';
 import { createLogger, type Logger } from '@weir/telemetry';
 import { createClusterDirectory } from './cluster/cluster-directory.ts';
 import { createClusterService } from './cluster/cluster-service.ts';
 import { parseCommandLine, version, type AllocatorOptions } from './options.ts';
+import { createAllocatorMetrics } from './service/allocator-metrics.ts';
 import { createChangeHub } from './service/change-hub.ts';
 import { createGarbageCollector } from './service/garbage-collector.ts';
 import { createIdentityService } from './service/identity-service.ts';
@@ -34,7 +36,7 @@ async function startService(options: AllocatorOptions, log: Logger): Promise<Ser
   const hub = createChangeHub({ store, clock, watchersMax });
   const service = createIdentityService({ store, hub, clock, leaseMs: options.times.leaseMs, log });
   const { announce } = store;
-  const cluster = createClusterService({ directory, announce, leaseMs, clock, watchersMax, log });
+  const cluster = createClusterService({ directory, store, announce, leaseMs, clock, watchersMax, log });
   const expireNodes = (): void => {
     store.expireNodes().then(
       (nodes) => nodes.forEach((node) => log.warn({ node }, 'Node is gone, its lease has run out')),
@@ -55,6 +57,14 @@ async function startService(options: AllocatorOptions, log: Logger): Promise<Ser
   const tellHealth = (): void => server.health.setAll(store.away === undefined ? 'SERVING' : 'NOT_SERVING');
   const stopTelling = store.onChange(tellHealth);
   tellHealth();
+  const metrics =
+    options.metrics &&
+    (await startMetricsServer({
+      ...options.metrics,
+      registry: createAllocatorMetrics({ store, hub, directory }),
+      unwell: () => store.away?.reason,
+    }));
+  if (metrics !== undefined) log.info({ address: metrics.address }, 'Serving metrics');
   const { epoch, revision, counts } = store;
   log.info({ version, epoch, revision, count: counts.identities }, 'Identity store opened');
   for (const address of addresses) log.info({ address, pid: process.pid }, 'Serving');
@@ -64,6 +74,7 @@ async function startService(options: AllocatorOptions, log: Logger): Promise<Ser
       collector.stop();
       stopTelling();
       clearInterval(expire);
+      await metrics?.close();
       await server.stop({ deadlineMs: stopDeadlineMs });
       hub.close();
       cluster.close();

@@ -28,6 +28,8 @@ export interface AllocatorOptions {
   readonly plaintext: 'loopback' | 'anywhere';
   /** Of everything over TCP; undefined: in clear text. */
   readonly tls: TlsFilePaths | undefined;
+  /** Where metrics are served; undefined: nowhere. */
+  readonly metrics: { readonly host: string; readonly port: number } | undefined;
   readonly store: StoreOptions;
   readonly times: StoreTimes;
   readonly gcIntervalMs: number;
@@ -45,6 +47,7 @@ interface Flags extends TlsFlags {
   readonly allowPlaintext: boolean;
   readonly runDir: string;
   readonly stateDir: string;
+  readonly metrics?: { readonly host: string; readonly port: number };
   readonly store: StoreOptions['kind'];
   readonly storePath?: string;
   readonly storeEndpoint?: readonly string[];
@@ -93,11 +96,14 @@ const collectAddress = (text: string, previous: readonly string[] = []): readonl
 
 const collectEndpoint = (text: string, previous: readonly string[] = []): readonly string[] => [
   ...previous,
-  checked(() => {
-    if (parseRpcAddress(text).kind === 'tcp') return text;
-    throw new WeirError('INVALID_ARGUMENT', `Address "${text}" is a unix socket, expected "host:port"`);
-  })(text),
+  checked(() => (parseTcpAddress(text), text))(text),
 ];
+
+function parseTcpAddress(text: string): { readonly host: string; readonly port: number } {
+  const address = parseRpcAddress(text);
+  if (address.kind === 'tcp') return { host: address.host, port: address.port };
+  throw new WeirError('INVALID_ARGUMENT', `Address "${text}" is a unix socket, expected "host:port"`);
+}
 
 function createCommand(): Command {
   return addTlsFlags(new Command('identity-allocator'))
@@ -108,6 +114,11 @@ function createCommand(): Command {
         '--listen <address>',
         'unix:/path or host:port; repeatable (default: unix:<run-dir>/identity.sock)',
       ).argParser(collectAddress),
+    )
+    .addOption(
+      new Option('--metrics <address>', 'host:port for Prometheus (/metrics) and probes (/healthz)').argParser(
+        checked(parseTcpAddress),
+      ),
     )
     .option('--allow-plaintext', 'listen unencrypted on addresses that other machines reach', false)
     .addOption(
@@ -177,6 +188,7 @@ function fromFlags(flags: Flags): AllocatorOptions {
     listen,
     plaintext: flags.allowPlaintext ? 'anywhere' : 'loopback',
     tls,
+    metrics: flags.metrics,
     store: storeFromFlags(flags),
     times,
     gcIntervalMs: flags.gcInterval,

@@ -23,8 +23,9 @@ beforeEach(async () => {
   path = mkdtempSync(join(tmpdir(), 'weir-cluster-'));
   clock = createManualClock();
   directory = createClusterDirectory({ epoch: 'e1', leaseMs, clock });
+  const store = { away: undefined, onChange: () => () => undefined };
   const announce = async (announcement: Announcement): Promise<void> => directory.announce(announcement);
-  cluster = createClusterService({ directory, announce, leaseMs, clock: systemClock, watchersMax: 2, log });
+  cluster = createClusterService({ directory, store, announce, leaseMs, clock: systemClock, watchersMax: 2, log });
   const address = `unix:${path}/s`;
   server = createRpcServer({ services: [cluster.service], listen: [address] });
   await server.start();

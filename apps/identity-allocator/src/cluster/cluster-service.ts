@@ -8,11 +8,13 @@ import type { Logger } from '@weir/telemetry';
 import { refuseOtherNode } from '../service/caller.ts';
 import { readNode } from '../service/request-fields.ts';
 import { readAnnouncement } from './announcement-fields.ts';
-import type { OperationOptions } from '../store/identity-store.ts';
+import { refuseWhileAway } from '../service/refuse-while-away.ts';
+import type { IdentityStore, OperationOptions } from '../store/identity-store.ts';
 import type { Announcement, ClusterDirectory, DirectoryChanges } from './cluster-directory.ts';
 
 export interface ClusterServiceOptions {
   readonly directory: ClusterDirectory;
+  readonly store: Pick<IdentityStore, 'away' | 'onChange'>;
   /** Takes what a node says of itself, and keeps it for the node's lease. */
   readonly announce: (announcement: Announcement, options: OperationOptions) => Promise<void>;
   readonly leaseMs: number;
@@ -24,8 +26,11 @@ export interface ClusterServiceOptions {
 type WatchRequest = weir.identity.v1.WatchClusterRequest;
 type WatchResponse = weir.identity.v1.WatchClusterResponse.$Properties;
 
-// Changes come in bursts; watchers that are told of each burst once cost less than watchers that are told of each change.
-const gatherMs = 5;
+// Changes come in bursts; watchers that are told of each burst once cost less than watchers that are told of each change. The
+// more there are, the longer changes wait for company: a thousand watchers are told ten times a second.
+const gatherMsMin = 5;
+const gatherMsMax = 100;
+const gatherMsPerWatcher = 0.1;
 
 /** The service, and what ends its streams. */
 export interface ClusterService {
@@ -36,8 +41,8 @@ export interface ClusterService {
 /** Makes the gRPC service around a directory. */
 export function createClusterService(options: ClusterServiceOptions): ClusterService {
   const { directory, leaseMs, log } = options;
-  const bell = createBell(options);
   const watchers = { count: 0 };
+  const bell = createBell(options, watchers);
   const handlers: Handlers<typeof ClusterDirectoryDefinition> = {
     async announce(request, call) {
       const announcement = readAnnouncement(request);
@@ -58,7 +63,7 @@ interface Bell {
   close(): void;
 }
 
-function createBell({ directory, clock }: ClusterServiceOptions): Bell {
+function createBell({ directory, clock, store }: ClusterServiceOptions, watchers: { readonly count: number }): Bell {
   const waiting = new Set<() => void>();
   let isScheduled = false;
   const ring = (): void => {
@@ -70,7 +75,11 @@ function createBell({ directory, clock }: ClusterServiceOptions): Bell {
   const unsubscribe = directory.onChange(() => {
     if (isScheduled) return;
     isScheduled = true;
-    clock.schedule(gatherMs, ring);
+    clock.schedule(Math.min(gatherMsMax, Math.max(gatherMsMin, watchers.count * gatherMsPerWatcher)), ring);
+  });
+  // Watchers of a replica that is cut off are sent away.
+  const unsubscribeStore = store.onChange(() => {
+    if (store.away !== undefined) ring();
   });
   return {
     changed: (revision, signal) =>
@@ -88,6 +97,7 @@ function createBell({ directory, clock }: ClusterServiceOptions): Bell {
       }),
     close() {
       unsubscribe();
+      unsubscribeStore();
       ring();
     },
   };
@@ -118,6 +128,7 @@ async function* watch(
 ): AsyncGenerator<WatchResponse> {
   const { directory, bell, watchers, watchersMax, log } = options;
   const node = readNode(request.node);
+  refuseWhileAway(options.store, options.clock);
   if (watchers.count >= watchersMax) {
     throw new WeirError('RESOURCE_EXHAUSTED', `${watchers.count} clients are watching already`);
   }
@@ -138,6 +149,7 @@ async function* watch(
       snapshot = false;
       ({ revision } = changes);
       if (changes.complete) await bell.changed(revision, call.signal);
+      refuseWhileAway(options.store, options.clock);
     }
   } finally {
     watchers.count -= 1;

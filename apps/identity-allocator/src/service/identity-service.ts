@@ -8,6 +8,7 @@ import type { Logger } from '@weir/telemetry';
 import type { IdentityStore, StoredIdentity } from '../store/identity-store.ts';
 import type { ChangeHub } from './change-hub.ts';
 import { refuseOtherNode } from './caller.ts';
+import { refuseWhileAway } from './refuse-while-away.ts';
 import { readHeld, readId, readLabels, readNode } from './request-fields.ts';
 
 export interface IdentityServiceOptions {
@@ -58,14 +59,6 @@ export function createIdentityService(options: IdentityServiceOptions): RpcServi
     },
   };
   return rpcService(IdentityAllocatorDefinition, handlers);
-}
-
-// A store that elects a new leader is back within that time. After that another replica may know more than this one.
-const awayMsMax = 2_000;
-
-function refuseWhileAway({ away }: IdentityStore, clock: Clock): void {
-  if (away === undefined || clock.monotonicMs() - away.sinceMs < awayMsMax) return;
-  throw new WeirError('UNAVAILABLE', `The store is away: ${away.reason}`);
 }
 
 function ownNode(name: string, call: RpcCall): string {
