@@ -51,7 +51,7 @@ export async function helpOf({ name, main }: Program): Promise<string> {
   for (const words of open) {
     const { stdout } = await run(process.execPath, [root + main, ...words, '--help'], {
       env: { PATH: process.env['PATH'], NO_COLOR: '1', COLUMNS: '100' },
-      timeout: 20_000,
+      timeout: 120_000,
     });
     sections.push(`## ${[name, ...words].join(' ')}\n\n\`\`\`text\n${stdout.trim()}\n\`\`\`\n`);
     open.push(...commandsIn(stdout).map((command) => [...words, command]));
