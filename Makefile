@@ -26,6 +26,8 @@ build: bpf addon cni dist/.bundled dist/netbench dist/flowwatch ## Build everyth
 demo: build ## Show identity, L4 and HTTP policy on this kernel; KEEP=1 leaves the lab up
 	@node dist/demo.mjs $(if $(KEEP),--keep)
 
+# Tests and the reference start our programs hundreds of times: types are taken off and code is compiled once for all.
+test generate: export NODE_COMPILE_CACHE := $(CURDIR)/node_modules/.cache/compile
 test: build ## Run unit, kernel and lab tests; ONLY=unit|kernel|lab, ARGS=paths
 	@.ci/install-packages test
 	@$(MAKE) -s -C libs/bpf-loader-node test-objects

@@ -46,11 +46,12 @@ export function commandsIn(help: string): string[] {
 
 /** The help of a program and of each of its sub-commands, as Markdown. */
 export async function helpOf({ name, main }: Program): Promise<string> {
+  const { PATH, NODE_COMPILE_CACHE } = process.env;
   const sections: string[] = [];
   const open: string[][] = [[]];
   for (const words of open) {
     const { stdout } = await run(process.execPath, [root + main, ...words, '--help'], {
-      env: { PATH: process.env['PATH'], NO_COLOR: '1', COLUMNS: '100' },
+      env: { PATH, NODE_COMPILE_CACHE, NO_COLOR: '1', COLUMNS: '100' },
       timeout: 120_000,
     });
     sections.push(`## ${[name, ...words].join(' ')}\n\n\`\`\`text\n${stdout.trim()}\n\`\`\`\n`);
