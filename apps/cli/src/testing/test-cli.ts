@@ -79,7 +79,7 @@ export async function capture(task: () => Promise<void>): Promise<Outcome> {
 
 const main = fileURLToPath(new URL('../main.ts', import.meta.url));
 
-/** Runs `weir ARGS` as a process of its own; `onLine` sees what it prints, and may stop it. */
+/** Runs `weir ARGS` as a process of its own; `onOutput` is called once when it has printed something, and may stop it. */
 export function spawnWeir(
   args: readonly string[],
   { env = {}, onOutput }: { env?: NodeJS.ProcessEnv; onOutput?: (process: ReturnType<typeof spawn>) => void } = {},
@@ -90,8 +90,9 @@ export function spawnWeir(
   });
   const outcome = { status: -1, stdout: '', stderr: '' };
   child.stdout.on('data', (chunk: Buffer) => {
+    const isFirst = outcome.stdout === '';
     outcome.stdout += chunk.toString();
-    onOutput?.(child);
+    if (isFirst) onOutput?.(child);
   });
   child.stderr.on('data', (chunk: Buffer) => (outcome.stderr += chunk.toString()));
   return new Promise((resolve) => child.on('close', (status) => resolve({ ...outcome, status: status ?? -1 })));
