@@ -90,12 +90,10 @@ const service = fc.record(
 );
 
 /** Services; no two have one name in one namespace. */
-export const arbitraryServices: fc.Arbitrary<NaiveService[]> = fc
-  .array(service, { maxLength: 3 })
-  .map((list) =>
-    list.map((one, index) => ({
-      ...one,
-      namespace: index % 2 === 0 ? namespaces[0] : namespaces[1],
-      name: index < 2 ? 'db' : 'cache',
-    })),
-  );
+export const arbitraryServices: fc.Arbitrary<NaiveService[]> = fc.array(service, { maxLength: 3 }).map((list) =>
+  list.map((one, index) => ({
+    ...one,
+    namespace: index % 2 === 0 ? namespaces[0] : namespaces[1],
+    name: index < 2 ? 'db' : 'cache',
+  })),
+);
