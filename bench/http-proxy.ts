@@ -13,6 +13,7 @@ import type { Lab } from '@weir/lab';
 import { ProxyControlDefinition } from '@weir/proto';
 import { createRpcServer, createStreamQueue, rpcService, type RpcServer } from '@weir/rpc';
 import { withLab } from './lib/bench-lab.ts';
+import { firstCpu, secondCpu } from './lib/cpus.ts';
 import {
   type HttpServer,
   nginxOriginConfig,
@@ -26,8 +27,8 @@ import { wrk, type WrkResult } from './lib/wrk.ts';
 
 const run = promisify(execFile);
 const busyConnections = 32;
-const ends = 0;
-const proxies = 1;
+const ends = firstCpu;
+const proxies = secondCpu;
 const podPort = 8080;
 
 type Proxy = 'weir' | 'haproxy' | 'nginx';
@@ -88,7 +89,8 @@ async function withServers<Result>(proxyCpu: number, task: (servers: Servers) =>
 }
 
 /** Requests per second, and the proxy's CPU time for each, with the proxy busy. */
-async function measureBusy(servers: Servers, { runs, durationMs, signal }: BenchSettings): Promise<Figure[]> {
+async function measureBusy(servers: Servers, settings: BenchSettings): Promise<Figure[]> {
+  const { durationMs } = settings;
   const cpuUs: Record<Proxy, number[]> = { weir: [], haproxy: [], nginx: [] };
   const p99Ms: Record<Proxy, number[]> = { weir: [], haproxy: [], nginx: [] };
   const measure = (proxy: Proxy, close: boolean) => async (): Promise<number> => {
@@ -106,8 +108,8 @@ async function measureBusy(servers: Servers, { runs, durationMs, signal }: Bench
     haproxy: measure('haproxy', close),
     nginx: measure('nginx', close),
   });
-  const lasting = await interleaved({ runs, signal, variants: variants(false) });
-  const single = await interleaved({ runs, signal, variants: variants(true) });
+  const lasting = await interleaved(settings, variants(false));
+  const single = await interleaved(settings, variants(true));
   // The first turn only warms up.
   const afterWarmUp = (values: Record<Proxy, number[]>, proxy: Proxy): number[] => values[proxy].slice(1);
   const haproxy = (values: readonly number[]) => ({ name: 'HAProxy', values });
@@ -139,7 +141,8 @@ const difference = (values: readonly number[], base: readonly number[]): number[
   values.map((value, i) => value - (base[i] ?? Number.NaN));
 
 /** What a call takes longer than without the proxy, one call at a time. */
-async function measureAlone(servers: Servers, { runs, durationMs, signal }: BenchSettings): Promise<Figure[]> {
+async function measureAlone(servers: Servers, settings: BenchSettings): Promise<Figure[]> {
+  const { durationMs } = settings;
   const p99Us: Record<Proxy | 'origin', number[]> = { weir: [], haproxy: [], nginx: [], origin: [] };
   const measure = (server: Proxy | 'origin') => async (): Promise<number> => {
     const result = await wrk({ url: servers[server].url, connections: 1, durationMs, cpu: ends });
@@ -147,7 +150,7 @@ async function measureAlone(servers: Servers, { runs, durationMs, signal }: Benc
     return result.p50Us;
   };
   const variants = { origin: measure('origin'), weir: measure('weir'), haproxy: measure('haproxy') };
-  const p50Us = await interleaved({ runs, signal, variants });
+  const p50Us = await interleaved(settings, variants);
   return [
     {
       name: 'p50 added to a direct call',
@@ -185,7 +188,8 @@ async function pinProxy(lab: Lab, cpu: number): Promise<void> {
 }
 
 /** Calls between pods whose server has HTTP rules, against one that has none. */
-async function measurePods(lab: Lab, { runs, durationMs, signal }: BenchSettings): Promise<Figure[]> {
+async function measurePods(lab: Lab, settings: BenchSettings): Promise<Figure[]> {
+  const { durationMs } = settings;
   const directory = lab.paths.directory;
   await writeFile(join(directory, 'origin.conf'), nginxOriginConfig(directory, podPort));
   const command = [
@@ -210,10 +214,10 @@ async function measurePods(lab: Lab, { runs, durationMs, signal }: BenchSettings
 
   await pinProxy(lab, ends);
   const p50 = (name: keyof typeof servers) => async () => (await call(name, 1)).p50Us;
-  const alone = await interleaved({ runs, signal, variants: { open: p50('open'), policed: p50('policed') } });
+  const alone = await interleaved(settings, { open: p50('open'), policed: p50('policed') });
   await pinProxy(lab, proxies);
   const rate = (name: keyof typeof servers) => async () => (await call(name, busyConnections)).perSecond;
-  const busy = await interleaved({ runs, signal, variants: { open: rate('open'), policed: rate('policed') } });
+  const busy = await interleaved(settings, { open: rate('open'), policed: rate('policed') });
   return [
     {
       name: 'p50 added between pods',

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { BenchSettings } from './figure.ts';
 
 /** Makes one run of a variant and gives its figure. */
 export type Measure = () => Promise<number>;
@@ -7,17 +8,17 @@ export type Measure = () => Promise<number>;
  * Runs the variants turn by turn, forwards and then backwards (A B, B A, A B …), so that a machine that gets slower or
  * faster favours none. The first turn warms up and is thrown away. Rejects between two runs when the signal is aborted.
  */
-export async function interleaved<Name extends string>(options: {
-  readonly runs: number;
-  readonly signal: AbortSignal;
-  readonly variants: Readonly<Record<Name, Measure>>;
-}): Promise<Record<Name, number[]>> {
-  const variants = Object.entries(options.variants) as [Name, Measure][];
+export async function interleaved<Name extends string>(
+  { runs, signal, say }: Pick<BenchSettings, 'runs' | 'signal' | 'say'>,
+  byName: Readonly<Record<Name, Measure>>,
+): Promise<Record<Name, number[]>> {
+  const variants = Object.entries(byName) as [Name, Measure][];
   const values = Object.fromEntries(variants.map(([name]) => [name, [] as number[]])) as Record<Name, number[]>;
   for (const [, measure] of variants) await measure();
-  for (let run = 0; run < options.runs; run++) {
+  for (let run = 0; run < runs; run++) {
+    say(`  run ${run + 1} of ${runs}`);
     for (const [name, measure] of run % 2 === 0 ? variants : variants.toReversed()) {
-      options.signal.throwIfAborted();
+      signal.throwIfAborted();
       values[name].push(await measure());
     }
   }

@@ -23,7 +23,8 @@ describe('interleaved()', () => {
     const calls: string[] = [];
     const measure = (name: string) => () => Promise.resolve(calls.push(name));
     const { signal } = new AbortController();
-    const values = await interleaved({ runs: 3, signal, variants: { a: measure('a'), b: measure('b') } });
+    const settings = { runs: 3, signal, say: () => undefined };
+    const values = await interleaved(settings, { a: measure('a'), b: measure('b') });
     expect(calls.join('')).toBe('ababbaab');
     expect(values).toEqual({ a: [3, 6, 7], b: [4, 5, 8] });
   });
