@@ -121,9 +121,12 @@ async function measureCase(
     if (result.retval === retval) return Promise.resolve(result.durationNs);
     throw new WeirError('FAILED_PRECONDITION', `Expected action ${retval} of ${each.name}, found ${result.retval}`);
   };
-  const { ours, empty } = await interleaved(settings, {
-    ours: run(node.object.program('weir_from_pod'), tcActRedirect),
-    empty: run(driver.program('do_nothing'), 0),
+  const { ours, empty } = await interleaved({
+    ...settings,
+    variants: {
+      ours: run(node.object.program('weir_from_pod'), tcActRedirect),
+      empty: run(driver.program('do_nothing'), 0),
+    },
   });
   const above = ours.map((value, index) => value - (empty[index] ?? Number.NaN));
   settings.say(`an empty program and the driver take ${Math.min(...empty)} ns of it`);

@@ -108,8 +108,8 @@ async function measureBusy(servers: Servers, settings: BenchSettings): Promise<F
     haproxy: measure('haproxy', close),
     nginx: measure('nginx', close),
   });
-  const lasting = await interleaved(settings, variants(false));
-  const single = await interleaved(settings, variants(true));
+  const lasting = await interleaved({ ...settings, variants: variants(false) });
+  const single = await interleaved({ ...settings, variants: variants(true) });
   // The first turn only warms up.
   const afterWarmUp = (values: Record<Proxy, number[]>, proxy: Proxy): number[] => values[proxy].slice(1);
   const haproxy = (values: readonly number[]) => ({ name: 'HAProxy', values });
@@ -150,7 +150,7 @@ async function measureAlone(servers: Servers, settings: BenchSettings): Promise<
     return result.p50Us;
   };
   const variants = { origin: measure('origin'), weir: measure('weir'), haproxy: measure('haproxy') };
-  const p50Us = await interleaved(settings, variants);
+  const p50Us = await interleaved({ ...settings, variants });
   return [
     {
       name: 'p50 added to a direct call',
@@ -214,10 +214,10 @@ async function measurePods(lab: Lab, settings: BenchSettings): Promise<Figure[]>
 
   await pinProxy(lab, ends);
   const p50 = (name: keyof typeof servers) => async () => (await call(name, 1)).p50Us;
-  const alone = await interleaved(settings, { open: p50('open'), policed: p50('policed') });
+  const alone = await interleaved({ ...settings, variants: { open: p50('open'), policed: p50('policed') } });
   await pinProxy(lab, proxies);
   const rate = (name: keyof typeof servers) => async () => (await call(name, busyConnections)).perSecond;
-  const busy = await interleaved(settings, { open: rate('open'), policed: rate('policed') });
+  const busy = await interleaved({ ...settings, variants: { open: rate('open'), policed: rate('policed') } });
   return [
     {
       name: 'p50 added between pods',

@@ -100,14 +100,17 @@ async function measureCase(paths: Paths, spec: Case, settings: BenchSettings): P
   const { watcher } = paths;
   const weir = (): Promise<number> => measure(paths.weir, spec, durationMs);
   const eventsPerConnection: number[] = [];
-  const { plain, policy, watched } = await interleaved(settings, {
-    plain: () => measure(paths.plain, spec, durationMs),
-    policy: weir,
-    watched: async () => {
-      const before = watcher.events;
-      const rate = await watcher.during(weir);
-      eventsPerConnection.push((watcher.events - before) / ((rate * durationMs) / 1000));
-      return rate;
+  const { plain, policy, watched } = await interleaved({
+    ...settings,
+    variants: {
+      plain: () => measure(paths.plain, spec, durationMs),
+      policy: weir,
+      watched: async () => {
+        const before = watcher.events;
+        const rate = await watcher.during(weir);
+        eventsPerConnection.push((watcher.events - before) / ((rate * durationMs) / 1000));
+        return rate;
+      },
     },
   });
   const base = {

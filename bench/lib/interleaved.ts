@@ -9,14 +9,15 @@ export type Measure = () => Promise<number>;
  * faster favours none. The first turn warms up and is thrown away. Rejects between two runs when the signal is aborted.
  */
 export async function interleaved<Name extends string>(
-  { runs, signal, say }: Pick<BenchSettings, 'runs' | 'signal' | 'say'>,
-  byName: Readonly<Record<Name, Measure>>,
+  options: Pick<BenchSettings, 'runs' | 'signal'> &
+    Partial<Pick<BenchSettings, 'say'>> & { readonly variants: Readonly<Record<Name, Measure>> },
 ): Promise<Record<Name, number[]>> {
-  const variants = Object.entries(byName) as [Name, Measure][];
+  const { runs, signal, say } = options;
+  const variants = Object.entries(options.variants) as [Name, Measure][];
   const values = Object.fromEntries(variants.map(([name]) => [name, [] as number[]])) as Record<Name, number[]>;
   for (const [, measure] of variants) await measure();
   for (let run = 0; run < runs; run++) {
-    say(`  run ${run + 1} of ${runs}`);
+    say?.(`  run ${run + 1} of ${runs}`);
     for (const [name, measure] of run % 2 === 0 ? variants : variants.toReversed()) {
       signal.throwIfAborted();
       values[name].push(await measure());

@@ -24,7 +24,7 @@ describe('interleaved()', () => {
     const measure = (name: string) => () => Promise.resolve(calls.push(name));
     const { signal } = new AbortController();
     const settings = { runs: 3, signal, say: () => undefined };
-    const values = await interleaved(settings, { a: measure('a'), b: measure('b') });
+    const values = await interleaved({ ...settings, variants: { a: measure('a'), b: measure('b') } });
     expect(calls.join('')).toBe('ababbaab');
     expect(values).toEqual({ a: [3, 6, 7], b: [4, 5, 8] });
   });
