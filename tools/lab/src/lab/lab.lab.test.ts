@@ -289,10 +289,14 @@ describe('a lab in trouble', () => {
   it('up() says what it waits for', async () => {
     const steps: string[] = [];
     const onProgress = (step: string): void => void steps.push(step);
-    await expect(up(['--silent-proxy'], { timeoutMs: 2_500, onProgress })).rejects.toThrow(
-      'component l7-proxy of the agent is not well: not connected',
-    );
-    expect(steps).toContainEqual(expect.stringContaining('Waiting for node1: component l7-proxy'));
+    const said = (): boolean => steps.some((step) => step.includes('Waiting for node1: component l7-proxy'));
+    let message = 'the agent does not answer yet';
+    // On a busy machine it is the agent that it waits for at first; the lab is left up, and waited for again.
+    for (let round = 0; round < 30 && (message.includes('does not answer yet') || !said()); round++) {
+      message = await up(['--silent-proxy'], { timeoutMs: 2_500, onProgress }).then(String, String);
+    }
+    expect(said()).toBe(true);
+    expect(message).toContain('component l7-proxy of the agent is not well: not connected');
   });
 
   it('addPod() that the agent refuses carries its reason, and leaves nothing', async () => {
