@@ -86,7 +86,7 @@ static __noinline int send_event(struct __sk_buff *skb, struct work *w)
 	event->protocol = p->protocol;
 	event->tcp_flags = p->tcp_flags;
 	event->flags = r->flags;
-	event->padding = 0;
+	event->icmp_type = p->icmp_type;
 	event->source = p->source;
 	event->destination = p->destination;
 	event->source_port = p->source_port;

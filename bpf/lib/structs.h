@@ -239,8 +239,8 @@ struct event {
 	__u8 point;	/* enum trace_point */
 	__u8 protocol;
 	__u8 tcp_flags;
-	__u8 flags; /* enum event_flag */
-	__u8 padding;
+	__u8 flags;	/* enum event_flag */
+	__u8 icmp_type; /* of ICMP only */
 	union ip_addr source;
 	union ip_addr destination;
 	__be16 source_port;

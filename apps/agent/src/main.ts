@@ -8,6 +8,7 @@ import { createIdentityClient } from '@weir/identity-client';
 import { createIdentityLabelFilter, defaultClusterName } from '@weir/model';
 import { createNetlink } from '@weir/netlink';
 import { createPolicyEngine } from '@weir/policy';
+import { flow } from '@weir/proto';
 import { createRpcServer, openTlsIdentity } from '@weir/rpc';
 import { type RunningService, runService } from '@weir/service';
 import { createLogger, createLoopDelayMonitor, type Logger } from '@weir/telemetry';
@@ -29,12 +30,14 @@ import { createPrefixIdentities, labelledPrefixes } from './identity/prefix-iden
 import { createAddressPool } from './ipam/address-pool.ts';
 import { createDesiredIpcache } from './ipcache/desired-ipcache.ts';
 import { keepHostAddresses } from './ipcache/host-ranges.ts';
-import { createMonitor } from './monitor/monitor.ts';
-import { createPeers } from './monitor/peers.ts';
 import { createHostAddresses } from './node/host-addresses.ts';
 import { lockNode } from './node/node-lock.ts';
 import { ensureNodeNetwork } from './node/node-network.ts';
 import { checkPrerequisites, readMachine } from './node/prerequisites.ts';
+import { numberFeed, watchEndpoints, watchEngine } from './observe/names-feed.ts';
+import { namesSnapshot } from './observe/names-snapshot.ts';
+import { createObserverHost } from './observe/observer-host.ts';
+import type { ObserverThreadOptions } from './observe/thread-messages.ts';
 import { type AgentOptions, parseCommandLine, version } from './options.ts';
 import { createPolicyController } from './policy/policy-controller.ts';
 import { createPolicyPrefixes } from './policy/policy-prefixes.ts';
@@ -84,21 +87,35 @@ async function openNode(options: AgentOptions, logger: Logger) {
 
 type Node = Awaited<ReturnType<typeof openNode>>;
 
+const observerThreadOptions = (options: AgentOptions): ObserverThreadOptions => ({
+  ...{ node: options.nodeName, version, bpfRoot: options.bpfRoot, logLevel: options.logLevel },
+  listen: [`unix:${options.runDir}/hubble.sock`, ...options.observerListen],
+  ...{ plaintext: options.observerPlaintext, flowsMax: options.observerFlows },
+});
+
 /** Identities, policies and endpoints, and what brings kernel and proxy in line with them. */
 function wireParts(options: AgentOptions, { logger, node }: { readonly logger: Logger; readonly node: Node }) {
   const { netlink, datapath, pools, network } = node;
   const { nodeName, stateDir } = options;
   const clock = systemClock;
-  const engine = createPolicyEngine({
-    mode: options.enablePolicy,
-    allowLocalHost: options.allowLocalhost === 'always',
-    defaultAllow: true,
-    clusterPeer: { clusterName: defaultClusterName },
+  const observer = createObserverHost({
+    thread: observerThreadOptions(options),
+    snapshot: () => namesSnapshot({ table, identities, engine, translation }),
+    ...{ clock, logger },
   });
-  const translation = createPolicyTranslation();
+  const engine = watchEngine(
+    createPolicyEngine({
+      mode: options.enablePolicy,
+      allowLocalHost: options.allowLocalhost === 'always',
+      defaultAllow: true,
+      clusterPeer: { clusterName: defaultClusterName },
+    }),
+    observer,
+  );
+  const translation = createPolicyTranslation(numberFeed(observer));
   const adoptedSlots = datapath.listEndpoints().map(({ identity, policySlot }) => [identity, policySlot] as const);
   const slots = createPolicySlots(policySlotsMax, new Map(adoptedSlots));
-  const table = createEndpointTable();
+  const table = watchEndpoints(createEndpointTable(), observer);
   const ipcache = createDesiredIpcache();
 
   const feed = createIdentityFeed(({ upserted, deleted }) => {
@@ -114,10 +131,8 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   });
   const prefixIdentities = createPrefixIdentities();
   const identities = createIdentitySource(client, prefixIdentities);
-  const { cookies, ruleSets, ruleSetTable } = translation;
-  const peers = createPeers({ table, identities });
-  const monitor = createMonitor({ datapath, peers, engine, cookies, ruleSets, node: nodeName });
-  const proxy = createProxyControl({ ruleSets: ruleSetTable, onAccessLog: monitor.accessLog, clock, logger });
+  const ruleSets = translation.ruleSetTable;
+  const proxy = createProxyControl({ ruleSets, onAccessLog: observer.accessLog, clock, logger });
   const publishRuleSets = proxy.publish;
   const policyParts = { engine, datapath, slots, translation, publishRuleSets };
   const controller = createPolicyController({ ...policyParts, clock, logger });
@@ -142,9 +157,9 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   const policies = createPolicyService({ engine, controller, store: policyStore, prefixes });
   const services = createNodeServices({ datapath: datapath.services, stateDir, table, clock, logger });
   return {
-    ...{ engine, translation, slots, table, ipcache, client, identities, monitor, proxy, controller },
+    ...{ engine, translation, slots, table, ipcache, client, identities, observer, proxy, controller },
     ...{ forEndpoints, manager, policyStore, policies, podNetwork, podRanges, addresses, routes, cluster, services },
-    ...{ prefixes, prefixIdentities },
+    ...{ prefixes, prefixIdentities, monitor: observer },
   };
 }
 
@@ -243,6 +258,14 @@ function watchLoopDelay(logger: Logger): () => void {
   };
 }
 
+/** Flows are served first; whoever asks this node for others is told of the address that other machines can reach. */
+async function startObserver({ observer }: Parts, { options, startedMs }: Running): Promise<void> {
+  const [local = '', remote = local.replace(/^unix:/, 'unix://')] = await observer.start();
+  observer.setPeers([{ name: options.nodeName, address: remote }]);
+  const time = { seconds: Math.floor(startedMs / 1_000), nanos: (startedMs % 1_000) * 1e6 };
+  observer.event({ type: flow.AgentEventType.AGENT_STARTED, agentStart: { time } });
+}
+
 async function startAgent(options: AgentOptions, logger: Logger): Promise<RunningService> {
   const startedMs = Date.now();
   checkPrerequisites(readMachine());
@@ -250,10 +273,12 @@ async function startAgent(options: AgentOptions, logger: Logger): Promise<Runnin
   const node = await openNode(options, logger);
   const running: Running = { options, logger, node, startedMs };
   const parts = wireParts(options, running);
+  // Before anything happens that somebody might want to see.
+  await startObserver(parts, running);
   const { hostAddresses, sockets } = await restoreNode(parts, running);
   const server = await serve(parts, { ...running, sockets });
   const { datapath, netlink } = node;
-  const { controller, translation, monitor, client, cluster, table, services } = parts;
+  const { controller, translation, observer, client, cluster, table, services } = parts;
   const stops = [
     repeat(sweepIntervalMs, () => datapath.sweepConnections(), logger),
     repeat(forgetIntervalMs, () => controller.between(() => translation.retain(datapath)), logger),
@@ -267,7 +292,7 @@ async function startAgent(options: AgentOptions, logger: Logger): Promise<Runnin
     async stop() {
       for (const stop of stops) stop();
       await server.stop();
-      monitor.close();
+      await observer.stop();
       await cluster.stop();
       await client.stop();
       await services.close();

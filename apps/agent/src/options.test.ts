@@ -30,6 +30,7 @@ describe('parseCommandLine()', () => {
         labels: '',
         logLevel: 'info',
       },
+      ...{ observerListen: [], observerPlaintext: 'loopback', observerFlows: 4_096 },
       ...{ conntrackMax: 131_072, policyMax: 262_144 },
     });
   });

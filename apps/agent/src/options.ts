@@ -42,6 +42,9 @@ export interface AgentOptions {
   readonly labels: string;
   readonly conntrackMax: number;
   readonly policyMax: number;
+  readonly observerListen: readonly string[];
+  readonly observerPlaintext: 'loopback' | 'anywhere';
+  readonly observerFlows: number;
   readonly logLevel: LogLevel;
 }
 
@@ -86,8 +89,28 @@ const rangeFlag = (flag: string, family: 'IPv4' | 'IPv6', initial: string): Opti
       }),
     );
 
+const addAddress = (text: string, before: readonly string[] = []): readonly string[] => {
+  parseRpcAddress(text);
+  return [...before, text];
+};
+
+/** Where flows are served, and how many are kept. */
+const observerFlags = (): readonly Option[] => [
+  new Option(
+    '--observer-listen <address>',
+    'host:port on which flows are served beside unix:<run-dir>/hubble.sock; repeatable',
+  )
+    .default([], 'none')
+    .argParser(checkedFlag(addAddress)),
+  choiceFlag('--observer-plaintext <where>', 'where flows may be served in clear text over TCP', [
+    'loopback',
+    'anywhere',
+  ]),
+  numberFlag('--observer-flows', 'flows that are kept', { min: 1_024, max: 65_536, default: 4_096 }),
+];
+
 function createCommand(): Command {
-  return addTlsFlags(new Command('agent'))
+  const command = addTlsFlags(new Command('agent'))
     .description('Connects and polices the pods of one node.')
     .version(version)
     .option('--node-name <name>', 'name of this node (default: the host name)')
@@ -145,6 +168,7 @@ function createCommand(): Command {
       numberFlag('--policy-max', 'policy entries of all identities', { min: 1_024, max: 16_777_216, default: 262_144 }),
     )
     .addOption(new Option('--log-level <level>', 'what is logged').choices(logLevels).default('info'));
+  return observerFlags().reduce((all, flag) => all.addOption(flag), command);
 }
 
 const nodeNamePattern = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;

@@ -10,6 +10,7 @@ import { addEndpointCommands } from './commands/endpoint.ts';
 import { addIdentityCommands } from './commands/identity.ts';
 import { addMonitorCommand } from './commands/monitor.ts';
 import { addNodeCommands } from './commands/node.ts';
+import { addObserveCommand } from './commands/observe.ts';
 import { addPolicyCommands } from './commands/policy.ts';
 import { addServiceCommands } from './commands/service.ts';
 import { addStatusCommand } from './commands/status.ts';
@@ -21,6 +22,7 @@ Examples:
   weir policy import examples/star-wars/l7-policy.yaml
   weir service update web --frontend 10.96.0.1:80 --backend 10.244.0.5:8080
   weir monitor --type drop --type l7
+  weir observe --verdict DROPPED -f
   weir bpf ct list -o json
   weir lab up                      nodes and pods on this machine, to try things out
 
@@ -47,6 +49,7 @@ export function createProgram(): Command {
   addServiceCommands(program);
   addBpfCommands(program);
   addMonitorCommand(program);
+  addObserveCommand(program);
   // Carried out by the launcher: the lab is a tool of its own.
   program.command('lab').description('nodes and pods on this machine, made of network namespaces').allowUnknownOption();
   prepareCommands(program);

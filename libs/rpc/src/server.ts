@@ -37,6 +37,8 @@ export interface RpcServerOptions {
   readonly messageBytesMax?: number;
   /** Calls that one connection may have open; 1,024 by default. More of them wait in the client. */
   readonly concurrentCallsMax?: number;
+  /** More names that the health service answers to, beside those of the services. */
+  readonly healthNames?: readonly string[];
   readonly log?: Logger;
 }
 
@@ -59,7 +61,7 @@ export function createRpcServer(options: RpcServerOptions): RpcServer {
   if (options.tls === undefined) {
     addresses.forEach((address) => refusePlaintext(address, options.plaintext ?? 'loopback'));
   }
-  const health = createHealth(options.services.map(({ name }) => name));
+  const health = createHealth([...options.services.map(({ name }) => name), ...(options.healthNames ?? [])]);
   const messageBytesMax = options.messageBytesMax ?? messageBytesMaxDefault;
   // Channelz stays on: without it grpc-js keeps no list of sessions, and a forced shutdown would cut nothing.
   const server = new Server({

@@ -132,6 +132,7 @@ describe('weir … -o json', () => {
       'identity-allocator Ok',
       'cluster Ok',
       'l7-proxy Ok',
+      'services Ok',
     ]);
   });
 

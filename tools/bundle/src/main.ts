@@ -8,10 +8,11 @@ import { lazyBuiltins } from './lazy-builtins.ts';
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const dist = `${root}dist/`;
 
-/** Program → its composition root; and a thread of the agent's. */
+/** Program → its composition root; and threads of the agent's. */
 const programs = {
   agent: 'apps/agent/src/main.ts',
   'policy-parser': 'apps/agent/src/policy/policy-parser-thread.ts',
+  'observer-thread': 'apps/agent/src/observe/observer-thread.ts',
   'identity-allocator': 'apps/identity-allocator/src/main.ts',
   'l7-proxy': 'apps/l7-proxy/src/main.ts',
   weir: 'apps/cli/src/main.ts',

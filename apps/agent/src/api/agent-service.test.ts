@@ -24,9 +24,9 @@ let client: RpcClient<typeof AgentServiceDefinition>;
 beforeEach(async () => {
   node = createTestNode();
   agent = createTestAgent(node);
-  const { engine, controller, prefixes, table, translation } = agent;
+  const { engine, controller, prefixes, translation } = agent;
   const labelled = { ...node.identities, all: () => [[256, agent.table.require(1).labels] as const] };
-  const peers = createPeers({ table, identities: node.identities });
+  const peers = createPeers({ endpointOf: () => undefined, labelsOf: () => [] });
   const forMonitor = { engine, cookies: translation.cookies, ruleSets: translation.ruleSets, node: 'n1' };
   const service = createAgentService({
     ...agent,

@@ -32,7 +32,7 @@ export interface AgentServiceOptions {
   readonly identities: IdentityDirectory;
   readonly datapath: Datapath;
   readonly ipcache: Pick<DesiredIpcache, 'entries'>;
-  readonly monitor: Monitor;
+  readonly monitor: Pick<Monitor, 'watch'>;
   readonly nodeName: string;
   readonly cluster: NodeSources['cluster'];
   readonly routes: NodeSources['routes'];

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { ipAddressFromBytes } from '@weir/model';
 import { weir } from '@weir/proto';
-import { originNames } from '../policy/policy-names.ts';
-import type { PolicyTranslation } from '../policy/policy-translation.ts';
+import { type Origin, originNames } from '../policy/policy-names.ts';
 import type { Peers } from './peers.ts';
 
 const { CallVerdict } = weir.proxy.v1;
@@ -13,10 +12,15 @@ const verdicts: Readonly<Record<number, string>> = {
   [CallVerdict.CALL_VERDICT_ERROR]: 'error',
 };
 
+/** The rules behind a rule set of the proxy, by its number. */
+export interface RuleSetOrigins {
+  meaningOf(ruleSet: number): { readonly origins: readonly Origin[] } | undefined;
+}
+
 /** What the monitor says of a call that the proxy has judged. */
 export function describeHttpCall(
   call: weir.proxy.v1.IHttpCall,
-  options: { readonly peers: Peers; readonly ruleSets: PolicyTranslation['ruleSets']; readonly node: string },
+  options: { readonly peers: Peers; readonly ruleSets: RuleSetOrigins; readonly node: string },
 ): weir.agent.v1.IMonitorEvent {
   const { peers, ruleSets, node } = options;
   const number = (value: number | null | undefined): number => value ?? 0;

@@ -11,14 +11,14 @@ import {
 import { formatProtocol } from '@weir/model';
 import type { PolicyEngine } from '@weir/policy';
 import type { weir } from '@weir/proto';
-import { originNames, policyName } from '../policy/policy-names.ts';
-import type { PolicyTranslation } from '../policy/policy-translation.ts';
+import { type Origin, originNames, policyName } from '../policy/policy-names.ts';
 import type { Peers } from './peers.ts';
 
 export interface KernelEventOptions {
   readonly peers: Peers;
   readonly engine: Pick<PolicyEngine, 'policiesInDefaultDeny'>;
-  readonly cookies: PolicyTranslation['cookies'];
+  /** The rules behind a policy entry, by the number that the kernel has of them. */
+  readonly cookies: { meaningOf(cookie: number): readonly Origin[] | undefined };
   readonly node: string;
 }
 

@@ -11,11 +11,9 @@ import {
   tracePoint,
 } from '@weir/datapath-layout';
 import { createMemoryDatapath, type MemoryDatapath } from '@weir/datapath-testing';
-import { createLabelSet, parseIpAddress } from '@weir/model';
+import { parseIpAddress } from '@weir/model';
 import type { EntryOrigin, RuleSet } from '@weir/policy';
 import { weir } from '@weir/proto';
-import type { Endpoint } from '../endpoint/endpoint.ts';
-import { createEndpointTable } from '../endpoint/endpoint-table.ts';
 import { createNumbering } from '../policy/numbering.ts';
 import type { PolicyTranslation } from '../policy/policy-translation.ts';
 import { createMonitor, type Monitor, type MonitorFilter } from './monitor.ts';
@@ -23,7 +21,6 @@ import { createPeers } from './peers.ts';
 
 type MonitorEvent = weir.agent.v1.IMonitorEvent;
 
-const labels = createLabelSet([{ source: 'k8s', key: 'app', value: 'web' }]);
 const base: Event = {
   ...{
     timeNs: 1_000_000_000n,
@@ -32,7 +29,7 @@ const base: Event = {
     direction: direction.ingress,
     point: tracePoint.toEndpoint,
   },
-  ...{ protocol: 6, tcpFlags: 0x12, flags: 0, length: 60, ifindex: 7 },
+  ...{ protocol: 6, tcpFlags: 0x12, flags: 0, icmpType: 0, length: 60, ifindex: 7 },
   ...{ source: parseIpAddress('10.0.0.2'), destination: parseIpAddress('10.9.9.9'), sourcePort: 1234 },
   ...{ destinationPort: 80, sourceIdentity: 300, destinationIdentity: 2, sourceEndpoint: 1, destinationEndpoint: 0 },
   ...{ egressCookie: 0, ingressCookie: 0 },
@@ -48,10 +45,11 @@ beforeEach(() => {
   cookies = createNumbering();
   ruleSets = createNumbering();
   abort = new AbortController();
-  const table = createEndpointTable();
-  const record = { id: 1, namespace: 'default', pod: 'web', ipv4: '10.0.0.2', ipv6: 'fd00::2' };
-  table.put({ record, state: 'ready', identity: 300, labels } as Endpoint);
-  const peers = createPeers({ table, identities: { labelsOf: (id) => (id === 300 ? labels : undefined) } });
+  const record = { id: 1, namespace: 'default', pod: 'web' };
+  const peers = createPeers({
+    endpointOf: (id, address) => (id === 1 || (id === 0 && address === '10.0.0.2') ? record : undefined),
+    labelsOf: (id) => (id === 300 ? ['k8s:app=web'] : []),
+  });
   const engine = { policiesInDefaultDeny: () => ['CiliumNetworkPolicy/default/web'] };
   monitor = createMonitor({ datapath, peers, engine, cookies, ruleSets, node: 'n1' });
 });

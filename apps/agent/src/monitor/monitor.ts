@@ -2,10 +2,9 @@
 import { event as eventCodec } from '@weir/datapath-layout';
 import type { Datapath, EventBatch, EventLoss } from '@weir/datapath-maps';
 import type { weir } from '@weir/proto';
-import { createStreamQueue, type StreamQueue } from '@weir/rpc';
-import { describeHttpCall } from './http-event.ts';
+import { describeHttpCall, type RuleSetOrigins } from './http-event.ts';
 import { describeKernelEvent, type KernelEventOptions } from './kernel-event.ts';
-import type { PolicyTranslation } from '../policy/policy-translation.ts';
+import { createWatchQueue, lostEvent, type WatchQueue } from './watch-queue.ts';
 
 type MonitorEvent = weir.agent.v1.IMonitorEvent;
 
@@ -26,17 +25,13 @@ export interface Monitor {
 
 export interface MonitorOptions extends KernelEventOptions {
   readonly datapath: Pick<Datapath, 'readEvents' | 'eventLoss'>;
-  readonly ruleSets: PolicyTranslation['ruleSets'];
+  readonly ruleSets: RuleSetOrigins;
 }
 
 interface Watcher {
   readonly filter: MonitorFilter;
-  readonly queue: StreamQueue<MonitorEvent>;
-  /** Events lost to this watcher's slowness that it has been told of. */
-  reportedLost: number;
+  readonly queue: WatchQueue;
 }
-
-const queuedEventsMax = 4_096;
 
 const isWanted = ({ types, endpoints }: MonitorFilter, { type, source, destination }: MonitorEvent): boolean =>
   (types.size === 0 || types.has(type ?? '')) &&
@@ -53,27 +48,12 @@ export function createMonitor(options: MonitorOptions): Monitor {
 
   const publish = (event: MonitorEvent): void => {
     for (const watcher of watchers) {
-      if (!isWanted(watcher.filter, event)) continue;
-      const unreported = watcher.queue.droppedCount - watcher.reportedLost;
-      if (unreported > 0 && watcher.queue.length < queuedEventsMax / 2) {
-        watcher.reportedLost += unreported;
-        watcher.queue.push(lostEvent(unreported, 'agent-queue'));
-      }
-      watcher.queue.push(event);
+      if (isWanted(watcher.filter, event)) watcher.queue.push(event);
     }
   };
 
-  const lostEvent = (lost: number, lostSource: string): MonitorEvent => ({
-    timeNs: Date.now() * 1e6,
-    type: 'lost',
-    verdict: '',
-    lost,
-    lostSource,
-    node,
-  });
-
   const broadcastLost = (lost: number, source: string): void => {
-    if (lost > 0) for (const { queue } of watchers) queue.push(lostEvent(lost, source));
+    if (lost > 0) for (const { queue } of watchers) queue.push(lostEvent({ lost, source, node }));
   };
 
   const take = ({ view, offsets, count, lost }: EventBatch): void => {
@@ -90,8 +70,8 @@ export function createMonitor(options: MonitorOptions): Monitor {
   const stopReading = datapath.readEvents(take);
   return {
     async *watch(filter, signal) {
-      const queue = createStreamQueue<MonitorEvent>({ itemsMax: queuedEventsMax, overflow: 'drop-oldest', signal });
-      const watcher: Watcher = { filter, queue, reportedLost: 0 };
+      const queue = createWatchQueue({ node, signal });
+      const watcher: Watcher = { filter, queue };
       if (watchers.size === 0) loss = datapath.eventLoss();
       watchers.add(watcher);
       try {

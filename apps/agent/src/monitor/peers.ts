@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { formatIpAddress, type IpAddress } from '@weir/model';
 import type { weir } from '@weir/proto';
-import type { EndpointTable } from '../endpoint/endpoint-table.ts';
-import type { IdentitySource } from '../identity/identity-source.ts';
 
 /** One end of a flow as the kernel or the proxy reports it. */
 export interface SeenEnd {
@@ -20,25 +18,17 @@ export interface Peers {
 
 /** Names come from the node's endpoints, labels from what is known of identities. */
 export function createPeers(options: {
-  readonly table: EndpointTable;
-  readonly identities: Pick<IdentitySource, 'labelsOf'>;
+  /** By number, or by address where the number is 0. */
+  readonly endpointOf: (id: number, address: string) => { id: number; namespace: string; pod: string } | undefined;
+  /** In the form `source:key=value`. */
+  readonly labelsOf: (identity: number) => readonly string[];
 }): Peers {
-  const { table, identities } = options;
+  const { endpointOf, labelsOf } = options;
   return {
     describe({ address, port, identity, endpointId }) {
       const text = formatIpAddress(address);
-      const endpoint = endpointId === 0 ? table.findAddress(text) : table.get(endpointId);
-      const { namespace = '', pod = '' } = endpoint?.record ?? {};
-      const labels = identities.labelsOf(identity)?.labels ?? [];
-      return {
-        address: text,
-        port,
-        identity,
-        endpointId: endpoint?.record.id ?? 0,
-        namespace,
-        pod,
-        labels: labels.map(({ source, key, value }) => `${source}:${key}${value === '' ? '' : `=${value}`}`),
-      };
+      const { id = 0, namespace = '', pod = '' } = endpointOf(endpointId, text) ?? {};
+      return { address: text, port, identity, endpointId: id, namespace, pod, labels: [...labelsOf(identity)] };
     },
   };
 }

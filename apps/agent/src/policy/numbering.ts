@@ -27,16 +27,19 @@ function hash(text: string): number {
 /**
  * Gives texts a number of 32 bits, never 0, that comes from the text alone: what one agent wrote into the kernel means
  * the same to the next one, and a number is not given to another text while the first may still be in use somewhere. Two
- * texts with the same hash are told apart by probing.
+ * texts with the same hash are told apart by probing. `onNew` is told of every number that stands for something new.
  */
-export function createNumbering<Meaning>(): Numbering<Meaning> {
+export function createNumbering<Meaning>(onNew?: (number: number, meaning: Meaning) => void): Numbering<Meaning> {
   const byNumber = new Map<number, { readonly key: string; readonly meaning: Meaning }>();
   return {
     numberOf(key, meaning) {
       for (let probe = 0; probe < probesMax; probe++) {
         const number = (hash(key) + probe) >>> 0 || 1;
         const known = byNumber.get(number);
-        if (known === undefined) byNumber.set(number, { key, meaning });
+        if (known === undefined) {
+          byNumber.set(number, { key, meaning });
+          onNew?.(number, meaning);
+        }
         if (known === undefined || known.key === key) return number;
       }
       throw new WeirError('RESOURCE_EXHAUSTED', `No number is free for ${JSON.stringify(key.slice(0, 80))}`);

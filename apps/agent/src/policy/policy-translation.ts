@@ -21,6 +21,12 @@ export interface PolicyTranslation {
   retain(datapath: Pick<Datapath, 'listPolicySlots' | 'listPolicy'>): void;
 }
 
+/** Is told what new numbers stand for. */
+export interface NumberFeed {
+  readonly cookie: (number: number, origins: readonly EntryOrigin[]) => void;
+  readonly ruleSet: (number: number, origins: readonly EntryOrigin[]) => void;
+}
+
 const portBits = 16;
 
 const originKey = (origins: readonly EntryOrigin[]): string =>
@@ -36,9 +42,11 @@ const keyOf = ({ direction: way, peerIdentity, protocol, port, portPrefixLength 
 });
 
 /** Rules behind an entry have a number (`cookie`), and so have the rule sets that the proxy is told of. */
-export function createPolicyTranslation(): PolicyTranslation {
-  const ruleSets: PolicyTranslation['ruleSets'] = createNumbering();
-  const cookies: PolicyTranslation['cookies'] = createNumbering();
+export function createPolicyTranslation(feed?: NumberFeed): PolicyTranslation {
+  const ruleSets: PolicyTranslation['ruleSets'] = createNumbering((number, { origins }) =>
+    feed?.ruleSet(number, origins),
+  );
+  const cookies: PolicyTranslation['cookies'] = createNumbering((number, origins) => feed?.cookie(number, origins));
   // Entries of one rule share the list of their origins.
   let known = new WeakMap<readonly EntryOrigin[], number>();
   let isRetained = true;

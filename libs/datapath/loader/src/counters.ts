@@ -30,15 +30,27 @@ export function readTraffic(map: BpfMap): readonly TrafficCount[] {
   return counts;
 }
 
-/** Events that could not be sent, over all CPUs. */
-export function readEventLoss(map: BpfMap): EventLoss {
+/** Events that could not be sent, CPU by CPU. */
+export function readEventLossByCpu(map: BpfMap): readonly EventLoss[] {
   const { value } = mapSpecs.eventBudget;
   const perCpu = viewOf(map.lookup(new Uint8Array(4)) ?? new Uint8Array());
-  let rateLimited = 0;
-  let ringFull = 0;
+  const losses: EventLoss[] = [];
   for (let offset = 0; offset < perCpu.byteLength; offset += value.size) {
-    rateLimited += value.readLostRateLimitedNumber(perCpu, offset);
-    ringFull += value.readLostRingFullNumber(perCpu, offset);
+    losses.push({
+      rateLimited: value.readLostRateLimitedNumber(perCpu, offset),
+      ringFull: value.readLostRingFullNumber(perCpu, offset),
+    });
   }
-  return { rateLimited, ringFull };
+  return losses;
+}
+
+/** Events that could not be sent, over all CPUs. */
+export function readEventLoss(map: BpfMap): EventLoss {
+  return readEventLossByCpu(map).reduce(
+    (sum, { rateLimited, ringFull }) => ({
+      rateLimited: sum.rateLimited + rateLimited,
+      ringFull: sum.ringFull + ringFull,
+    }),
+    { rateLimited: 0, ringFull: 0 },
+  );
 }

@@ -9,4 +9,5 @@ export {
 } from './kernel-datapath.ts';
 export type { MapLimits } from './programs.ts';
 export { nowTicks, ticksBetween } from './connections.ts';
+export { openEventSource, type EventSource } from './event-source.ts';
 export { openProxyDatapath, type ClientFlow, type ProxyDatapath } from './proxy-datapath.ts';

@@ -1594,6 +1594,7 @@ export interface Event {
   readonly protocol: number;
   readonly tcpFlags: number;
   readonly flags: number;
+  readonly icmpType: number;
   readonly source: Uint8Array;
   readonly destination: Uint8Array;
   readonly sourcePort: number;
@@ -1621,6 +1622,7 @@ export const event = {
     protocol: 12,
     tcpFlags: 13,
     flags: 14,
+    icmpType: 15,
     source: 16,
     destination: 32,
     sourcePort: 48,
@@ -1643,7 +1645,7 @@ export const event = {
     into.setUint8(offset + 12, uint8('event.protocol', value.protocol));
     into.setUint8(offset + 13, uint8('event.tcp_flags', value.tcpFlags));
     into.setUint8(offset + 14, uint8('event.flags', value.flags));
-    putZeros(into, offset + 15, 1);
+    into.setUint8(offset + 15, uint8('event.icmp_type', value.icmpType));
     putBytes(into, offset + 16, exactly('event.source', value.source, 16));
     putBytes(into, offset + 32, exactly('event.destination', value.destination, 16));
     into.setUint16(offset + 48, uint16('event.source_port', value.sourcePort), false);
@@ -1667,6 +1669,7 @@ export const event = {
       protocol: from.getUint8(offset + 12),
       tcpFlags: from.getUint8(offset + 13),
       flags: from.getUint8(offset + 14),
+      icmpType: from.getUint8(offset + 15),
       source: bytesAt(from, offset + 16, 16).slice(),
       destination: bytesAt(from, offset + 32, 16).slice(),
       sourcePort: from.getUint16(offset + 48, false),
@@ -1731,6 +1734,12 @@ export const event = {
   },
   writeFlags(into: DataView, offset: number, value: number): void {
     into.setUint8(offset + 14, uint8('event.flags', value));
+  },
+  readIcmpType(from: DataView, offset: number): number {
+    return from.getUint8(offset + 15);
+  },
+  writeIcmpType(into: DataView, offset: number, value: number): void {
+    into.setUint8(offset + 15, uint8('event.icmp_type', value));
   },
   readSource(from: DataView, offset: number): Uint8Array {
     return bytesAt(from, offset + 16, 16);

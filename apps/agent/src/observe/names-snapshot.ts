@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { PolicyEngine } from '@weir/policy';
+import type { EndpointTable } from '../endpoint/endpoint-table.ts';
+import type { IdentityDirectory } from '../identity/identity-source.ts';
+import type { PolicyTranslation } from '../policy/policy-translation.ts';
+import { cookieChange, defaultDenyChange, endpointChange, identityChange, ruleSetChange } from './names-feed.ts';
+import type { NameChange } from './thread-messages.ts';
+
+export interface SnapshotParts {
+  readonly table: Pick<EndpointTable, 'list' | 'identitiesInUse'>;
+  readonly identities: Pick<IdentityDirectory, 'all'>;
+  readonly engine: Pick<PolicyEngine, 'policiesInDefaultDeny'>;
+  readonly translation: Pick<PolicyTranslation, 'cookies' | 'ruleSets'>;
+}
+
+/** All that flows are named by, as it is now: for a thread that starts. */
+export function namesSnapshot({ table, identities, engine, translation }: SnapshotParts): NameChange[] {
+  const denies = [...table.identitiesInUse()].flatMap((identity) => {
+    try {
+      return [defaultDenyChange(engine, identity)];
+    } catch {
+      // It is about to become a subject, and is told of then.
+      return [];
+    }
+  });
+  return [
+    ...[...identities.all()].map(([identity, labels]) => identityChange(identity, labels)),
+    ...table.list().map(endpointChange),
+    ...[...translation.cookies.entries()].map(([number, origins]) => cookieChange(number, origins)),
+    ...[...translation.ruleSets.entries()].map(([number, { origins }]) => ruleSetChange(number, origins)),
+    ...denies,
+  ];
+}

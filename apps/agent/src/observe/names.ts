@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { FlowEndpoint } from '@weir/flow';
+import { defaultClusterName, formatLabel, reservedIdentities } from '@weir/model';
+import type { flow } from '@weir/proto';
+import { createEndpointNames, type EndpointName } from './endpoint-names.ts';
+import { createPolicyNumbers, type Policies, policyOfKey } from './policy-numbers.ts';
+import type { DefaultDeny, NameChange, NamedEndpoint } from './thread-messages.ts';
+import { createVersions } from './versions.ts';
+
+/** One end of a flow, as the kernel or the proxy reports it. */
+export interface EndKey {
+  /** 0: not known to be one of this node. */
+  readonly endpointId: number;
+  readonly identity: number;
+  /** In canonical form. */
+  readonly address: string;
+}
+
+/** Whom flows are about, and by which policies, as it was at the time of each flow. */
+export interface Names {
+  apply(change: NameChange): void;
+  /** One and the same object for all flows of an end, so that what is worked out of it can be kept. */
+  end(key: EndKey, timeMs: number): FlowEndpoint;
+  endpoint(id: number, address: string, timeMs: number): NamedEndpoint | undefined;
+  labels(identity: number, timeMs: number): readonly string[];
+  device(ifindex: number, timeMs: number): flow.NetworkInterface.$Properties;
+  cookiePolicies(cookie: number): Policies;
+  ruleSetPolicies(ruleSet: number): Policies;
+  defaultDenyPolicies(identity: number, isIngress: boolean, timeMs: number): Policies;
+  /** Keys behind those numbers, for who names policies otherwise. */
+  cookieKeys(cookie: number): readonly string[];
+  ruleSetKeys(ruleSet: number): readonly string[];
+  defaultDenyKeys(identity: number, isIngress: boolean, timeMs: number): readonly string[];
+  prune(beforeMs: number): void;
+}
+
+const namespaceLabel = 'k8s:io.kubernetes.pod.namespace=';
+const noLabels: readonly string[] = [];
+const noKeys: readonly string[] = [];
+
+/** Which policies keep an identity from whom nothing allows it to talk to. */
+function createDefaultDenies() {
+  const versions = createVersions<number, DefaultDeny>();
+  const policies = new WeakMap<readonly string[], Policies>();
+  const keys = (identity: number, isIngress: boolean, timeMs: number): readonly string[] => {
+    const both = versions.at(identity, timeMs);
+    return (isIngress ? both?.ingress : both?.egress) ?? noKeys;
+  };
+  return {
+    put: (subject: DefaultDeny, sinceMs: number): void => versions.put(subject.identity, { sinceMs, value: subject }),
+    keys,
+    policies(identity: number, isIngress: boolean, timeMs: number): Policies {
+      const its = keys(identity, isIngress, timeMs);
+      const known = policies.get(its) ?? its.map(policyOfKey);
+      policies.set(its, known);
+      return known;
+    },
+    prune: versions.prune,
+  };
+}
+
+/** Knows the reserved identities, and what it is told. */
+export function createNames(): Names {
+  const endpoints = createEndpointNames();
+  const identities = createVersions<number, readonly string[]>();
+  const denies = createDefaultDenies();
+  const others = new WeakMap<readonly string[], Map<number, FlowEndpoint>>();
+  const cookies = createPolicyNumbers();
+  const ruleSets = createPolicyNumbers();
+  for (const [identity, { labels }] of reservedIdentities) {
+    identities.put(identity, { sinceMs: 0, value: labels.map(formatLabel).toSorted() });
+  }
+
+  const labels = (identity: number, timeMs: number): readonly string[] => identities.at(identity, timeMs) ?? noLabels;
+
+  const endOf = (known: EndpointName, identity: number, timeMs: number): FlowEndpoint => {
+    const { id, namespace, pod } = known;
+    const end = {
+      ...{ ID: id, identity, namespace, podName: pod, clusterName: defaultClusterName },
+      labels: [...labels(identity, timeMs)],
+    };
+    known.ends.set(identity, end);
+    return end;
+  };
+
+  /** Somebody of whom only the identity is known: a pod of another node, the world, this host. */
+  const otherEnd = (identity: number, timeMs: number): FlowEndpoint => {
+    const its = labels(identity, timeMs);
+    const known = others.get(its)?.get(identity);
+    if (known !== undefined) return known;
+    const namespace = its.find((label) => label.startsWith(namespaceLabel))?.slice(namespaceLabel.length) ?? '';
+    const clusterName = namespace === '' ? '' : defaultClusterName;
+    const end = { identity, namespace, clusterName, labels: [...its] };
+    others.set(its, (others.get(its) ?? new Map<number, FlowEndpoint>()).set(identity, end));
+    return end;
+  };
+
+  const applyIdentity = (identity: number, value: readonly string[], atMs: number): void => {
+    if (identities.latest(identity)?.join() !== value.join()) identities.put(identity, { sinceMs: atMs, value });
+  };
+
+  return {
+    labels,
+    apply(change) {
+      switch (change.kind) {
+        case 'endpoint':
+          return endpoints.put(change.endpoint, change.atMs);
+        case 'endpoint-gone':
+          return endpoints.remove(change.id, change.atMs);
+        case 'identity':
+          return applyIdentity(change.identity, change.labels, change.atMs);
+        case 'default-deny':
+          return denies.put(change.subject, change.atMs);
+        case 'cookie':
+          return cookies.set(change.number, change.policies);
+        case 'rule-set':
+          return ruleSets.set(change.number, change.policies);
+      }
+    },
+    end({ endpointId, identity, address }, timeMs) {
+      const known = endpoints.find(endpointId, address, timeMs);
+      if (known === undefined) return otherEnd(identity, timeMs);
+      return known.ends.get(identity) ?? endOf(known, identity, timeMs);
+    },
+    endpoint: endpoints.find,
+    device: endpoints.device,
+    cookiePolicies: cookies.policies,
+    ruleSetPolicies: ruleSets.policies,
+    defaultDenyPolicies: denies.policies,
+    cookieKeys: cookies.keys,
+    ruleSetKeys: ruleSets.keys,
+    defaultDenyKeys: denies.keys,
+    prune(beforeMs) {
+      for (const versions of [endpoints, identities, denies]) versions.prune(beforeMs);
+    },
+  };
+}

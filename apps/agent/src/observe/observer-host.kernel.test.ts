@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// The thread that serves flows, with events that the real programs write into the real ring.
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from '@jest/globals';
+import { mountBpffs, unmountBpffs } from '@weir/bpf-loader-node';
+import { systemClock } from '@weir/clock';
+import { mapSpecs } from '@weir/datapath-layout';
+import { client, conversation, createPacketNode, other, type PacketNode, server, tcp } from '@weir/datapath-testing';
+import { flow, ObserverDefinition, type observer, weir } from '@weir/proto';
+import { createRpcClient, type RpcClient } from '@weir/rpc';
+import { silent } from '../testing/test-agent.ts';
+import { createObserverHost, type ObserverHost } from './observer-host.ts';
+import type { NameChange } from './thread-messages.ts';
+
+const { Verdict, LostEventSource } = flow;
+const timeout = { deadlineMs: 10_000 };
+const forever = new AbortController();
+
+let directory: string, bpfRoot: string;
+let node: PacketNode;
+let subject: ObserverHost;
+let flows: RpcClient<typeof ObserverDefinition>;
+let snapshot: NameChange[];
+
+const endpointOf = ({ id, name, ipv4, ipv6, ifindex }: typeof client, pod = name, atMs = 0): NameChange => ({
+  kind: 'endpoint',
+  atMs,
+  endpoint: { id, namespace: 'default', pod, ipv4, ipv6, hostInterface: `weir${id}`, hostIfindex: ifindex },
+});
+
+async function start(options: { eventsPerInterval?: number } = {}): Promise<void> {
+  node = createPacketNode({ keepEvents: true, config: { eventsPerInterval: options.eventsPerInterval ?? 1_000 } });
+  for (const { name } of [mapSpecs.events, mapSpecs.eventBudget])
+    node.object.map(name).pin(join(bpfRoot, 'maps', name));
+  const address = `unix:${directory}/hubble.sock`;
+  subject = createObserverHost({
+    thread: {
+      ...{ node: 'n1', version: '1.2.3', bpfRoot, listen: [address], plaintext: 'loopback' as const },
+      ...{ flowsMax: 1_024, logLevel: 'silent' },
+    },
+    ...{ snapshot: () => snapshot, clock: systemClock, logger: silent },
+  });
+  await subject.start();
+  flows = createRpcClient(ObserverDefinition, { address });
+}
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'weir-host-'));
+  bpfRoot = join(directory, 'bpf');
+  mkdirSync(bpfRoot);
+  mountBpffs(bpfRoot);
+  mkdirSync(join(bpfRoot, 'maps'));
+  snapshot = [client, server].map((pod) => endpointOf(pod));
+});
+afterEach(async () => {
+  flows.close();
+  await subject.stop();
+  node.close();
+  unmountBpffs(bpfRoot);
+  rmSync(directory, { recursive: true });
+});
+
+/** A connection that is opened from the client to the server. */
+const connect = (port: number, from = client): void => {
+  const over = tcp(40_000, port);
+  node.send(from, conversation({ family: 'ipv4', from, to: server, over }).ask('SYN'));
+};
+async function next(request: observer.GetFlowsRequest.$Properties) {
+  for await (const response of flows.getFlows({ follow: true, number: 1, ...request }, timeout)) return response;
+  return undefined;
+}
+
+it('events of the kernel are served with the names that hold at their time', async () => {
+  await start();
+  connect(80);
+  const found = await next({ whitelist: [{ destinationPort: ['80'] }] });
+  expect(found?.flow).toMatchObject({
+    ...{ verdict: Verdict.FORWARDED, nodeName: 'n1', emitter: { name: 'Weir', version: '1.2.3' } },
+    source: { podName: 'client', ID: client.id, identity: client.identity },
+    ...{ destination: { podName: 'server' }, interface: { name: `weir${client.id}`, index: client.ifindex } },
+  });
+  subject.names([
+    { kind: 'endpoint-gone', atMs: Date.now(), id: client.id },
+    endpointOf(client, 'heir', Date.now() + 60_000),
+  ]);
+  connect(81);
+  const later = await next({ whitelist: [{ destinationPort: ['81'] }] });
+  expect(later?.flow?.source?.podName).toBe('client');
+});
+
+it('what the kernel could not send is told with the CPU that lost it', async () => {
+  await start({ eventsPerInterval: 1 });
+  for (let port = 1; port <= 50; port++) connect(port);
+  for await (const { lostEvents } of flows.getFlows({ follow: true, number: 100 }, timeout)) {
+    if (!lostEvents) continue;
+    expect(lostEvents).toMatchObject({
+      source: LostEventSource.PERF_EVENT_RING_BUFFER,
+      cpu: { value: expect.any(Number) },
+    });
+    expect(lostEvents.numEventsLost).toBeGreaterThan(10);
+    break;
+  }
+});
+
+it('calls of the proxy become a request and an answer', async () => {
+  await start();
+  const { CALL_VERDICT_DENIED } = weir.proxy.v1.CallVerdict;
+  const addresses = { sourceAddress: Buffer.from([10, 1, 0, 11]), destinationAddress: Buffer.from([10, 1, 0, 12]) };
+  subject.names([{ kind: 'rule-set', number: 7, policies: ['CiliumNetworkPolicy/default/rule'] }]);
+  const http = { method: 'PUT', path: '/x', host: 'h', protocol: 'HTTP/1.1', status: 403 };
+  const call = { timeNs: Date.now() * 1e6, latencyNs: 5_000_000, verdict: CALL_VERDICT_DENIED, ...addresses, ...http };
+  subject.accessLog({ calls: [{ ...call, ingressRuleSet: 7, deniedByRuleSet: 7 }], lost: 0 });
+  const request = await next({ whitelist: [{ httpMethod: ['PUT'], reply: [false] }] });
+  const answer = await next({ whitelist: [{ httpStatusCode: ['403'] }] });
+  expect(request?.flow).toMatchObject({
+    ...{ verdict: Verdict.DROPPED, Summary: 'HTTP/1.1 PUT http://h/x', source: { podName: 'client' } },
+    ingressDeniedBy: [{ kind: 'CiliumNetworkPolicy', namespace: 'default', name: 'rule' }],
+  });
+  expect(answer?.flow).toMatchObject({
+    Summary: 'HTTP/1.1 403 5ms (PUT http://h/x)',
+    destination: { podName: 'client' },
+  });
+});
+
+it('whoever watches the node through the agent sees the same events', async () => {
+  await start();
+  const watching = subject.watch({ types: new Set(['policy-verdict']), endpoints: new Set() }, forever.signal);
+  const first = watching[Symbol.asyncIterator]().next();
+  connect(90);
+  expect((await first).value).toMatchObject({ type: 'policy-verdict', source: { pod: 'client', port: 40_000 } });
+});
+
+it('a drop names the policies that keep whom nothing allows away', async () => {
+  await start();
+  node.setPolicy(server, { ingress: [] });
+  const ingress = ['CiliumNetworkPolicy/default/closed'];
+  subject.names([{ kind: 'default-deny', atMs: 0, subject: { identity: server.identity, ingress, egress: [] } }]);
+  connect(95, other);
+  const found = await next({ whitelist: [{ destinationPort: ['95'] }] });
+  expect(found?.flow).toMatchObject({ verdict: Verdict.DROPPED, ingressDeniedBy: [{ name: 'closed' }] });
+});

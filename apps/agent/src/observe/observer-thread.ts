@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// The thread that keeps the events of a node and serves them: reads the kernel's ring, decodes what is asked for, and speaks
+// gRPC. It has a heap and an event loop of its own, so that whoever watches keeps no pod and no policy waiting.
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { openEventSource } from '@weir/datapath-loader';
+import { assert, WeirError } from '@weir/errors';
+import { createObserver, createPeers as createPeerList, observerHealthName } from '@weir/observer';
+import { createRpcServer } from '@weir/rpc';
+import { createLogger, type LogLevel } from '@weir/telemetry';
+import { createMonitor, type Monitor } from '../monitor/monitor.ts';
+import { createPeers } from '../monitor/peers.ts';
+import { createAddressTexts } from './address-texts.ts';
+import { createEventHub, type EventHub } from './event-hub.ts';
+import { createFlowIdentifiers } from './flow-identifier.ts';
+import { createNames, type Names } from './names.ts';
+import type { FromObserver, ObserverThreadOptions, ToObserver } from './thread-messages.ts';
+
+const pruneIntervalMs = 60_000;
+// Names outlive the flows that need them by this much, for events that are still on their way.
+const pruneSlackMs = 10_000;
+const stopDeadlineMs = 1_000;
+
+/** The live view of the node's own API, which gets its events from the agent's main thread. */
+function createNodeMonitor(hub: EventHub, names: Names, node: string): Monitor {
+  const peers = createPeers({
+    endpointOf: (id, address) => names.endpoint(id, address, Date.now()),
+    labelsOf: (identity) => names.labels(identity, Date.now()),
+  });
+  const originsOf = (keys: readonly string[]) => keys.map((policy) => ({ policy }));
+  return createMonitor({
+    ...{ datapath: hub, peers, node },
+    engine: {
+      policiesInDefaultDeny: (subject, direction) =>
+        names.defaultDenyKeys(subject, direction === 'ingress', Date.now()),
+    },
+    cookies: { meaningOf: (cookie) => originsOf(names.cookieKeys(cookie)) },
+    ruleSets: { meaningOf: (ruleSet) => ({ origins: originsOf(names.ruleSetKeys(ruleSet)) }) },
+  });
+}
+
+/** Passes events on in batches of what comes in one turn of the loop. */
+function createForwarder(monitor: Monitor, port: MessagePort) {
+  const watches = new Map<number, AbortController>();
+  const forward = async (watch: number, events: AsyncIterable<object>): Promise<void> => {
+    let batch: object[] = [];
+    const flush = (): void => {
+      port.postMessage({ kind: 'watched', watch, events: batch } satisfies FromObserver);
+      batch = [];
+    };
+    for await (const event of events) if (batch.push(event) === 1) setImmediate(flush);
+  };
+  return {
+    start({ watch, types, endpoints }: ToObserver & { kind: 'watch' }) {
+      const abort = new AbortController();
+      watches.set(watch, abort);
+      void forward(watch, monitor.watch({ types: new Set(types), endpoints: new Set(endpoints) }, abort.signal));
+    },
+    stop(watch: number) {
+      watches.get(watch)?.abort();
+      watches.delete(watch);
+    },
+  };
+}
+
+async function run(options: ObserverThreadOptions, port: MessagePort): Promise<void> {
+  const { node, version, listen, plaintext, flowsMax } = options;
+  const log = createLogger({ service: 'agent', level: options.logLevel as LogLevel }).with({ node });
+  const names = createNames();
+  const source = openEventSource(options.bpfRoot);
+  const emitter = { name: 'Weir', version };
+  const context = { names, node, emitter, addresses: createAddressTexts(), identifierOf: createFlowIdentifiers() };
+  const hub = createEventHub({ source, context, flowsMax });
+  const observer = createObserver({ ring: hub.ring, flowAt: hub.flowAt, node, version: `weir v${version}` });
+  const peers = createPeerList();
+  const monitor = createNodeMonitor(hub, names, node);
+  const forwarder = createForwarder(monitor, port);
+  const services = [observer.service, peers.service];
+  const server = createRpcServer({ services, listen, plaintext, healthNames: [observerHealthName], log });
+
+  const prune = setInterval(() => {
+    const { ring } = hub;
+    const oldestMs = ring.next === ring.oldest ? Date.now() : ring.timeNsOf(ring.oldest) / 1e6;
+    names.prune(oldestMs - pruneSlackMs);
+  }, pruneIntervalMs);
+
+  const stop = async (): Promise<void> => {
+    clearInterval(prune);
+    await server.stop({ deadlineMs: stopDeadlineMs });
+    monitor.close();
+    observer.close();
+    hub.close();
+    source.close();
+    port.close();
+  };
+  port.on('message', (message: ToObserver) => {
+    switch (message.kind) {
+      case 'names':
+        return message.changes.forEach(names.apply);
+      case 'calls':
+        hub.calls(message.log);
+        return monitor.accessLog(message.log);
+      case 'agent-event':
+        return hub.agentEvent(message.event, message.atMs);
+      case 'peers':
+        return peers.set(message.nodes);
+      case 'watch':
+        return forwarder.start(message);
+      case 'unwatch':
+        return forwarder.stop(message.watch);
+      case 'stop':
+        return void stop();
+    }
+  });
+  const addresses = await server.start();
+  server.health.setAll('SERVING');
+  port.postMessage({ kind: 'serving', addresses } satisfies FromObserver);
+}
+
+assert(parentPort !== null, 'this is a thread');
+const port = parentPort;
+run(workerData as ObserverThreadOptions, port).catch((thrown: unknown) => {
+  port.postMessage({ kind: 'failed', message: WeirError.from(thrown).message } satisfies FromObserver);
+  port.close();
+});
