@@ -7,6 +7,7 @@
 #include "lib/config.h"
 #include "lib/maps.h"
 #include "lib/lb_maps.h"
+#include "lib/nodes.h"
 
 #define DOC(sentence) __attribute__((btf_decl_tag(sentence)))
 
@@ -21,6 +22,7 @@ enum endpoint_flag export_endpoint_flag;
 enum policy_verdict export_policy_verdict;
 enum ct_key_flag export_ct_key_flag;
 enum ct_flag export_ct_flag;
+enum ct_remote export_ct_remote;
 enum event_type export_event_type;
 enum trace_point export_trace_point;
 enum event_flag export_event_flag;

@@ -7,12 +7,14 @@
 #include "lib/config.h"
 #include "lib/maps.h"
 #include "lib/lb_maps.h"
+#include "lib/nodes.h"
 #include "lib/packet.h"
 #include "lib/parse.h"
 #include "lib/conntrack.h"
 #include "lib/events.h"
 #include "lib/policy.h"
 #include "lib/neighbour.h"
+#include "lib/tunnel.h"
 #include "lib/judge.h"
 #include "lib/forward.h"
 #include "lib/flow.h"
@@ -32,6 +34,8 @@ static __always_inline struct work *begin(__u32 mark)
 	w->revision = READ_ONCE(runtime->revision);
 	w->mark = mark;
 	w->audited = false;
+	w->tunnel_node = 0;
+	w->tunnel_identity = 0;
 	return w;
 }
 
@@ -45,11 +49,19 @@ static __always_inline int finish(struct __sk_buff *skb, struct work *w, enum ho
 	return result;
 }
 
+/* Nobody but the pod itself, whose hook has checked it, and its node say anything in a pod's name. */
+static __always_inline bool may_teach(const struct work *w, enum hook hook)
+{
+	if (hook == FROM_POD)
+		return true;
+	if (hook == FROM_OVERLAY)
+		return !tunnel_check_source(w);
+	return !bpf_map_lookup_elem(&weir_endpoints_v1, &w->packet.source) && !tunnel_is_bypassed(w);
+}
+
 static __always_inline int handle_ip(struct __sk_buff *skb, struct work *w, enum hook hook)
 {
-	/* Nobody but the pod itself, whose hook has checked it, says anything in a pod's name. */
-	if (unlikely(w->packet.fragment == FRAGMENT_FIRST) &&
-	    (hook == FROM_POD || !bpf_map_lookup_elem(&weir_endpoints_v1, &w->packet.source)))
+	if (unlikely(w->packet.fragment == FRAGMENT_FIRST) && may_teach(w, hook))
 		fragment_learn(&w->packet);
 	if (unlikely(w->packet.is_icmp_error)) {
 		const int result = handle_related(skb, w, hook);
@@ -91,6 +103,8 @@ static __always_inline int from_pod(struct __sk_buff *skb, struct work *w, const
 	/* A host with route_localnet would take it for its own (CVE-2020-8558). */
 	if (unlikely(address_is_loopback(&p->destination)))
 		return -DROP_UNROUTABLE_IP;
+	if (unlikely(tunnel_is_forged(p)))
+		return -DROP_ENCAPSULATION_PROHIBITED;
 	return handle_ip(skb, w, FROM_POD);
 }
 
@@ -142,6 +156,29 @@ int weir_from_network(struct __sk_buff *skb)
 	if (!bpf_map_lookup_elem(&weir_endpoints_v1, &w->packet.destination))
 		return TC_ACT_OK;
 	return finish(skb, w, FROM_NETWORK, reason ? -reason : handle_ip(skb, w, FROM_NETWORK));
+}
+
+static __always_inline int from_overlay(struct __sk_buff *skb, struct work *w)
+{
+	/* Parsed before it is believed, so that a refusal can say what is refused. */
+	int reason = parse_packet(skb, &w->packet);
+
+	if (!reason)
+		reason = tunnel_receive(skb, w);
+	if (reason)
+		return -reason;
+	if (address_is_multicast(&w->packet.destination))
+		return -DROP_MULTICAST;
+	return handle_ip(skb, w, FROM_OVERLAY);
+}
+
+/* On the VXLAN device: what other nodes send to our pods and to us. */
+SEC("tc")
+int weir_from_overlay(struct __sk_buff *skb)
+{
+	struct work *w = begin(0);
+
+	return w ? finish(skb, w, FROM_OVERLAY, from_overlay(skb, w)) : TC_ACT_SHOT;
 }
 
 char _license[] SEC("license") = "Dual BSD/GPL";

@@ -13,11 +13,16 @@
 	REASON(134, INVALID_PACKET, "Invalid packet")                                                                  \
 	REASON(135, CT_TRUNCATED, "CT: truncated or invalid header")                                                   \
 	REASON(139, UNSUPPORTED_L3, "Unsupported L3 protocol")                                                         \
+	REASON(147, NO_TUNNEL_KEY, "Error retrieving tunnel key")                                                      \
 	REASON(151, UNROUTABLE_IP, "Stale or unroutable IP")                                                           \
 	REASON(155, CT_INSERT_FAILED, "CT: map insertion failed")                                                      \
 	REASON(156, INVALID_EXTENSION_HEADER, "Invalid IPv6 extension header")                                         \
+	REASON(160, NO_TUNNEL_ENDPOINT, "No tunnel/encapsulation endpoint (datapath BUG!)")                            \
 	REASON(163, CT_UNKNOWN_STATE, "Unknown connection tracking state")                                             \
 	REASON(165, NO_CONFIGURATION, "No configuration available to make policy decision")                            \
+	REASON(170, ENCAPSULATION_PROHIBITED, "Encapsulation traffic is prohibited")                                   \
+	REASON(171, INVALID_IDENTITY, "Invalid identity")                                                              \
+	REASON(172, UNKNOWN_SENDER, "Unknown sender")                                                                  \
 	REASON(175, FIRST_FRAGMENT_MISSING, "First logical datagram fragment not found")                               \
 	REASON(176, FORBIDDEN_ICMPV6, "Forbidden ICMPv6 message")                                                      \
 	REASON(178, PROXY_NOT_LISTENING, "Socket lookup failed")                                                       \

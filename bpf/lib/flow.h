@@ -9,6 +9,7 @@ enum hook {
 	FROM_POD,
 	FROM_HOST,
 	FROM_NETWORK,
+	FROM_OVERLAY,
 };
 
 static __always_inline enum direction hook_direction(enum hook hook)
@@ -25,6 +26,8 @@ static __always_inline enum trace_point flow_point(const struct ct_entry *entry,
 		return TRACE_TO_PROXY;
 	if (reply ? entry->source_ifindex : entry->destination_ifindex)
 		return TRACE_TO_ENDPOINT;
+	if (entry->remote & (reply ? CT_REMOTE_SOURCE : CT_REMOTE_DESTINATION))
+		return TRACE_TO_OVERLAY;
 	if ((reply ? entry->source_identity : entry->destination_identity) == IDENTITY_HOST)
 		return TRACE_TO_HOST;
 	return TRACE_TO_STACK;
@@ -38,25 +41,43 @@ static __always_inline int send_on(struct __sk_buff *skb, const struct packet *p
 			      reply ? entry->source_mac : entry->destination_mac, hook != FROM_HOST);
 	if (point == TRACE_TO_PROXY)
 		return to_proxy(skb, p);
+	if (config_overlay_ifindex && point == TRACE_TO_OVERLAY)
+		return to_overlay(skb, p, reply ? entry->destination_identity : entry->source_identity,
+				  reply ? entry->source_mac : entry->destination_mac);
 	return to_stack(skb);
 }
 
-/* A pod's address is only believed from the pod itself, whose hook has checked it, and the host's never from outside.
+/*
+ * A pod's address is only believed from the pod itself, whose hook has checked it, that of another node's pod only from
+ * the overlay, where it has been checked, and the host's never from outside.
  */
-static __always_inline int check_source(__u32 ifindex, __u32 identity, enum hook hook)
+static __always_inline int check_source(__u32 ifindex, __u32 identity, bool remote, enum hook hook)
 {
-	if (hook != FROM_POD && (ifindex || (hook == FROM_NETWORK && identity == IDENTITY_HOST)))
+	if (hook == FROM_POD || (hook == FROM_OVERLAY && remote))
+		return FORWARDED;
+	if (ifindex || remote || (hook != FROM_HOST && identity == IDENTITY_HOST))
 		return DROP_INVALID_SOURCE_IP;
 	return FORWARDED;
 }
 
-/* The host routes the whole range of its pods here; an address of it that nobody has goes nowhere. */
-static __always_inline int check_ends(__u32 source_ifindex, __u32 source_identity, __u32 destination_ifindex,
-				      enum hook hook)
+/*
+ * The host routes all pod ranges here, and others send their packets to our pods and ourselves: an address that nobody
+ * has goes nowhere, and between other nodes and the world nothing is passed on.
+ */
+static __always_inline int check_destination(const struct end *source, const struct end *destination, enum hook hook)
 {
-	if (hook == FROM_HOST && !destination_ifindex)
-		return DROP_UNROUTABLE_IP;
-	return check_source(source_ifindex, source_identity, hook);
+	if (destination->ifindex || hook == FROM_POD || hook == FROM_NETWORK)
+		return FORWARDED;
+	if (hook == FROM_HOST)
+		return destination->node && source->identity == IDENTITY_HOST ? FORWARDED : DROP_UNROUTABLE_IP;
+	return destination->identity == IDENTITY_HOST ? FORWARDED : DROP_UNROUTABLE_IP;
+}
+
+static __always_inline int check_ends(const struct end *source, const struct end *destination, enum hook hook)
+{
+	const int reason = check_destination(source, destination, hook);
+
+	return reason ? reason : check_source(source->ifindex, source->identity, source->node, hook);
 }
 
 /*
@@ -66,8 +87,17 @@ static __always_inline int check_ends(__u32 source_ifindex, __u32 source_identit
 static __always_inline int check_sender(const struct ct_entry *entry, const struct ct_key *key, bool reply,
 					enum hook hook, __u32 mark)
 {
-	const __u32 ifindex = reply ? entry->destination_ifindex : entry->source_ifindex;
-	const __u32 identity = reply ? entry->destination_identity : entry->source_identity;
+	const struct end source = {
+	    .identity = entry->source_identity,
+	    .ifindex = entry->source_ifindex,
+	    .node = entry->remote & CT_REMOTE_SOURCE,
+	};
+	const struct end destination = {
+	    .identity = entry->destination_identity,
+	    .ifindex = entry->destination_ifindex,
+	    .node = entry->remote & CT_REMOTE_DESTINATION,
+	};
+	const struct end *sender = reply ? &destination : &source;
 
 	if (key->flags & CT_KEY_PROXY_LEG) {
 		if (!reply)
@@ -78,8 +108,8 @@ static __always_inline int check_sender(const struct ct_entry *entry, const stru
 	if (mark)
 		return DROP_CT_UNKNOWN_STATE;
 	if (key->flags & CT_KEY_PROXY_LEG)
-		return check_source(ifindex, identity, hook);
-	return check_ends(ifindex, identity, reply ? entry->source_ifindex : entry->destination_ifindex, hook);
+		return check_source(sender->ifindex, sender->identity, sender->node, hook);
+	return check_ends(sender, reply ? &source : &destination, hook);
 }
 
 static __always_inline int known_flow(struct __sk_buff *skb, struct work *w, enum hook hook, bool high,
@@ -92,9 +122,12 @@ static __always_inline int known_flow(struct __sk_buff *skb, struct work *w, enu
 	bool ending;
 	int reason;
 
-	if (unlikely(READ_ONCE(entry->revision) != w->revision) && !(w->key.flags & CT_KEY_PROXY_LEG))
+	if (unlikely(READ_ONCE(entry->revision) != w->revision || tunnel_identity_differs(w, entry, reply)) &&
+	    !(w->key.flags & CT_KEY_PROXY_LEG))
 		judge_again(w, p, entry, reply);
 	reason = check_sender(entry, &w->key, reply, hook, w->mark);
+	if (hook == FROM_OVERLAY && !reason)
+		reason = tunnel_check_flow(w, entry, reply);
 	if (unlikely(reason))
 		return drop_flow(skb, w, entry, reply, reason, hook_direction(hook));
 	count_rules(entry, skb->len);
@@ -115,7 +148,13 @@ static __always_inline int check_beginning(const struct work *w, enum hook hook)
 {
 	if (w->mark == MARK_CLIENT_LEG)
 		return DROP_CT_UNKNOWN_STATE;
-	return check_ends(w->source.ifindex, w->source.identity, w->destination.ifindex, hook);
+	if (hook == FROM_OVERLAY) {
+		const int reason = tunnel_check_source(w);
+
+		if (reason)
+			return reason;
+	}
+	return check_ends(&w->source, &w->destination, hook);
 }
 
 /* The verdict on a flow that begins; `w->source` and `w->destination` are known. */
@@ -130,6 +169,7 @@ static __always_inline void judge_beginning(struct work *w, struct ct_entry *ent
 		entry->source_identity = w->source.identity;
 		entry->destination_identity = w->destination.identity;
 		entry->destination_ifindex = w->destination.ifindex;
+		entry->remote = w->destination.node ? CT_REMOTE_DESTINATION : 0;
 		entry->destination_endpoint = w->destination.endpoint;
 		__builtin_memcpy(entry->destination_mac, w->destination.mac, ETH_ALEN);
 		return;
@@ -160,6 +200,8 @@ static __noinline int new_flow(struct __sk_buff *skb, struct work *w, enum hook 
 	__builtin_memset(entry, 0, sizeof(*entry));
 	if (hook != FROM_POD)
 		resolve_end(&p->source, &w->source);
+	if (hook == FROM_OVERLAY)
+		w->source.identity = w->tunnel_identity;
 	resolve_end(&p->destination, &w->destination);
 	entry->flags = high ? CT_OPENED_BY_HIGH : 0;
 	judge_beginning(w, entry, hook);

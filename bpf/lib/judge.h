@@ -4,6 +4,7 @@
 static __always_inline void end_from_endpoint(struct end *end, const struct endpoint *endpoint)
 {
 	end->identity = endpoint->identity;
+	end->node = 0;
 	end->ifindex = endpoint->ifindex;
 	end->policy_slot = endpoint->policy_slot;
 	end->endpoint = endpoint->id;
@@ -29,6 +30,7 @@ static __noinline int resolve_end(const union ip_addr *address, struct end *end)
 		entry = bpf_map_lookup_elem(&weir_prefixes_v1, &prefix);
 	}
 	end->identity = entry ? entry->identity : IDENTITY_WORLD;
+	tunnel_resolve(address, end);
 	return 0;
 }
 
@@ -72,6 +74,7 @@ static __noinline int judge(struct work *w, const struct packet *p, struct ct_en
 	entry->audit_direction = w->egress.audited ? DIRECTION_EGRESS : DIRECTION_INGRESS;
 	entry->source_ifindex = w->source.ifindex;
 	entry->destination_ifindex = w->destination.ifindex;
+	entry->remote = (w->source.node ? CT_REMOTE_SOURCE : 0) | (w->destination.node ? CT_REMOTE_DESTINATION : 0);
 	entry->source_endpoint = w->source.endpoint;
 	entry->destination_endpoint = w->destination.endpoint;
 	__builtin_memcpy(entry->source_mac, w->source.mac, ETH_ALEN);
@@ -99,6 +102,7 @@ static __noinline int judge_again(struct work *w, const struct packet *p, struct
 {
 	resolve_end(reply ? &p->destination : &p->source, &w->source);
 	resolve_end(reply ? &p->source : &p->destination, &w->destination);
+	tunnel_identify(w, entry, reply);
 	conclude(w, entry, judge(w, p, entry, reply), entry->flags & CT_REDIRECTED);
 	return 0;
 }

@@ -33,6 +33,7 @@ struct end {
 	__u32 identity;
 	__u32 ifindex; /* 0: not a pod of this node */
 	__u32 policy_slot;
+	__u32 node; /* number of the node whose pod it is, if it is another one; the overlay leads there */
 	__u16 endpoint;
 	__u8 mac[6];
 	bool audited;
@@ -82,9 +83,11 @@ struct work {
 	struct report report;
 	__u32 mark; /* MARK_CLIENT_LEG, MARK_SERVER_LEG or 0 */
 	__u32 revision;
-	__be16 port;   /* of the flow that is judged, see policy_port() */
-	__u8 protocol; /* of the flow that is judged */
-	bool audited;  /* the packet passes only because its endpoint is audited */
+	__u32 tunnel_node;     /* that the packet came from through the overlay; 0: it did not */
+	__u32 tunnel_identity; /* that it carries */
+	__be16 port;	       /* of the flow that is judged, see policy_port() */
+	__u8 protocol;	       /* of the flow that is judged */
+	bool audited;	       /* the packet passes only because its endpoint is audited */
 };
 
 struct {
@@ -111,8 +114,11 @@ struct {
 #define MARK_SERVER_LEG 0x0b00 /* from the proxy to the server, with the client's address */
 
 /* Reserved identities, as every agent and every user of the field knows them. */
-#define IDENTITY_HOST  1
-#define IDENTITY_WORLD 2
+#define IDENTITY_HOST	     1
+#define IDENTITY_WORLD	     2
+#define IDENTITY_UNMANAGED   3
+#define IDENTITY_HEALTH	     4
+#define IDENTITY_REMOTE_NODE 6
 
 /* Numbers of pods, of this cluster and of others, which policy may speak of together as one peer. */
 #define IDENTITY_POD_MIN 256

@@ -95,10 +95,14 @@ static __noinline int handle_related(struct __sk_buff *skb, struct work *w, enum
 		return TC_ACT_UNSPEC;
 	if (hook != FROM_POD) {
 		resolve_end(&w->packet.source, &w->source);
-		reason = check_source(w->source.ifindex, w->source.identity, hook);
+		reason = hook == FROM_OVERLAY
+			     ? tunnel_check_source(w)
+			     : check_source(w->source.ifindex, w->source.identity, w->source.node, hook);
 		if (reason)
 			return -reason;
 	}
+	/* Whoever sends the error need not be an end of the flow. */
+	w->tunnel_identity = 0;
 	/* The error travels against the direction of what it quotes. */
 	reply = !ct_is_reply(entry, high);
 	if (entry->revision != w->revision && !(key->flags & CT_KEY_PROXY_LEG))

@@ -141,6 +141,12 @@ enum ct_flag {
 	CT_ESTABLISHED = 64,
 };
 
+/* Ends that are pods of other nodes, reached through the overlay. */
+enum ct_remote {
+	CT_REMOTE_SOURCE = 1,
+	CT_REMOTE_DESTINATION = 2,
+};
+
 /* `forward` is the direction of the packet that opened the flow. Times are in ticks, see now_ticks(). */
 struct ct_entry {
 	__u64 forward_packets;
@@ -160,7 +166,7 @@ struct ct_entry {
 	__u32 destination_ifindex;
 	__u16 source_endpoint;
 	__u16 destination_endpoint;
-	__u8 source_mac[6];
+	__u8 source_mac[6]; /* of a remote end: its node's number, in the first four bytes */
 	__u8 destination_mac[6];
 	__u8 flags;	      /* enum ct_flag */
 	__u8 drop_reason;     /* enum drop_reason: judged anew after a change, and no longer allowed */
@@ -169,7 +175,8 @@ struct ct_entry {
 	__u16 egress_counter; /* of weir_rule_traffic */
 	__u16 ingress_counter;
 	__u8 audit_direction;
-	__u8 padding[3];
+	__u8 remote; /* enum ct_remote */
+	__u8 padding[2];
 };
 
 /* Which datagram a fragment belongs to. IPv4 identifications have 16 bits, IPv6 ones 32. */
@@ -222,6 +229,7 @@ enum trace_point {
 	TRACE_TO_PROXY = 1,
 	TRACE_TO_HOST = 2,
 	TRACE_TO_STACK = 3,
+	TRACE_TO_OVERLAY = 4,
 };
 
 enum event_flag {

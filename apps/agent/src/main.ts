@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { systemClock } from '@weir/clock';
 import { openKernelDatapath, policySlotsMax } from '@weir/datapath-loader';
 import { createIdentityClient } from '@weir/identity-client';
-import { createIdentityLabelFilter, defaultClusterName } from '@weir/model';
+import { createIdentityLabelFilter, defaultClusterName, formatIpAddress } from '@weir/model';
 import { createNetlink } from '@weir/netlink';
 import { createPolicyEngine } from '@weir/policy';
 import { flow } from '@weir/proto';
@@ -32,7 +32,8 @@ import { createDesiredIpcache } from './ipcache/desired-ipcache.ts';
 import { keepHostAddresses } from './ipcache/host-ranges.ts';
 import { createHostAddresses } from './node/host-addresses.ts';
 import { lockNode } from './node/node-lock.ts';
-import { ensureNodeNetwork } from './node/node-network.ts';
+import { ensureNodeNetwork, hostDevice } from './node/node-network.ts';
+import { ensureOverlayDevice, openOverlayDevice, removeOverlayDevice } from './node/overlay-device.ts';
 import { checkPrerequisites, readMachine } from './node/prerequisites.ts';
 import { numberFeed, watchEndpoints, watchEngine } from './observe/names-feed.ts';
 import { namesSnapshot } from './observe/names-snapshot.ts';
@@ -67,8 +68,10 @@ function objectPath({ bpfObject }: AgentOptions): string {
 /** The kernel's side: what is there is taken over, and stays in force whatever happens above it. */
 async function openNode(options: AgentOptions, logger: Logger) {
   const netlink = createNetlink();
+  const overlay = options.routing === 'overlay' ? await ensureOverlayDevice(netlink) : undefined;
   const datapath = await openKernelDatapath({
     bpfRoot: options.bpfRoot,
+    config: { overlayIfindex: overlay?.ifindex ?? 0 },
     objectPath: objectPath(options),
     limits: { ct: options.conntrackMax, policy: options.policyMax },
   });
@@ -81,8 +84,9 @@ async function openNode(options: AgentOptions, logger: Logger) {
     ipv6: { cidr: options.ipv6Range, router: pools.ipv6.router },
     devices: options.devices,
     mtu: options.mtu,
+    isOverlay: overlay !== undefined,
   });
-  return { netlink, datapath, pools, network };
+  return { netlink, datapath, pools, network, overlay };
 }
 
 type Node = Awaited<ReturnType<typeof openNode>>;
@@ -147,10 +151,13 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   const manager = createEndpointManager({ ...forEndpoints, mtu: network.mtu });
   const podRanges = [options.ipv4Range, options.ipv6Range];
   const addresses = createHostAddresses(netlink, network);
-  const routes = createNodeRoutes({ netlink, logger });
+  const routers = [pools.ipv4.router, pools.ipv6.router];
+  const own = (): readonly string[] => cluster.ownAddresses;
+  const forOverlay = { hostDevice: hostDevice.name, routers: routers.map(formatIpAddress), own };
+  const routes = createNodeRoutes({ netlink, overlay: node.overlay && forOverlay, logger });
   const cluster = createCluster({
     ...{ nodeName, stateDir, podRanges, table, ipcache, controller, addresses, routes, clock, logger },
-    ...{ allocator: options.identityAllocator, ...tls, routers: [pools.ipv4.router, pools.ipv6.router] },
+    ...{ allocator: options.identityAllocator, ...tls, routers, isOverlay: node.overlay !== undefined },
   });
   const policyStore = createPolicyStore(`${stateDir}/policies.json`);
   const prefixes = createPolicyPrefixes({ identities: prefixIdentities, ipcache, controller, logger });
@@ -171,7 +178,7 @@ async function restoreNode(
   { options, logger, node }: Running,
 ): Promise<{ hostAddresses: { stop(): void }; sockets: SocketsState }> {
   const { client, cluster, ipcache, controller, forEndpoints, manager, podNetwork, policyStore, table, slots } = parts;
-  const { datapath, network } = node;
+  const { datapath, netlink, network, overlay } = node;
   await parts.services.restore();
   await client.start();
   const { addresses, podRanges } = parts;
@@ -189,7 +196,9 @@ async function restoreNode(
   const { complete } = await restoreEndpoints(forRestore, prefixes.include({ upsertPolicies, upsertIdentities }));
   await cluster.start();
   // New programs of the node come after what they look up, which may be in new maps.
-  datapath.attachNode(network);
+  datapath.attachNode({ ...network, overlayIfindex: overlay?.ifindex });
+  if (overlay === undefined) await removeOverlayDevice(netlink);
+  else await openOverlayDevice(netlink, network);
   const sockets = attachToSockets(datapath.services, options.cgroup);
   const pruned = complete
     .then(() => prefixes.prune())

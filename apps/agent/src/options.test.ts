@@ -24,6 +24,7 @@ describe('parseCommandLine()', () => {
       },
       ...{
         mtu: undefined,
+        routing: 'direct',
         enablePolicy: 'default',
         policyAuditMode: false,
         allowLocalhost: 'auto',

@@ -36,6 +36,7 @@ export interface AgentOptions {
   readonly ipv6Range: Cidr;
   readonly devices: readonly string[] | undefined;
   readonly mtu: number | undefined;
+  readonly routing: 'direct' | 'overlay';
   readonly enablePolicy: 'default' | 'always' | 'never';
   readonly policyAuditMode: boolean;
   readonly allowLocalhost: 'auto' | 'always' | 'policy';
@@ -140,7 +141,18 @@ function createCommand(): Command {
         }),
       ),
     )
-    .addOption(numberFlag('--mtu', 'MTU of pods in bytes (default: that of the uplink)', { min: 1280, max: 65_535 }))
+    .addOption(
+      choiceFlag('--routing <mode>', 'how packets reach pods of other nodes: by routes, or in VXLAN (UDP port 8472)', [
+        'direct',
+        'overlay',
+      ]),
+    )
+    .addOption(
+      numberFlag('--mtu', 'MTU of pods in bytes (default: that of the uplink, less 50 or 70 for VXLAN)', {
+        min: 1280,
+        max: 65_535,
+      }),
+    )
     .addOption(
       choiceFlag('--enable-policy <mode>', 'whom policies hold for: those they select, everybody, or nobody', [
         'default',

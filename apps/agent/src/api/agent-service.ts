@@ -16,7 +16,7 @@ import type { PolicyOutcome, PolicyService } from '../policy/policy-service.ts';
 import type { PolicySlots } from '../policy/policy-slots.ts';
 import type { PolicyTranslation } from '../policy/policy-translation.ts';
 import { connectionMessage, ipcacheMessage, metricMessage, policyEntryMessage } from './datapath-messages.ts';
-import { nodeMessages, type NodeSources } from './node-message.ts';
+import { nodeMessages, type NodeSources, tunnelMessage } from './node-message.ts';
 import { endpointMessage, findEndpoint } from './endpoint-message.ts';
 import { trafficByPolicy } from './rule-traffic.ts';
 import { traceCalls } from './trace-calls.ts';
@@ -150,7 +150,14 @@ function policyCalls({
 
 function datapathCalls(
   options: AgentServiceOptions,
-): Part<'listPolicyEntries' | 'listConnections' | 'listIpcache' | 'listDatapathEndpoints' | 'listDatapathMetrics'> {
+): Part<
+  | 'listPolicyEntries'
+  | 'listConnections'
+  | 'listTunnels'
+  | 'listIpcache'
+  | 'listDatapathEndpoints'
+  | 'listDatapathMetrics'
+> {
   const { table, datapath, identities, slots, translation } = options;
   return {
     listPolicyEntries({ endpoint }) {
@@ -170,6 +177,7 @@ function datapathCalls(
         yield { connections: connections.map(connectionMessage) };
       }
     },
+    listTunnels: () => ({ tunnels: datapath.listNodes().map(tunnelMessage) }),
     async listIpcache() {
       const entries = await datapath.listIpcache();
       return { entries: entries.map((entry) => ipcacheMessage(entry, identities)) };

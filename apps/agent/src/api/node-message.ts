@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ClusterClient, ClusterNode } from '@weir/identity-client';
-import { cidrContains, parseCidr, parseIpAddress } from '@weir/model';
+import type { DatapathNode } from '@weir/datapath-maps';
+import { cidrContains, formatCidr, formatIpAddress, parseCidr, parseIpAddress } from '@weir/model';
 import type { weir } from '@weir/proto';
 import type { Reach } from '../cluster/node-routes.ts';
 
@@ -20,6 +21,13 @@ function rangeMessage(prefix: string, reach: Reach | undefined): weir.agent.v1.I
     ...('reason' in reach && { reason: reach.reason }),
   };
 }
+
+/** A node of the overlay as the API shows it. */
+export const tunnelMessage = ({ address, addresses, podRanges }: DatapathNode): weir.agent.v1.ITunnel => ({
+  address: formatIpAddress(address),
+  addresses: addresses.map(formatIpAddress),
+  podRanges: podRanges.map((range) => formatCidr({ address: range.address, prefixLength: range.length })),
+});
 
 /** The nodes as the API shows them, by name. */
 export function nodeMessages({ nodeName, cluster, routes }: NodeSources): weir.agent.v1.INode[] {

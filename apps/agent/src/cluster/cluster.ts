@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { CancelTimer, Clock } from '@weir/clock';
+import type { DatapathNode } from '@weir/datapath-maps';
 import { WeirError } from '@weir/errors';
 import {
   type ClusterChanges,
@@ -8,7 +9,15 @@ import {
   createClusterClient,
   type OwnAnnouncement,
 } from '@weir/identity-client';
-import { type Cidr, cidrContains, formatCidr, formatIpAddress, type IpAddress, parseIpAddress } from '@weir/model';
+import {
+  type Cidr,
+  cidrContains,
+  formatCidr,
+  formatIpAddress,
+  type IpAddress,
+  parseCidr,
+  parseIpAddress,
+} from '@weir/model';
 import type { TlsIdentity } from '@weir/rpc';
 import type { Logger } from '@weir/telemetry';
 import type { EndpointTable } from '../endpoint/endpoint-table.ts';
@@ -16,7 +25,7 @@ import type { DesiredIpcache } from '../ipcache/desired-ipcache.ts';
 import type { HostAddresses } from '../node/host-addresses.ts';
 import type { PolicyController } from '../policy/policy-controller.ts';
 import { createClusterRanges, type RangeChanges } from './cluster-ranges.ts';
-import type { NodeRoutes } from './node-routes.ts';
+import { type NodeRoutes, tunnelAddressOf } from './node-routes.ts';
 
 export interface ClusterOptions {
   readonly nodeName: string;
@@ -31,6 +40,8 @@ export interface ClusterOptions {
   readonly controller: PolicyController;
   readonly addresses: HostAddresses;
   readonly routes: NodeRoutes;
+  /** Packets to other nodes' pods go through the overlay, which has to know the nodes. */
+  readonly isOverlay: boolean;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -40,6 +51,8 @@ export interface Cluster {
   readonly client: ClusterClient;
   /** Resolves when the kernel has what was known of the other nodes when the agent before stopped. */
   start(): Promise<void>;
+  /** Of this node, that others reach. */
+  readonly ownAddresses: readonly string[];
   /** Tells the others of a change of this node's endpoints. */
   announce(): void;
   /** Why the kernel is behind; undefined in good times. */
@@ -89,8 +102,26 @@ function endpointsOf({ table, podRanges }: ClusterOptions): OwnAnnouncement['end
   });
 }
 
+/** The other nodes as the overlay goes by them. */
+const overlayNodes = (nodes: readonly ClusterNode[], own: readonly string[]): DatapathNode[] =>
+  nodes.flatMap((node) => {
+    const address = tunnelAddressOf(node, own);
+    if (address === undefined) return [];
+    return {
+      address: parseIpAddress(address),
+      addresses: node.addresses.map(parseIpAddress),
+      podRanges: node.podRanges.map((text) => {
+        const range = parseCidr(text);
+        return { address: range.address, length: range.prefixLength };
+      }),
+    };
+  });
+
 /** Brings the kernel in line with what has been told, in steps, and again where that fails. */
-function createFollower(options: ClusterOptions, others: () => readonly ClusterNode[]) {
+function createFollower(
+  options: ClusterOptions,
+  { others, own }: { readonly others: () => readonly ClusterNode[]; readonly own: () => readonly string[] },
+) {
   const { ipcache, controller, routes, clock, logger } = options;
   const toRanges = createClusterRanges({ self: options.nodeName, podRanges: options.podRanges });
   let pending: Pending = new Map();
@@ -104,7 +135,10 @@ function createFollower(options: ClusterOptions, others: () => readonly ClusterN
     const upserts = rows.flatMap(({ range, identity }) => (identity === undefined ? [] : [{ range, identity }]));
     const removals = rows.flatMap(({ range, identity }) => (identity === undefined ? [range] : []));
     await controller.commit({
-      datapath: () => ipcache.change({ upsert: upserts, remove: removals }),
+      datapath: () => ({
+        ...ipcache.change({ upsert: upserts, remove: removals }),
+        ...(areNodesPending && options.isOverlay && { nodes: overlayNodes(others(), own()) }),
+      }),
     });
     if (areNodesPending) await routes.set(others());
     areNodesPending = false;
@@ -154,7 +188,10 @@ export function createCluster(options: ClusterOptions): Cluster {
   let self: Omit<OwnAnnouncement, 'endpoints'> = { addresses: [], podRanges: [] };
   let cancelPrune: CancelTimer | undefined;
   let stopListening = (): void => undefined;
-  const follower = createFollower(options, () => [...client.nodes.values()].filter(({ name }) => name !== nodeName));
+  const follower = createFollower(options, {
+    others: () => [...client.nodes.values()].filter(({ name }) => name !== nodeName),
+    own: () => self.addresses,
+  });
   const client = createClusterClient({
     ...{ address: options.allocator, node: nodeName, log: logger, clock },
     ...(options.tls && { tls: options.tls }),
@@ -184,6 +221,9 @@ export function createCluster(options: ClusterOptions): Cluster {
       cancelPrune = clock.schedule(pruneDelayMs, () => {
         routes.prune().catch((error: unknown) => logger.warn({ error }, 'Old routes to other nodes stay'));
       });
+    },
+    get ownAddresses() {
+      return self.addresses;
     },
     announce: client.announce,
     get behind() {

@@ -122,7 +122,7 @@ describeAsRoot('ensureNodeNetwork()', () => {
   });
 
   it('takes the uplinks and the MTU that it is told', () => {
-    const { uplinks, mtu } = ensure({ devices: ['other0'], mtu: 9000 });
+    const { uplinks, mtu } = ensure({ devices: ['other0'], isOverlay: false, mtu: 9000 });
     expect([uplinks.map(({ name }) => name), mtu]).toEqual([['other0'], 9000]);
     expect(ensure({ devices: [] }).uplinks).toEqual([]);
   });

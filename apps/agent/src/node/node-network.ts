@@ -9,6 +9,7 @@ import {
   ensureRule,
   getLink,
   type Link,
+  listAddresses,
   listLinks,
   listRoutes,
   type Netlink,
@@ -41,8 +42,10 @@ export interface NodeNetworkOptions {
   readonly ipv6: PodRange;
   /** Names of uplinks; undefined: the devices that default routes go through. */
   readonly devices: readonly string[] | undefined;
-  /** Bytes; undefined: that of the uplink. */
+  /** Of pods, in bytes; undefined: that of the uplink without what the overlay adds. */
   readonly mtu: number | undefined;
+  /** Packets to pods of other nodes are wrapped on their way. */
+  readonly isOverlay: boolean;
 }
 
 export interface NodeNetwork {
@@ -183,6 +186,19 @@ async function findUplinks(
   return links.filter((link) => indexes.has(link.index) && !link.loopback && link.name !== hostDevice.name);
 }
 
+// Outer IP, UDP, VXLAN and inner Ethernet headers.
+const overlayBytes = { ipv4: 50, ipv6: 70 } as const;
+
+/** What wrapping adds to a packet: nodes send to each other over IPv4 where they can. */
+async function overlayBytesOf(netlink: Netlink, uplinks: readonly Link[]): Promise<number> {
+  const addresses = await netlink.run(listAddresses());
+  const isReachable = addresses.some(
+    ({ family, scope, linkIndex }) =>
+      family === 'ipv4' && scope === 'global' && uplinks.some(({ index }) => index === linkIndex),
+  );
+  return overlayBytes[isReachable || uplinks.length === 0 ? 'ipv4' : 'ipv6'];
+}
+
 /**
  * Brings the node's own network in line: devices, addresses, routes, rules and kernel settings that the datapath stands
  * on. Idempotent, and never takes away what forwards packets now.
@@ -190,8 +206,9 @@ async function findUplinks(
 export async function ensureNodeNetwork(netlink: Netlink, options: NodeNetworkOptions): Promise<NodeNetwork> {
   const links = await netlink.run(listLinks());
   const uplinks = await findUplinks(netlink, { links, devices: options.devices });
-  const mtu = options.mtu ?? Math.min(...uplinks.map((link) => link.mtu), uplinks.length === 0 ? mtuDefault : Infinity);
-  setForwarding(links.map(({ name }) => name).filter((name) => !/^weir(_host|_net|\d+)$/.test(name)));
+  const uplinkMtu = Math.min(...uplinks.map((link) => link.mtu), uplinks.length === 0 ? mtuDefault : Infinity);
+  const mtu = options.mtu ?? uplinkMtu - (options.isOverlay ? await overlayBytesOf(netlink, uplinks) : 0);
+  setForwarding(links.map(({ name }) => name).filter((name) => !/^weir(_host|_net|_vxlan|\d+)$/.test(name)));
   const { host, net } = await ensureHostDevice(netlink, mtu);
   const loopback = await netlink.run(getLink({ name: 'lo' }));
   await netlink.batch([

@@ -123,6 +123,18 @@ export function addBpfCommands(program: Command): void {
         entries.map(({ prefix, identity, labels }) => [prefix ?? '', String(identity), (labels ?? []).join(',')]),
       ),
   });
+  addList<weir.agent.v1.ITunnel>(bpf, {
+    name: 'tunnel',
+    description: 'where the overlay leads, and whom it is believed from',
+    fetch: async (agent) => (await agent.listTunnels({})).tunnels,
+    text: (tunnels) =>
+      table(
+        ['NODE', 'POD RANGES', 'ADDRESSES'],
+        tunnels.map(({ address, podRanges, addresses }) => [
+          ...[address ?? '', (podRanges ?? []).join(' '), (addresses ?? []).join(' ')],
+        ]),
+      ),
+  });
   addList<weir.agent.v1.IDatapathEndpoint>(bpf, {
     name: 'endpoint',
     description: 'interfaces of pods',

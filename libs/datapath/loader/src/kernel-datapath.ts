@@ -2,13 +2,14 @@
 import { dirname, join } from 'node:path';
 import { mapSpecs, runtimeState, type DatapathConfig } from '@weir/datapath-layout';
 import type { Datapath, DatapathChange } from '@weir/datapath-maps';
-import { type Attachment, createAttachments } from './attachments.ts';
+import { type Attachment, type Attachments, createAttachments } from './attachments.ts';
 import { listConnections, sweepConnections } from './connections.ts';
 import { readEventLoss, readTraffic } from './counters.ts';
 import { createEndpointTables, type EndpointTables } from './endpoint-tables.ts';
 import { readEvents } from './event-reader.ts';
 import { createIpcacheTables, type IpcacheTables } from './ipcache-tables.ts';
 import { createFormerMaps } from './former-maps.ts';
+import { createNodeTables, type NodeTables } from './node-tables.ts';
 import { createPins } from './pins.ts';
 import { createPolicyTables, type PolicyCleanup, type PolicyTables } from './policy/policy-tables.ts';
 import { type LoadedDatapath, loadDatapath, type MapLimits } from './programs.ts';
@@ -92,6 +93,7 @@ interface ApplyOptions {
   readonly policies: PolicyTables;
   readonly endpoints: EndpointTables;
   readonly ipcache: IpcacheTables;
+  readonly nodes: NodeTables;
   readonly revision: { bump(): void };
   readonly later: (cleanup: PolicyCleanup | undefined) => void;
 }
@@ -101,6 +103,7 @@ function createApply({
   policies,
   endpoints,
   ipcache,
+  nodes,
   revision,
   later,
 }: ApplyOptions): (change: DatapathChange) => void {
@@ -129,6 +132,7 @@ function createApply({
       revision.bump();
       throw error;
     }
+    if (change.nodes !== undefined) hasChanged = nodes.set(change.nodes) || hasChanged;
     hasChanged = endpoints.remove(change.endpointsRemoved ?? []) || hasChanged;
     hasChanged = ipcache.remove(change.ipcacheRemoved ?? []) || hasChanged;
     const cleanup = staged.finish();
@@ -138,6 +142,21 @@ function createApply({
     later(removed);
   };
 }
+
+/** See `Datapath.attachNode`. */
+const createAttachNode =
+  (attachments: Attachments): Datapath['attachNode'] =>
+  ({ hostIfindex, uplinks, overlayIfindex }) => {
+    const wanted: Attachment[] = [
+      { name: 'node-host', hook: 'host', ifindex: hostIfindex },
+      ...(overlayIfindex === undefined
+        ? []
+        : [{ name: 'node-overlay', hook: 'overlay', ifindex: overlayIfindex } as const]),
+      ...uplinks.map(({ name, ifindex }) => ({ name: `node-uplink-${name}`, hook: 'network', ifindex }) as const),
+    ];
+    wanted.forEach(attachments.attach);
+    attachments.retain('node-', new Set(wanted.map(({ name }) => name)));
+  };
 
 /**
  * Opens the datapath of a node: takes over what an agent before left in the kernel, or loads it anew. Rejects with
@@ -166,27 +185,19 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
     pins,
     maps: new Map(Object.entries(mapSpecs).map(([subject, { name }]) => [name, maps[subject as keyof typeof maps]])),
   });
+  const nodes = createNodeTables({ nodes: maps.nodes, addresses: maps.nodeAddresses, ranges: maps.podRanges });
   const revision = createRevision(loaded);
   const cleaner = createCleaner(policies.clean);
   const enqueue = createQueue();
 
-  const applyNow = createApply({ policies, endpoints, ipcache, revision, later: cleaner.later });
-
-  const attachNode: Datapath['attachNode'] = ({ hostIfindex, uplinks }) => {
-    const wanted: Attachment[] = [
-      { name: 'node-host', hook: 'host', ifindex: hostIfindex },
-      ...uplinks.map(({ name, ifindex }) => ({ name: `node-uplink-${name}`, hook: 'network', ifindex }) as const),
-    ];
-    wanted.forEach(attachments.attach);
-    attachments.retain('node-', new Set(wanted.map(({ name }) => name)));
-  };
+  const applyNow = createApply({ policies, endpoints, ipcache, nodes, revision, later: cleaner.later });
 
   const { adopted, build, keptSizes } = loaded;
   return {
     loaded: { adopted, build, keptSizes },
     services: { ...services, attachSockets: sockets.attach },
     apply: (change) => enqueue(() => applyNow(change)),
-    attachNode,
+    attachNode: createAttachNode(attachments),
     attachEndpoint: ({ id, ifindex }) => attachments.attach({ name: endpointLink(id), hook: 'pod', ifindex }),
     detachEndpoint: ({ id }) => attachments.detach(endpointLink(id)),
     retainEndpoints(ids) {
@@ -198,6 +209,7 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
     listEndpoints: endpoints.list,
     listPolicySlots: policies.slots,
     listPolicy: policies.list,
+    listNodes: nodes.list,
     listIpcache: ipcache.list,
     listConnections: () => listConnections(maps.ct),
     listTraffic: () => readTraffic(maps.metrics),

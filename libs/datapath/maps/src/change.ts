@@ -61,6 +61,15 @@ export interface PolicyPatch {
   readonly removed: readonly PolicyMapKey[];
 }
 
+/** Another node, whose pods are reached through the overlay. Addresses have 16 bytes. */
+export interface DatapathNode {
+  /** Where packets for its pods are sent. */
+  readonly address: Uint8Array;
+  /** All that its own packets may come from, that one included. */
+  readonly addresses: readonly Uint8Array[];
+  readonly podRanges: readonly Omit<IpcacheMapEntry, 'identity'>[];
+}
+
 /**
  * A set of changes that takes effect as one: every flow is judged by all of it or, until the last step, by none of it
  * where it matters. Absent parts are empty.
@@ -75,5 +84,7 @@ export interface DatapathChange {
   readonly endpoints?: readonly DatapathEndpoint[];
   readonly endpointsRemoved?: readonly DatapathEndpoint[];
   readonly ipcache?: readonly IpcacheMapEntry[];
+  /** All nodes that there are to be, in the place of those that there were. */
+  readonly nodes?: readonly DatapathNode[];
   readonly ipcacheRemoved?: readonly Omit<IpcacheMapEntry, 'identity'>[];
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { CtEntry, CtKey } from '@weir/datapath-layout';
 import type { ServiceDatapath } from './services.ts';
-import type { DatapathChange, DatapathEndpoint, IpcacheMapEntry, PolicyMapEntry } from './change.ts';
+import type { DatapathChange, DatapathEndpoint, DatapathNode, IpcacheMapEntry, PolicyMapEntry } from './change.ts';
 
 /** A conntrack entry with its key. */
 export interface Connection {
@@ -61,10 +61,12 @@ export interface Datapath {
    * everything is as it was.
    */
   apply(change: DatapathChange): Promise<void>;
-  /** Attaches the programs of the node itself: to `weir_net` and to the uplinks, and to no other device any more. */
+  /** Attaches the programs of the node itself: to `weir_net`, the overlay and the uplinks, and to no other device any more. */
   attachNode(node: {
     readonly hostIfindex: number;
     readonly uplinks: readonly { readonly name: string; readonly ifindex: number }[];
+    /** Of the VXLAN device, where there is an overlay. */
+    readonly overlayIfindex?: number | undefined;
   }): void;
   /** Attaches the pod program to the host side of a veth. Idempotent. */
   attachEndpoint(endpoint: { readonly id: number; readonly ifindex: number }): void;
@@ -77,6 +79,8 @@ export interface Datapath {
   /** Slots that hold a policy. */
   listPolicySlots(): readonly number[];
   listPolicy(slot: number): readonly PolicyMapEntry[];
+  /** What packets through the overlay go by. */
+  listNodes(): readonly DatapathNode[];
   listIpcache(): Promise<readonly IpcacheMapEntry[]>;
   listConnections(): AsyncIterable<readonly Connection[]>;
   listTraffic(): readonly TrafficCount[];

@@ -3,6 +3,7 @@
 export type {
   DatapathChange,
   DatapathEndpoint,
+  DatapathNode,
   IpcacheMapEntry,
   PolicyContent,
   PolicyMapEntry,

@@ -9038,6 +9038,183 @@ export namespace weir {
             }
 
             /**
+             * Properties of a Tunnel.
+             * @deprecated Use weir.agent.v1.Tunnel.$Properties instead.
+             */
+            interface ITunnel extends weir.agent.v1.Tunnel.$Properties {
+            }
+
+            /** Represents a Tunnel. */
+            class Tunnel {
+
+                /**
+                 * Constructs a new Tunnel.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.Tunnel.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** Tunnel address. */
+                address: string;
+
+                /** Tunnel podRanges. */
+                podRanges: string[];
+
+                /** Tunnel addresses. */
+                addresses: string[];
+
+                /**
+                 * Encodes the specified Tunnel message. Does not implicitly {@link weir.agent.v1.Tunnel.verify|verify} messages.
+                 * @param message Tunnel message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.Tunnel.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a Tunnel message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.Tunnel & weir.agent.v1.Tunnel.$Shape} Tunnel
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.Tunnel & weir.agent.v1.Tunnel.$Shape;
+            }
+
+            namespace Tunnel {
+
+                /** Properties of a Tunnel. */
+                interface $Properties {
+
+                    /** Tunnel address */
+                    address?: (string|null);
+
+                    /** Tunnel podRanges */
+                    podRanges?: (string[]|null);
+
+                    /** Tunnel addresses */
+                    addresses?: (string[]|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a Tunnel. */
+                type $Shape = weir.agent.v1.Tunnel.$Properties;
+            }
+
+            /**
+             * Properties of a ListTunnelsRequest.
+             * @deprecated Use weir.agent.v1.ListTunnelsRequest.$Properties instead.
+             */
+            interface IListTunnelsRequest extends weir.agent.v1.ListTunnelsRequest.$Properties {
+            }
+
+            /** Represents a ListTunnelsRequest. */
+            class ListTunnelsRequest {
+
+                /**
+                 * Constructs a new ListTunnelsRequest.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.ListTunnelsRequest.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /**
+                 * Encodes the specified ListTunnelsRequest message. Does not implicitly {@link weir.agent.v1.ListTunnelsRequest.verify|verify} messages.
+                 * @param message ListTunnelsRequest message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.ListTunnelsRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a ListTunnelsRequest message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.ListTunnelsRequest & weir.agent.v1.ListTunnelsRequest.$Shape} ListTunnelsRequest
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.ListTunnelsRequest & weir.agent.v1.ListTunnelsRequest.$Shape;
+            }
+
+            namespace ListTunnelsRequest {
+
+                /** Properties of a ListTunnelsRequest. */
+                interface $Properties {
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a ListTunnelsRequest. */
+                type $Shape = weir.agent.v1.ListTunnelsRequest.$Properties;
+            }
+
+            /**
+             * Properties of a ListTunnelsResponse.
+             * @deprecated Use weir.agent.v1.ListTunnelsResponse.$Properties instead.
+             */
+            interface IListTunnelsResponse extends weir.agent.v1.ListTunnelsResponse.$Properties {
+            }
+
+            /** Represents a ListTunnelsResponse. */
+            class ListTunnelsResponse {
+
+                /**
+                 * Constructs a new ListTunnelsResponse.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.ListTunnelsResponse.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** ListTunnelsResponse tunnels. */
+                tunnels: weir.agent.v1.Tunnel.$Properties[];
+
+                /**
+                 * Encodes the specified ListTunnelsResponse message. Does not implicitly {@link weir.agent.v1.ListTunnelsResponse.verify|verify} messages.
+                 * @param message ListTunnelsResponse message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.ListTunnelsResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a ListTunnelsResponse message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.ListTunnelsResponse & weir.agent.v1.ListTunnelsResponse.$Shape} ListTunnelsResponse
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.ListTunnelsResponse & weir.agent.v1.ListTunnelsResponse.$Shape;
+            }
+
+            namespace ListTunnelsResponse {
+
+                /** Properties of a ListTunnelsResponse. */
+                interface $Properties {
+
+                    /** ListTunnelsResponse tunnels */
+                    tunnels?: (weir.agent.v1.Tunnel.$Properties[]|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a ListTunnelsResponse. */
+                type $Shape = weir.agent.v1.ListTunnelsResponse.$Properties;
+            }
+
+            /**
              * Properties of a ListNodesRequest.
              * @deprecated Use weir.agent.v1.ListNodesRequest.$Properties instead.
              */

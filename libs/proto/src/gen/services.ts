@@ -215,6 +215,13 @@ export const AgentServiceDefinition = {
     request: weir.agent.v1.ListConnectionsRequest,
     response: weir.agent.v1.ListConnectionsResponse,
   }),
+  listTunnels: method({
+    path: '/weir.agent.v1.AgentService/ListTunnels',
+    requestStream: false,
+    responseStream: false,
+    request: weir.agent.v1.ListTunnelsRequest,
+    response: weir.agent.v1.ListTunnelsResponse,
+  }),
   listIpcache: method({
     path: '/weir.agent.v1.AgentService/ListIpcache',
     requestStream: false,

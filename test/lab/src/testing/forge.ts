@@ -11,12 +11,14 @@ export interface ForgedDatagram {
   readonly sourceMac?: string;
   /** That of a pod's gateway by default. */
   readonly destinationMac?: string;
+  /** Wrapped in VXLAN, to a node, with an identity in it. */
+  readonly tunnel?: { readonly node: string; readonly identity: number };
 }
 
 // A whole frame is put on the wire, past routes and checks of the sender's own kernel.
 const program = `
 import ipaddress, socket, struct, sys
-source, destination, port, source_mac, destination_mac = sys.argv[1:]
+source, destination, port, source_mac, destination_mac, vni, node = sys.argv[1:]
 source, destination = ipaddress.ip_address(source), ipaddress.ip_address(destination)
 
 def checksum(data):
@@ -37,9 +39,14 @@ else:
     ip = struct.pack("!LHBB16s16s", 6 << 28, len(udp), 17, 64, source.packed, destination.packed)
 frame = bytes.fromhex((destination_mac + source_mac).replace(":", ""))
 frame += struct.pack("!H", 0x0800 if source.version == 4 else 0x86dd) + ip + udp
-wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-wire.bind(("eth0", 0))
-wire.send(frame)
+if node:
+    family = socket.AF_INET6 if ":" in node else socket.AF_INET
+    tunnel = struct.pack("!LL", 1 << 27, int(vni) << 8)
+    socket.socket(family, socket.SOCK_DGRAM).sendto(tunnel + frame, (node, 8472))
+else:
+    wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+    wire.bind(("eth0", 0))
+    wire.send(frame)
 `;
 
 /** Puts a made-up datagram on the wire of a pod or host. */
@@ -50,6 +57,7 @@ export async function forge(lab: Lab, target: string, datagram: ForgedDatagram):
   const { status, stderr } = await lab.exec(target, [
     ...(['/usr/bin/python3', '-c', program] as const),
     ...[source, destination, String(port), sourceMac, destinationMac],
+    ...[String(datagram.tunnel?.identity ?? 0), datagram.tunnel?.node ?? ''],
   ]);
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
 }

@@ -3,6 +3,7 @@ import { formatDurationMs } from '@weir/clock';
 import type { LogLevel } from '@weir/telemetry';
 import { onStdout, outputOption, print, progress, table, type OutputFormat } from '@weir/terminal';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { Routing } from '../lab/lab-spec.ts';
 import type { LabStatus, NodeStatus } from '../lab/lab-status.ts';
 import { nodesMax } from '../network/plan.ts';
 import type { ServiceStatus } from '../supervisor/api.ts';
@@ -13,6 +14,7 @@ const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const satisfie
 
 interface UpFlags {
   readonly nodes?: number;
+  readonly routing?: Routing;
   readonly timeout: number;
   readonly dist?: string;
   readonly agentArg?: readonly string[];
@@ -36,6 +38,12 @@ export function addLifecycleCommands(program: Command): void {
     .command('up')
     .description('make the lab and wait until its nodes are ready; one that is up stays as it is')
     .option('--nodes <count>', `how many nodes, 1–${nodesMax} (1 if there is no lab yet)`, wholeNumber(nodesMax))
+    .addOption(
+      new Option(
+        '--routing <mode>',
+        'how packets reach pods of other nodes (default: direct for one node, overlay for more)',
+      ).choices(['direct', 'overlay']),
+    )
     .option('--timeout <seconds>', 'how long the nodes may take', wholeNumber(3600), 60)
     .option('--dist <directory>', 'where the programs are, if not where `make build` puts them')
     .option('--agent-arg <flag>', 'a further flag for the agents, as in --agent-arg=--enable-policy=always', collect)
@@ -68,6 +76,7 @@ async function up(flags: UpFlags, command: Command): Promise<void> {
   const startedMs = performance.now();
   const { alreadyUp, nodeCount, podCount } = await lab.up({
     ...(flags.nodes !== undefined && { nodeCount: flags.nodes }),
+    ...(flags.routing !== undefined && { routing: flags.routing }),
     ...(flags.dist !== undefined && { distDirectory: flags.dist }),
     ...(flags.agentArg && { agentArguments: flags.agentArg }),
     logLevel: flags.logLevel,

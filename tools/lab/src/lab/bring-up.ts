@@ -17,7 +17,7 @@ import type { SupervisorApi } from '../supervisor/api.ts';
 import { findInstallation } from './installation.ts';
 import type { LabContext } from './lab-context.ts';
 import type { LabPaths } from './lab-paths.ts';
-import { writeLabSpec, type LabSpec } from './lab-spec.ts';
+import { writeLabSpec, type LabSpec, type Routing } from './lab-spec.ts';
 import { hostPlaces } from './target.ts';
 import { labsCgroup } from './teardown.ts';
 
@@ -25,6 +25,8 @@ import { labsCgroup } from './teardown.ts';
 export interface LabOptions {
   /** 1 by default. */
   readonly nodeCount?: number;
+  /** `direct` for one node, `overlay` for more, by default. */
+  readonly routing?: Routing;
   /** Where the programs come from; what `make build` made by default. */
   readonly distDirectory?: string;
   /** Further flags for every agent, such as `--enable-policy=always`. */
@@ -51,6 +53,7 @@ export async function bringUp(
     nodeCount,
     distDirectory: installation.directory,
     cgroup: join(await cgroupRoot(paths), labsCgroup, paths.name),
+    routing: options.routing ?? (nodeCount === 1 ? 'direct' : 'overlay'),
     agentArguments: options.agentArguments ?? [],
     allocatorArguments: options.allocatorArguments ?? [],
     logLevel: options.logLevel ?? 'info',

@@ -46,6 +46,12 @@ export function upLab(context: LabContext, options: UpOptions): Promise<UpOutcom
         `Lab "${paths.name}" is up with ${nodeCount} nodes, asked for ${options.nodeCount}: run \`weir lab down\` first`,
       );
     }
+    if (options.routing !== undefined && options.routing !== lab.spec.routing) {
+      throw new WeirError(
+        'FAILED_PRECONDITION',
+        `Lab "${paths.name}" is up with ${lab.spec.routing} routing, asked for ${options.routing}: run \`weir lab down\` first`,
+      );
+    }
     await waitForNodes(lab, options.timeoutMs ?? 60_000, onProgress);
     return { alreadyUp, nodeCount, podCount: pods.length };
   });

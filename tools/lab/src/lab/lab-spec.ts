@@ -4,6 +4,9 @@ import { readFile } from 'node:fs/promises';
 import { writeWhole } from '../machine/write-whole.ts';
 import type { LabPaths } from './lab-paths.ts';
 
+/** How packets get from one node's pods to another's: by routes of the kernel, or in VXLAN. */
+export type Routing = 'direct' | 'overlay';
+
 /** What `up` was asked for, kept on disk for every later command. */
 export interface LabSpec {
   readonly nodeCount: number;
@@ -11,6 +14,8 @@ export interface LabSpec {
   readonly distDirectory: string;
   /** The root of the lab's cgroups. */
   readonly cgroup: string;
+  /** How packets get to pods of other nodes. */
+  readonly routing: Routing;
   /** Flags that every agent gets besides those of the lab. */
   readonly agentArguments: readonly string[];
   /** Flags for the identity-allocator, likewise. */

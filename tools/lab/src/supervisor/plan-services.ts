@@ -57,7 +57,8 @@ function agent(plan: PlanServices, node: NodePlan): ServiceSpec {
       ...['--bpf-root', bpfRoot, '--cgroup', labCgroup(spec, node.name)],
       ...['--identity-allocator', `unix:${paths.identitySocket}`],
       ...['--ipv4-range', node.podRange.ipv4, '--ipv6-range', node.podRange.ipv6],
-      ...['--devices', lanDevice, '--mtu', String(lanMtu)],
+      ...['--devices', lanDevice, '--routing', spec.routing],
+      ...(spec.routing === 'direct' ? ['--mtu', String(lanMtu)] : []),
       ...spec.agentArguments,
     ],
   });

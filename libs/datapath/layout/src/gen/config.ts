@@ -8,6 +8,8 @@ export interface DatapathConfig {
   readonly coarseClock: number;
   /** 1: the kernel has bpf_set_retval for sockets (6.0), so that they get a fitting error. */
   readonly socketErrors: number;
+  /** Index of the VXLAN device that leads to other nodes' pods; 0: routes do. */
+  readonly overlayIfindex: number;
   /** Idle time after which an established TCP flow is forgotten, in ticks. */
   readonly tcpEstablishedTicks: number;
   /** Time a TCP connection has to be established, in ticks. */
@@ -28,6 +30,7 @@ export interface DatapathConfig {
 export const datapathConfigDefaults: DatapathConfig = {
   coarseClock: 0,
   socketErrors: 0,
+  overlayIfindex: 0,
   tcpEstablishedTicks: 8192000,
   tcpOpeningTicks: 61440,
   tcpClosingTicks: 10240,
@@ -41,6 +44,7 @@ export const datapathConfigDefaults: DatapathConfig = {
 export const datapathConfigVariables = {
   coarseClock: { name: 'config_coarse_clock', codec: u8 },
   socketErrors: { name: 'config_socket_errors', codec: u8 },
+  overlayIfindex: { name: 'config_overlay_ifindex', codec: u32 },
   tcpEstablishedTicks: { name: 'config_tcp_established_ticks', codec: u32 },
   tcpOpeningTicks: { name: 'config_tcp_opening_ticks', codec: u32 },
   tcpClosingTicks: { name: 'config_tcp_closing_ticks', codec: u32 },

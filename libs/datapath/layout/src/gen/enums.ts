@@ -17,16 +17,26 @@ export const dropReason = {
   ctTruncated: 135,
   /** Unsupported L3 protocol. */
   unsupportedL3: 139,
+  /** Error retrieving tunnel key. */
+  noTunnelKey: 147,
   /** Stale or unroutable IP. */
   unroutableIp: 151,
   /** CT: map insertion failed. */
   ctInsertFailed: 155,
   /** Invalid IPv6 extension header. */
   invalidExtensionHeader: 156,
+  /** No tunnel/encapsulation endpoint (datapath BUG!). */
+  noTunnelEndpoint: 160,
   /** Unknown connection tracking state. */
   ctUnknownState: 163,
   /** No configuration available to make policy decision. */
   noConfiguration: 165,
+  /** Encapsulation traffic is prohibited. */
+  encapsulationProhibited: 170,
+  /** Invalid identity. */
+  invalidIdentity: 171,
+  /** Unknown sender. */
+  unknownSender: 172,
   /** First logical datagram fragment not found. */
   firstFragmentMissing: 175,
   /** Forbidden ICMPv6 message. */
@@ -60,11 +70,16 @@ export const dropReasonNames: Readonly<Record<number, keyof typeof dropReason>> 
   134: 'invalidPacket',
   135: 'ctTruncated',
   139: 'unsupportedL3',
+  147: 'noTunnelKey',
   151: 'unroutableIp',
   155: 'ctInsertFailed',
   156: 'invalidExtensionHeader',
+  160: 'noTunnelEndpoint',
   163: 'ctUnknownState',
   165: 'noConfiguration',
+  170: 'encapsulationProhibited',
+  171: 'invalidIdentity',
+  172: 'unknownSender',
   175: 'firstFragmentMissing',
   176: 'forbiddenIcmpv6',
   178: 'proxyNotListening',
@@ -85,11 +100,16 @@ export const dropReasonTexts: Readonly<Record<number, string>> = {
   134: 'Invalid packet',
   135: 'CT: truncated or invalid header',
   139: 'Unsupported L3 protocol',
+  147: 'Error retrieving tunnel key',
   151: 'Stale or unroutable IP',
   155: 'CT: map insertion failed',
   156: 'Invalid IPv6 extension header',
+  160: 'No tunnel/encapsulation endpoint (datapath BUG!)',
   163: 'Unknown connection tracking state',
   165: 'No configuration available to make policy decision',
+  170: 'Encapsulation traffic is prohibited',
+  171: 'Invalid identity',
+  172: 'Unknown sender',
   175: 'First logical datagram fragment not found',
   176: 'Forbidden ICMPv6 message',
   178: 'Socket lookup failed',
@@ -226,6 +246,19 @@ export const ctFlagNames: Readonly<Record<number, keyof typeof ctFlag>> = {
   64: 'established',
 };
 
+/** `enum ct_remote`. */
+export const ctRemote = {
+  source: 1,
+  destination: 2,
+} as const;
+export type CtRemote = (typeof ctRemote)[keyof typeof ctRemote];
+
+/** Names of {@link ctRemote} by value. */
+export const ctRemoteNames: Readonly<Record<number, keyof typeof ctRemote>> = {
+  1: 'source',
+  2: 'destination',
+};
+
 /** `enum event_type`. */
 export const eventType = {
   drop: 1,
@@ -247,6 +280,7 @@ export const tracePoint = {
   toProxy: 1,
   toHost: 2,
   toStack: 3,
+  toOverlay: 4,
 } as const;
 export type TracePoint = (typeof tracePoint)[keyof typeof tracePoint];
 
@@ -256,6 +290,7 @@ export const tracePointNames: Readonly<Record<number, keyof typeof tracePoint>> 
   1: 'toProxy',
   2: 'toHost',
   3: 'toStack',
+  4: 'toOverlay',
 };
 
 /** `enum event_flag`. */

@@ -609,6 +609,7 @@ export interface CtEntry {
   readonly egressCounter: number;
   readonly ingressCounter: number;
   readonly auditDirection: number;
+  readonly remote: number;
 }
 
 /** Codec of {@link CtEntry}. Offsets are in bytes. */
@@ -642,6 +643,7 @@ export const ctEntry = {
     egressCounter: 96,
     ingressCounter: 98,
     auditDirection: 100,
+    remote: 101,
   },
   encode(into: DataView, offset: number, value: CtEntry): void {
     into.setBigUint64(offset, uint64('ct_entry.forward_packets', value.forwardPackets), true);
@@ -670,7 +672,8 @@ export const ctEntry = {
     into.setUint16(offset + 96, uint16('ct_entry.egress_counter', value.egressCounter), true);
     into.setUint16(offset + 98, uint16('ct_entry.ingress_counter', value.ingressCounter), true);
     into.setUint8(offset + 100, uint8('ct_entry.audit_direction', value.auditDirection));
-    putZeros(into, offset + 101, 3);
+    into.setUint8(offset + 101, uint8('ct_entry.remote', value.remote));
+    putZeros(into, offset + 102, 2);
   },
   decode(from: DataView, offset: number): CtEntry {
     return {
@@ -700,6 +703,7 @@ export const ctEntry = {
       egressCounter: from.getUint16(offset + 96, true),
       ingressCounter: from.getUint16(offset + 98, true),
       auditDirection: from.getUint8(offset + 100),
+      remote: from.getUint8(offset + 101),
     };
   },
   readForwardPackets(from: DataView, offset: number): bigint {
@@ -869,6 +873,12 @@ export const ctEntry = {
   },
   writeAuditDirection(into: DataView, offset: number, value: number): void {
     into.setUint8(offset + 100, uint8('ct_entry.audit_direction', value));
+  },
+  readRemote(from: DataView, offset: number): number {
+    return from.getUint8(offset + 101);
+  },
+  writeRemote(into: DataView, offset: number, value: number): void {
+    into.setUint8(offset + 101, uint8('ct_entry.remote', value));
   },
 } as const;
 
@@ -1581,6 +1591,34 @@ export const lbCounter = {
   },
   writeConnections(into: DataView, offset: number, value: bigint): void {
     into.setBigUint64(offset, uint64('lb_counter.connections', value), true);
+  },
+} as const;
+
+/** `struct node_reference`, 4 bytes. */
+export interface NodeReference {
+  readonly number: number;
+}
+
+/** Codec of {@link NodeReference}. Offsets are in bytes. */
+export const nodeReference = {
+  name: 'node_reference',
+  size: 4,
+  offsets: {
+    number: 0,
+  },
+  encode(into: DataView, offset: number, value: NodeReference): void {
+    into.setUint32(offset, uint32('node_reference.number', value.number), true);
+  },
+  decode(from: DataView, offset: number): NodeReference {
+    return {
+      number: from.getUint32(offset, true),
+    };
+  },
+  readNumber(from: DataView, offset: number): number {
+    return from.getUint32(offset, true);
+  },
+  writeNumber(into: DataView, offset: number, value: number): void {
+    into.setUint32(offset, uint32('node_reference.number', value), true);
   },
 } as const;
 

@@ -4,6 +4,7 @@ import type {
   Datapath,
   DatapathChange,
   DatapathEndpoint,
+  DatapathNode,
   EventBatch,
   EventLoss,
   IpcacheMapEntry,
@@ -62,6 +63,7 @@ interface Tables {
   readonly policies: Map<number, Policy>;
   readonly endpoints: Map<number, DatapathEndpoint>;
   readonly ipcache: Map<string, IpcacheMapEntry>;
+  readonly nodes: readonly DatapathNode[];
 }
 
 const keyOf = ({ direction, peerIdentity, protocol, port, portPrefixLength }: PolicyMapKey): string =>
@@ -94,7 +96,8 @@ const isSame = (a: Policy, b: Policy): boolean =>
   a.egressDefaultAllow === b.egressDefaultAllow &&
   JSON.stringify([...a.entries].sort()) === JSON.stringify([...b.entries].sort());
 
-const copyOf = ({ policies, endpoints, ipcache }: Tables): Tables => ({
+const copyOf = ({ policies, endpoints, ipcache, nodes }: Tables): Tables => ({
+  nodes,
   policies: new Map(policies),
   endpoints: new Map(endpoints),
   ipcache: new Map(ipcache),
@@ -117,14 +120,15 @@ function changed(before: Tables, change: DatapathChange): Tables {
   }
   for (const range of change.ipcacheRemoved ?? []) after.ipcache.delete(rangeName(range));
   for (const slot of change.policiesRemoved ?? []) after.policies.delete(slot);
-  return after;
+  return { ...after, nodes: change.nodes ?? after.nodes };
 }
 
-const fingerprint = ({ policies, endpoints, ipcache }: Tables): string =>
+const fingerprint = ({ policies, endpoints, ipcache, nodes }: Tables): string =>
   JSON.stringify([
     [...policies].map(([slot, { entries, ...enforced }]) => [slot, enforced, [...entries].sort()]).sort(),
     [...endpoints].sort(),
     [...ipcache].sort(),
+    nodes,
   ]);
 
 function usesOf(tables: Tables, limits: MemoryLimits): readonly MapUse[] {
@@ -146,7 +150,7 @@ function checkRoom(tables: Tables, limits: MemoryLimits): void {
 
 /** Makes an empty one. */
 export function createMemoryDatapath(initialLimits: MemoryLimits = {}): MemoryDatapath {
-  let tables: Tables = { policies: new Map(), endpoints: new Map(), ipcache: new Map() };
+  let tables: Tables = { policies: new Map(), endpoints: new Map(), ipcache: new Map(), nodes: [] };
   let limits = initialLimits;
   let revision = 0;
   let node: MemoryDatapath['node'];
@@ -196,6 +200,7 @@ export function createMemoryDatapath(initialLimits: MemoryLimits = {}): MemoryDa
     listEndpoints: () => [...tables.endpoints.values()],
     listPolicySlots: () => [...tables.policies.keys()],
     listPolicy: (slot) => contentOf(tables.policies.get(slot))?.entries ?? [],
+    listNodes: () => tables.nodes,
     listIpcache: async () => [...tables.ipcache.values()],
     async *listConnections() {
       yield connections;

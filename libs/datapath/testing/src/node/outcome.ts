@@ -31,8 +31,12 @@ export interface RunRecord {
   readonly counted: readonly Count[];
 }
 
+// What the overlay's device would take for a loop is told by this from what it is to send: TUNNEL_SOURCE_MAC in bpf/lib.
+const tunnelSourceMac = 'ee:ee:ee:ee:ee:ef';
+
 function redirected(packet: ParsedPacket): string {
   const { source, destination } = packet.ethernet;
+  if (source === tunnelSourceMac && destination === gatewayMac) return 'to overlay';
   assert(source === gatewayMac, `a packet to a pod comes from the gateway's MAC address, found ${source}`);
   return `to ${pods.find(({ mac }) => mac === destination)?.name ?? destination}`;
 }

@@ -68,6 +68,8 @@ export interface PacketNode {
   setPolicy(pod: Pod, rules: PolicyRules): void;
   setIdentity(address: { readonly address: string; readonly length: number }, identity: number): void;
   addPod(pod: Pod): void;
+  /** Says that a party is a pod of another node, which has the number, and what address packets for it are sent to. */
+  setRemote(party: Party, node: { readonly number: number; readonly address: string }): void;
   removePod(pod: Pod): void;
   /** Says that something has changed, as the last step of every change does. */
   bump(): void;
@@ -221,6 +223,13 @@ export function createPacketNode(options: PacketNodeOptions = {}): PacketNode {
     },
     setIdentity,
     addPod,
+    setRemote(party, { number, address }) {
+      map('nodes').update(u32(number), parseIpAddress(address));
+      map('nodeAddresses').update(parseIpAddress(address), u32(number));
+      for (const range of [party.ipv4, party.ipv6]) {
+        map('podRanges').update(toBytes(ipPrefix, { prefixLength: 120, address: parseIpAddress(range) }), u32(number));
+      }
+    },
     removePod(pod) {
       for (const address of [pod.ipv4, pod.ipv6]) map('endpoints').delete(parseIpAddress(address));
       map('interfaces').delete(u32(pod.ifindex));
