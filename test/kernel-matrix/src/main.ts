@@ -45,7 +45,7 @@ function conclude(reports: readonly GuestReport[]): boolean {
         }
         break;
       case 'tests':
-        detail(`${report.passed} packet tests passed, ${report.failed} failed`);
+        detail(`${report.passed} tests passed, ${report.failed} failed`);
         for (const failure of report.failures) detail(`  ✗ ${failure}`);
         break;
       case 'error':

@@ -50,10 +50,14 @@ interface JestResult {
 function runTests(): void {
   const output = '/tmp/result.json';
   // What thousands of packets prove is no question of the kernel, and takes minutes in emulation.
-  const tests = ['libs/datapath/testing/src/datapath', '--testPathIgnorePatterns=pressure|property'];
-  const settings = ['--watchman=false', '--runInBand', '--testTimeout=120000', '--json', `--outputFile=${output}`];
+  const tests = ['libs/datapath/(testing|loader)/src/', '--testPathIgnorePatterns=pressure|property'];
+  const settings = ['--watchman=false', '--runInBand', '--testTimeout=600000', '--json', `--outputFile=${output}`];
   spawnSync(process.execPath, ['node_modules/jest/bin/jest.js', ...tests, ...settings], {
-    env: { ...process.env, NODE_OPTIONS: '--experimental-vm-modules --disable-warning=ExperimentalWarning' },
+    env: {
+      ...process.env,
+      WEIR_TESTS: 'kernel',
+      NODE_OPTIONS: '--experimental-vm-modules --disable-warning=ExperimentalWarning',
+    },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
   const result = JSON.parse(readFileSync(output, 'utf8')) as JestResult;
