@@ -95,6 +95,46 @@ const addAddress = (text: string, before: readonly string[] = []): readonly stri
   return [...before, text];
 };
 
+/** Where packets come in, and how they get to other nodes. */
+const networkFlags = (): readonly Option[] => [
+  new Option('--devices <names>', 'uplinks, separated by commas (default: those with a default route)').argParser(
+    checkedFlag((text) => {
+      const names = text.split(',');
+      if (names.every((name) => /^[^\s/]{1,15}$/.test(name))) return names;
+      throw invalid(`"${text}" is not a list of device names`);
+    }),
+  ),
+  choiceFlag('--routing <mode>', 'how packets reach pods of other nodes: by routes, or in VXLAN (UDP port 8472)', [
+    'direct',
+    'overlay',
+  ]),
+  numberFlag('--mtu', 'MTU of pods in bytes (default: that of the uplink, less 50 or 70 for VXLAN)', {
+    min: 1280,
+    max: 65_535,
+  }),
+];
+
+/** Whom policy holds for, and how much there may be. */
+const policyFlags = (): readonly Option[] => [
+  choiceFlag('--enable-policy <mode>', 'whom policies hold for: those they select, everybody, or nobody', [
+    'default',
+    'always',
+    'never',
+  ]),
+  new Option('--policy-audit-mode', 'let through what policy denies, and report it as audited').default(false),
+  choiceFlag('--allow-localhost <mode>', 'whether this host may always reach its pods; auto: only under Kubernetes', [
+    'auto',
+    'always',
+    'policy',
+  ]),
+  new Option('--labels <filter>', 'labels that make an identity: [source:][!]regex, separated by spaces')
+    .default('')
+    .argParser(checkedFlag((text) => (createIdentityLabelFilter(text), text))),
+  numberFlag('--conntrack-max', 'flows that are remembered', { min: 1_024, max: 16_777_216, default: 131_072 }),
+  numberFlag('--policy-max', 'policy entries of all identities', { min: 1_024, max: 16_777_216, default: 262_144 }),
+  new Option('--log-level <level>', 'what is logged').choices(logLevels).default('info'),
+];
+
 /** Where flows are served, and how many are kept. */
 const observerFlags = (): readonly Option[] => [
   new Option(
@@ -131,56 +171,9 @@ function createCommand(): Command {
       ).argParser(checkedFlag((text) => (text.split(',').forEach(parseRpcAddress), text))),
     )
     .addOption(rangeFlag('--ipv4-range', 'IPv4', '10.244.0.0/24'))
-    .addOption(rangeFlag('--ipv6-range', 'IPv6', 'fd00:10:244::/64'))
-    .addOption(
-      new Option('--devices <names>', 'uplinks, separated by commas (default: those with a default route)').argParser(
-        checkedFlag((text) => {
-          const names = text.split(',');
-          if (names.every((name) => /^[^\s/]{1,15}$/.test(name))) return names;
-          throw invalid(`"${text}" is not a list of device names`);
-        }),
-      ),
-    )
-    .addOption(
-      choiceFlag('--routing <mode>', 'how packets reach pods of other nodes: by routes, or in VXLAN (UDP port 8472)', [
-        'direct',
-        'overlay',
-      ]),
-    )
-    .addOption(
-      numberFlag('--mtu', 'MTU of pods in bytes (default: that of the uplink, less 50 or 70 for VXLAN)', {
-        min: 1280,
-        max: 65_535,
-      }),
-    )
-    .addOption(
-      choiceFlag('--enable-policy <mode>', 'whom policies hold for: those they select, everybody, or nobody', [
-        'default',
-        'always',
-        'never',
-      ]),
-    )
-    .option('--policy-audit-mode', 'let through what policy denies, and report it as audited', false)
-    .addOption(
-      choiceFlag(
-        '--allow-localhost <mode>',
-        'whether this host may always reach its pods; auto: only under Kubernetes',
-        ['auto', 'always', 'policy'],
-      ),
-    )
-    .addOption(
-      new Option('--labels <filter>', 'labels that make an identity: [source:][!]regex, separated by spaces')
-        .default('')
-        .argParser(checkedFlag((text) => (createIdentityLabelFilter(text), text))),
-    )
-    .addOption(
-      numberFlag('--conntrack-max', 'flows that are remembered', { min: 1_024, max: 16_777_216, default: 131_072 }),
-    )
-    .addOption(
-      numberFlag('--policy-max', 'policy entries of all identities', { min: 1_024, max: 16_777_216, default: 262_144 }),
-    )
-    .addOption(new Option('--log-level <level>', 'what is logged').choices(logLevels).default('info'));
-  return observerFlags().reduce((all, flag) => all.addOption(flag), command);
+    .addOption(rangeFlag('--ipv6-range', 'IPv6', 'fd00:10:244::/64'));
+  const flags = [...networkFlags(), ...policyFlags(), ...observerFlags()];
+  return flags.reduce((all, flag) => all.addOption(flag), command);
 }
 
 const nodeNamePattern = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
