@@ -133,6 +133,7 @@ describe('weir … -o json', () => {
       'cluster Ok',
       'l7-proxy Ok',
       'services Ok',
+      'maps Ok',
     ]);
   });
 
