@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // agent: the composition root. Puts the parts of a node together, and takes them apart again.
+import { availableParallelism } from 'node:os';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '@weir/clock';
@@ -35,6 +36,7 @@ import { lockNode } from './node/node-lock.ts';
 import { ensureNodeNetwork, hostDevice } from './node/node-network.ts';
 import { ensureOverlayDevice, openOverlayDevice, removeOverlayDevice } from './node/overlay-device.ts';
 import { checkPrerequisites, readMachine } from './node/prerequisites.ts';
+import { eventRingBytes } from './observe/event-ring-bytes.ts';
 import { numberFeed, watchEndpoints, watchEngine } from './observe/names-feed.ts';
 import { namesSnapshot } from './observe/names-snapshot.ts';
 import { createObserverHost } from './observe/observer-host.ts';
@@ -73,7 +75,11 @@ async function openNode(options: AgentOptions, logger: Logger) {
     bpfRoot: options.bpfRoot,
     config: { overlayIfindex: overlay?.ifindex ?? 0 },
     objectPath: objectPath(options),
-    limits: { ct: options.conntrackMax, policy: options.policyMax },
+    limits: {
+      ct: options.conntrackMax,
+      policy: options.policyMax,
+      events: eventRingBytes(availableParallelism()),
+    },
   });
   for (const { map, entries, wanted } of datapath.loaded.keptSizes) {
     logger.warn({ map, count: entries, limit: wanted }, 'Map keeps its size until its pin is removed');

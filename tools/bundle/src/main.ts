@@ -40,6 +40,9 @@ const options: BuildOptions = {
   format: 'esm',
   target: 'node24',
   sourcemap: 'linked',
+  // The engine keeps the text of what it runs; lines stay short enough for the places in a stack to mean something.
+  minifyWhitespace: true,
+  lineLimit: 120,
   external: ['*.node'],
   banner: { js: banner },
   plugins: [lazyBuiltins],

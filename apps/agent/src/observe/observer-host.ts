@@ -34,6 +34,7 @@ export interface ObserverHostOptions {
 
 // A full ring of the largest size, with the names and what many readers have under way.
 const memoryMiBMax = 512;
+const youngMiBMax = 3;
 const restartDelayMs = 1_000;
 const stopTimeoutMs = 3_000;
 
@@ -91,7 +92,7 @@ export function createObserverHost(options: ObserverHostOptions): ObserverHost {
     const started = Promise.withResolvers<readonly string[]>();
     const launched = new Worker(program, {
       workerData: thread,
-      resourceLimits: { maxOldGenerationSizeMb: memoryMiBMax },
+      resourceLimits: { maxOldGenerationSizeMb: memoryMiBMax, maxYoungGenerationSizeMb: youngMiBMax },
     });
     worker = launched;
     launched.on('message', (message: FromObserver) => {

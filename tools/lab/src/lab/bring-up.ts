@@ -121,7 +121,8 @@ function spawnDetached([file, ...args]: Argv, logFile: string): ChildProcess {
   const log = openSync(logFile, 'a', 0o640);
   try {
     // What somebody tells their own Node.js, such as to open a debugger, is not meant for every service.
-    const env = { ...process.env, NODE_OPTIONS: undefined };
+    // The C library's heap for each thread would keep what one of them has needed once.
+    const env = { ...process.env, NODE_OPTIONS: undefined, MALLOC_ARENA_MAX: '1' };
     const child = spawn(file, args, { stdio: ['ignore', log, log], detached: true, cwd: '/', env });
     child.unref();
     return child;

@@ -15,8 +15,9 @@ export interface Installation {
   readonly lab: Argv;
 }
 
-// The agent makes little at a time: room for the garbage of a burst of pods would only stay with it.
-const youngGeneration = '--max-semi-space-size=4';
+// The agent has two threads with a heap each, and little to do at a time: room for the garbage of a burst of pods, and for
+// compilers that work side by side, would only stay with it.
+const sizeFlags = ['--optimize-for-size', '--max-semi-space-size=1', '--v8-pool-size=1'];
 
 // From a bundle this is dist/, from the sources tools/lab/src/lab/.
 const here = import.meta.dirname;
@@ -42,7 +43,7 @@ export function findInstallation(directory: string = defaultDirectory()): Instal
   const node = (...args: readonly string[]): Argv => [process.execPath, ...args];
   return {
     directory,
-    agent: node(youngGeneration, programs.agent),
+    agent: node(...sizeFlags, programs.agent),
     identityAllocator: node(programs.identityAllocator),
     l7Proxy: node(programs.l7Proxy),
     cniPlugin: programs.cniPlugin,
