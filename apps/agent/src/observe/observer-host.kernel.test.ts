@@ -89,18 +89,22 @@ it('events of the kernel are served with the names that hold at their time', asy
   expect(later?.flow?.source?.podName).toBe('client');
 });
 
-it('what the kernel could not send is told with the CPU that lost it', async () => {
+it('every event is seen or told as lost, with the CPU that lost it', async () => {
   await start({ eventsPerInterval: 1 });
   for (let port = 1; port <= 50; port++) connect(port);
+  let seen = 0;
+  let lost = 0n;
   for await (const { lostEvents } of flows.getFlows({ follow: true, number: 100 }, timeout)) {
-    if (!lostEvents) continue;
-    expect(lostEvents).toMatchObject({
-      source: LostEventSource.PERF_EVENT_RING_BUFFER,
-      cpu: { value: expect.any(Number) },
-    });
-    expect(lostEvents.numEventsLost).toBeGreaterThan(10);
-    break;
+    if (lostEvents) {
+      expect(lostEvents).toMatchObject({
+        source: LostEventSource.PERF_EVENT_RING_BUFFER,
+        cpu: { value: expect.any(Number) },
+      });
+      lost += BigInt(lostEvents.numEventsLost ?? 0);
+    } else seen += 1;
+    if (seen + Number(lost) === 50) break;
   }
+  expect(lost).toBeGreaterThan(0n);
 });
 
 it('calls of the proxy become a request and an answer', async () => {
