@@ -39,5 +39,5 @@ export default {
   ],
   // Ends what hangs. No test measures time, so that a busy machine makes none of them fail.
   testTimeout: 180_000,
-  modulePathIgnorePatterns: ['/dist/', '/\\.nx/'],
+  modulePathIgnorePatterns: ['/dist/', '/build/', '/\\.nx/'],
 };

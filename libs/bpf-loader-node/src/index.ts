@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // BPF for Node.js: objects, programs, maps, links and ring buffers over libbpf, and sockets in any network namespace.
 // Keys and values are bytes here; what they mean is known elsewhere. No product logic.
+// For those who install this library alone: the class of every error that it throws.
+export { WeirError, type ErrorCode } from '@weir/errors';
 export { KernelError, VerifierError } from './kernel-error.ts';
 export type { VerifierVerdict } from './verifier-log.ts';
 
