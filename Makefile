@@ -23,7 +23,7 @@ help: ## Say what the targets do
 build: bpf addon cni dist/.bundled dist/netbench dist/flowwatch ## Build everything into dist/
 	@echo "==> Built: dist/ is up to date"
 
-demo: build ## Show identity, L4 and HTTP policy on this kernel; KEEP=1 leaves the lab up
+demo: build ## Show identity, L4 and HTTP policy on this kernel; NODES=2, ROUTING=direct, KEEP=1
 	@node dist/demo.mjs $(if $(KEEP),--keep)
 
 # Tests and the reference start our programs hundreds of times: types are taken off and code is compiled once for all.

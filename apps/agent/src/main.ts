@@ -37,7 +37,7 @@ import { ensureNodeNetwork, hostDevice } from './node/node-network.ts';
 import { ensureOverlayDevice, openOverlayDevice, removeOverlayDevice } from './node/overlay-device.ts';
 import { checkPrerequisites, readMachine } from './node/prerequisites.ts';
 import { eventRingBytes } from './observe/event-ring-bytes.ts';
-import { numberFeed, watchEndpoints, watchEngine } from './observe/names-feed.ts';
+import { numberFeed, remotePodChanges, watchEndpoints, watchEngine } from './observe/names-feed.ts';
 import { namesSnapshot } from './observe/names-snapshot.ts';
 import { createObserverHost } from './observe/observer-host.ts';
 import type { ObserverThreadOptions } from './observe/thread-messages.ts';
@@ -110,7 +110,7 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   const clock = systemClock;
   const observer = createObserverHost({
     thread: observerThreadOptions(options),
-    snapshot: () => namesSnapshot({ table, identities, engine, translation }),
+    snapshot: () => namesSnapshot({ table, identities, cluster, engine, translation }),
     ...{ clock, logger },
   });
   const engine = watchEngine(
@@ -164,6 +164,7 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   const cluster = createCluster({
     ...{ nodeName, stateDir, podRanges, table, ipcache, controller, addresses, routes, clock, logger },
     ...{ allocator: options.identityAllocator, ...tls, routers, isOverlay: node.overlay !== undefined },
+    onChange: (changes) => observer.names(remotePodChanges(changes)),
   });
   const policyStore = createPolicyStore(`${stateDir}/policies.json`);
   const prefixes = createPolicyPrefixes({ identities: prefixIdentities, ipcache, controller, logger });

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { type Clock, systemClock } from '@weir/clock';
+import type { ClusterPod } from '@weir/model';
 import { ClusterDirectoryDefinition } from '@weir/proto';
 import { createRpcClient, type TlsIdentity } from '@weir/rpc';
 import type { Logger } from '@weir/telemetry';
@@ -11,8 +12,8 @@ import { type AllocatorConnection, createWatchLoop } from './watch-loop.ts';
 
 /** What a node tells of itself. */
 export interface OwnAnnouncement extends Omit<ClusterNode, 'name'> {
-  /** Addresses of its pods, each inside of a pod range, with their identities. */
-  readonly endpoints: readonly (readonly [address: string, identity: number])[];
+  /** Addresses of its pods, each inside of a pod range. */
+  readonly endpoints: readonly (readonly [address: string, pod: ClusterPod])[];
 }
 
 export interface ClusterClientOptions {
@@ -49,7 +50,7 @@ export interface ClusterClient {
   announce(): void;
   /** All nodes, this one included. */
   readonly nodes: ReadonlyMap<string, ClusterNode>;
-  readonly endpoints: ReadonlyMap<string, number>;
+  readonly endpoints: ReadonlyMap<string, ClusterPod>;
   status(): ClusterClientStatus;
   stop(): Promise<void>;
 }
@@ -72,7 +73,7 @@ export function createClusterClient(options: ClusterClientOptions): ClusterClien
       const { addresses, podRanges, endpoints } = own();
       return {
         node: { name: node, addresses: [...addresses], podRanges: [...podRanges] },
-        endpoints: endpoints.map(([at, identity]) => ({ address: at, identity })),
+        endpoints: endpoints.map(([at, pod]) => ({ address: at, ...pod })),
       };
     },
   });

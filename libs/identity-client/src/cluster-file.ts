@@ -3,6 +3,7 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { CancelTimer, Clock } from '@weir/clock';
 import { WeirError } from '@weir/errors';
+import type { ClusterPod } from '@weir/model';
 import type { Logger } from '@weir/telemetry';
 import type { ClusterNode, ClusterView } from './cluster-view.ts';
 
@@ -15,15 +16,20 @@ export interface ClusterFile {
   flush(): Promise<void>;
 }
 
+/** Address, identity, and the pod's names where it has any. */
+type Row = readonly [address: string, identity: number, namespace?: string, pod?: string];
+
 interface Content {
   readonly format: number;
   readonly epoch: string;
   readonly revision: number;
   readonly nodes: readonly ClusterNode[];
-  readonly endpoints: readonly (readonly [string, number])[];
+  readonly endpoints: readonly Row[];
 }
 
-const format = 1;
+const format = 2;
+// It had no names: what it holds is right, and has to be read again.
+const formatWithoutNames = 1;
 const saveDelayMs = 1_000;
 
 const isText = (value: unknown): value is string => typeof value === 'string';
@@ -33,16 +39,23 @@ function parse(text: string): Content {
   const content = JSON.parse(text) as Partial<Content>;
   const { nodes, endpoints } = content;
   const isWhole =
-    content.format === format &&
+    (content.format === format || content.format === formatWithoutNames) &&
     isText(content.epoch) &&
     Number.isSafeInteger(content.revision) &&
     Array.isArray(nodes) &&
     nodes.every((node) => isText(node.name) && isTexts(node.addresses) && isTexts(node.podRanges)) &&
     Array.isArray(endpoints) &&
-    endpoints.every(([address, identity]) => isText(address) && Number.isInteger(identity));
+    endpoints.every(([address, identity, ...names]) => isText(address) && Number.isInteger(identity) && isTexts(names));
   if (!isWhole) throw new WeirError('CORRUPT_STATE', `The file is not what is known of a cluster in format ${format}`);
   return content as Content;
 }
+
+const toRow = ([address, { identity, namespace, pod }]: readonly [string, ClusterPod]): Row =>
+  namespace === '' && pod === '' ? [address, identity] : [address, identity, namespace, pod];
+const fromRow = ([address, identity, namespace = '', pod = '']: Row): readonly [string, ClusterPod] => [
+  address,
+  { identity, namespace, pod },
+];
 
 /** Makes the file's keeper; nothing is read or written yet. */
 export function createClusterFile(options: {
@@ -57,7 +70,7 @@ export function createClusterFile(options: {
 
   const writeNow = async (): Promise<void> => {
     const { cursor, nodes, endpoints } = options.view();
-    const content: Content = { format, ...cursor, nodes: [...nodes.values()], endpoints: [...endpoints] };
+    const content: Content = { format, ...cursor, nodes: [...nodes.values()], endpoints: [...endpoints].map(toRow) };
     await mkdir(dirname(path), { recursive: true });
     await writeFile(`${path}.new`, `${JSON.stringify(content)}\n`, { mode: 0o640 });
     await rename(`${path}.new`, path);
@@ -73,8 +86,9 @@ export function createClusterFile(options: {
   return {
     async load(view) {
       try {
-        const { epoch, revision, nodes, endpoints } = parse(await readFile(path, 'utf8'));
-        view.fill({ epoch, revision }, { nodes, endpoints });
+        const { epoch, nodes, endpoints, ...content } = parse(await readFile(path, 'utf8'));
+        const revision = content.format === format ? content.revision : 0;
+        view.fill({ epoch, revision }, { nodes, endpoints: endpoints.map(fromRow) });
       } catch (error) {
         if ((error as { code?: unknown }).code === 'ENOENT') return;
         log.warn({ path, error }, 'Cannot read what is known of the cluster, the file is put aside');

@@ -19,7 +19,8 @@ beforeEach(() => {
 const node = (name: string, address = '192.0.2.1') => ({ name, addresses: [address], podRanges: [] });
 const response = (fields: weir.identity.v1.WatchClusterResponse.$Properties): weir.identity.v1.WatchClusterResponse =>
   Object.assign(new weir.identity.v1.WatchClusterResponse(), { epoch: 'e1', revision: 1, synced: true }, fields);
-const endpoint = (address: string, identity: number) => ({ address, identity });
+const names = { namespace: 'default', pod: 'web' };
+const endpoint = (address: string, identity: number, pod = 'web') => ({ address, identity, ...names, pod });
 
 const first = (): void =>
   view.apply(response({ snapshot: true, nodes: [node('a'), node('b')], endpoints: [endpoint('10.0.0.2', 300)] }));
@@ -29,10 +30,16 @@ describe('createClusterView()', () => {
     first();
     view.apply(response({ revision: 2, nodes: [node('a')], endpoints: [endpoint('10.0.0.2', 301)] }));
     expect(told).toEqual([
-      { nodes: [node('a'), node('b')], endpoints: [['10.0.0.2', 300]] },
-      { endpoints: [['10.0.0.2', 301]] },
+      { nodes: [node('a'), node('b')], endpoints: [['10.0.0.2', { identity: 300, ...names }]] },
+      { endpoints: [['10.0.0.2', { identity: 301, ...names }]] },
     ]);
     expect(view.cursor).toMatchObject({ epoch: 'e1', revision: 2 });
+  });
+
+  it('tells of another pod with the same identity', () => {
+    first();
+    view.apply(response({ revision: 2, endpoints: [endpoint('10.0.0.2', 300, 'web-2')] }));
+    expect(told.at(-1)).toEqual({ endpoints: [['10.0.0.2', { identity: 300, ...names, pod: 'web-2' }]] });
   });
 
   it('tells what is gone, with what it was', () => {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { CancelTimer, Clock } from '@weir/clock';
+import { type ClusterPod, isSameClusterPod } from '@weir/model';
 import type { weir } from '@weir/proto';
 import type { Cursor } from './identity-cache.ts';
 
@@ -13,7 +14,7 @@ export interface ClusterNode {
 /** What is different from before. A row is upserted or deleted, not both. */
 export interface ClusterChanges {
   readonly nodes: readonly ClusterNode[];
-  readonly endpoints: readonly (readonly [address: string, identity: number])[];
+  readonly endpoints: readonly (readonly [address: string, pod: ClusterPod])[];
   readonly deletedNodes: readonly ClusterNode[];
   readonly deletedEndpoints: readonly string[];
 }
@@ -22,12 +23,12 @@ export interface ClusterChanges {
 export interface ClusterView {
   readonly cursor: Cursor;
   readonly nodes: ReadonlyMap<string, ClusterNode>;
-  /** Identity by address. */
-  readonly endpoints: ReadonlyMap<string, number>;
+  /** By address. */
+  readonly endpoints: ReadonlyMap<string, ClusterPod>;
   /** Fills the view with what was on disk, without telling. */
   fill(
     cursor: Cursor,
-    rows: { readonly nodes: readonly ClusterNode[]; readonly endpoints: Iterable<readonly [string, number]> },
+    rows: { readonly nodes: readonly ClusterNode[]; readonly endpoints: Iterable<readonly [string, ClusterPod]> },
   ): void;
   /** Takes one message of the stream. */
   apply(response: weir.identity.v1.WatchClusterResponse): void;
@@ -58,7 +59,7 @@ const noKeys = (): Keys => ({ nodes: new Set(), endpoints: new Set() });
 /** The rows themselves. */
 function createRows() {
   const nodes = new Map<string, ClusterNode>();
-  const endpoints = new Map<string, number>();
+  const endpoints = new Map<string, ClusterPod>();
   return {
     nodes,
     endpoints,
@@ -67,10 +68,10 @@ function createRows() {
       const isNews = (node: ClusterNode): boolean => JSON.stringify(nodes.get(node.name)) !== JSON.stringify(node);
       const changed = {
         nodes: rows.nodes.filter(isNews),
-        endpoints: rows.endpoints.filter(([address, identity]) => endpoints.get(address) !== identity),
+        endpoints: rows.endpoints.filter(([address, pod]) => !isSameClusterPod(endpoints.get(address), pod)),
       };
       for (const node of changed.nodes) nodes.set(node.name, node);
-      for (const [address, identity] of changed.endpoints) endpoints.set(address, identity);
+      for (const [address, pod] of changed.endpoints) endpoints.set(address, pod);
       return changed;
     },
     /** Deletes rows and returns those that were there. */
@@ -92,7 +93,10 @@ const rowsOf = ({ nodes, endpoints }: weir.identity.v1.WatchClusterResponse): Up
     addresses: addresses ?? [],
     podRanges: podRanges ?? [],
   })),
-  endpoints: endpoints.map(({ address, identity }) => [address ?? '', identity ?? 0]),
+  endpoints: endpoints.map(({ address, identity, namespace, pod }) => [
+    address ?? '',
+    { identity: identity ?? 0, namespace: namespace ?? '', pod: pod ?? '' },
+  ]),
 });
 
 /** Makes an empty view. */

@@ -65,6 +65,7 @@ export {
   type Cidr,
   type ParseCidrOptions,
 } from './cidr.ts';
+export { isSameClusterPod, type ClusterPod } from './cluster-pod.ts';
 export {
   backendStates,
   serviceKey,

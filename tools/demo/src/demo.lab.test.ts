@@ -16,6 +16,7 @@ const demo = (...args: string[]): Promise<CommandResult> =>
       NO_COLOR: '1',
       KEEP: '',
       NODES: '',
+      ROUTING: '',
       WEIR_LAB: lab.name,
     },
   });
@@ -23,8 +24,12 @@ const demo = (...args: string[]): Promise<CommandResult> =>
 afterEach(() => lab.down(), 30_000);
 
 describe('make demo', () => {
-  it('shows all that it is to show, and leaves nothing', async () => {
-    const { status, stdout, stderr } = await demo();
+  it.each([
+    ['one node', []],
+    ['two nodes in the overlay', ['--nodes', '2']],
+    ['two nodes with routes', ['--nodes', '2', '--routing', 'direct']],
+  ])('on %s shows all that it is to show, and leaves nothing', async (_where, args) => {
+    const { status, stdout, stderr } = await demo(...args);
     expect({ status, wrong: stdout.split('\n').filter((line) => line.includes('✗')), stderr }).toMatchObject({
       status: 0,
       wrong: [],
@@ -42,6 +47,13 @@ describe('make demo', () => {
     expect(status).toBe(1);
     expect(stderr).toContain('is up with pods of yours (mine)');
     expect(await lab.pods()).toHaveLength(1);
+  });
+
+  it('refuses a routing that is none', async () => {
+    expect(await demo('--routing', 'scenic')).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('expected "direct" or "overlay"'),
+    });
   });
 
   it('refuses a number of nodes that is none', async () => {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The walkthrough of `make demo`: identity, L4 and HTTP policy on this kernel. Exit status 1 when anything differs from what
-// it should be. NODES=2 spreads the pods over nodes, KEEP=1 leaves the lab up, WEIR_LAB names another lab than the default.
+// it should be. NODES=2 spreads the pods over nodes, ROUTING=direct has them
+// reached by routes instead of the overlay, KEEP=1 leaves the lab up, WEIR_LAB names another lab than the default.
 import { join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { WeirError } from '@weir/errors';
@@ -14,15 +15,27 @@ import { shipNames, walkThrough, whatNext } from './walkthrough.ts';
 const root = join(import.meta.dirname, import.meta.filename.endsWith('.ts') ? '../../..' : '..');
 const defaultLab = 'weir';
 
-const usage = `Usage: demo [--keep] [--nodes COUNT]
+const usage = `Usage: demo [--keep] [--nodes COUNT] [--routing direct|overlay]
 
   --keep         leave the lab up afterwards (also KEEP=1)
   --nodes COUNT  spread the pods over so many nodes (also NODES=COUNT)
+  --routing MODE how packets reach pods of other nodes: direct or overlay (also ROUTING=MODE)
 `;
 
-function readOptions(): { readonly keep: boolean; readonly nodeCount: number } {
+interface DemoOptions {
+  readonly keep: boolean;
+  readonly nodeCount: number;
+  readonly routing: string | undefined;
+}
+
+function readOptions(): DemoOptions {
   const { values } = parseArgs({
-    options: { keep: { type: 'boolean' }, nodes: { type: 'string' }, help: { type: 'boolean' } },
+    options: {
+      keep: { type: 'boolean' },
+      nodes: { type: 'string' },
+      routing: { type: 'string' },
+      help: { type: 'boolean' },
+    },
   });
   if (values.help) {
     process.stdout.write(usage);
@@ -32,7 +45,12 @@ function readOptions(): { readonly keep: boolean; readonly nodeCount: number } {
   if (!/^[1-9]\d?$/.test(nodes)) {
     throw new WeirError('INVALID_ARGUMENT', `Invalid number of nodes "${nodes}": expected 1 to 99`);
   }
-  return { keep: values.keep ?? ['1', 'true', 'yes'].includes(process.env.KEEP ?? ''), nodeCount: Number(nodes) };
+  const routing = (values.routing ?? process.env.ROUTING) || undefined;
+  if (routing !== undefined && routing !== 'direct' && routing !== 'overlay') {
+    throw new WeirError('INVALID_ARGUMENT', `Invalid routing "${routing}": expected "direct" or "overlay"`);
+  }
+  const keep = values.keep ?? ['1', 'true', 'yes'].includes(process.env.KEEP ?? '');
+  return { keep, nodeCount: Number(nodes), routing };
 }
 
 /** Makes room for a lab of this name. FAILED_PRECONDITION when there is one with pods that no demo made. */
@@ -49,7 +67,7 @@ async function removeEarlierDemo(lab: Lab): Promise<boolean> {
 }
 
 async function demonstrate(): Promise<number> {
-  const { keep, nodeCount } = readOptions();
+  const { keep, nodeCount, routing } = readOptions();
   const narrator = createNarrator(process.stdout);
   const lab = createLab({ name: process.env.WEIR_LAB ?? defaultLab });
   const weir = createWeirCommand({ root, lab: lab.name, defaultLab });
@@ -62,7 +80,7 @@ async function demonstrate(): Promise<number> {
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
   try {
     const deathstarCommand = ['node_modules/.bin/node', relative(root, import.meta.filename), 'deathstar'];
-    await walkThrough({ lab, weir, narrator, nodeCount, deathstarCommand });
+    await walkThrough({ lab, weir, narrator, nodeCount, routing, deathstarCommand });
   } finally {
     if (!keep) await lab.down();
   }

@@ -11,11 +11,13 @@ export interface WalkthroughOptions {
   readonly weir: WeirCommand;
   readonly narrator: Narrator;
   readonly nodeCount: number;
+  /** How packets reach pods of other nodes; the lab's default where it is undefined. */
+  readonly routing: string | undefined;
   /** The command that serves the Death Star. */
   readonly deathstarCommand: readonly string[];
 }
 
-/** The pods, in the order in which they are spread over the nodes. */
+/** The pods. */
 const ships = [
   { name: 'deathstar', labels: 'org=empire,class=deathstar' },
   { name: 'tiefighter', labels: 'org=empire,class=tiefighter' },
@@ -42,7 +44,8 @@ const eventDeadlineMs = 3_000;
  */
 export async function walkThrough(options: WalkthroughOptions): Promise<void> {
   const { narrator } = options;
-  narrator.step('A node, and three pods on it');
+  const { nodeCount } = options;
+  narrator.step(nodeCount === 1 ? 'A node, and three pods on it' : `${nodeCount} nodes, and three pods on them`);
   await makeLab(options);
   const deathstar = await makePods(options);
   const watch = await startMonitors(options);
@@ -70,19 +73,23 @@ async function startMonitors({ narrator, lab, weir }: WalkthroughOptions): Promi
   return watchMonitor(commands.map((args) => weir.argv(args)));
 }
 
-async function makeLab({ narrator, weir, nodeCount }: WalkthroughOptions): Promise<void> {
-  const args = ['lab', 'up', '--nodes', String(nodeCount)];
+async function makeLab({ narrator, weir, nodeCount, routing }: WalkthroughOptions): Promise<void> {
+  const args = ['lab', 'up', '--nodes', String(nodeCount), ...(routing === undefined ? [] : ['--routing', routing])];
   narrator.command(weir.text(args));
   const status = await weir.runVisibly(args);
   narrator.check(nodeCount === 1 ? 'the node is ready' : `${nodeCount} nodes are ready`, status === 0);
   if (status !== 0) throw new WeirError('FAILED_PRECONDITION', 'The lab did not come up: nothing can be shown');
 }
 
+/** The Death Star is alone on the first of several nodes, so that whoever lands comes from another one. */
+const nodeOf = (index: number, nodeCount: number): string =>
+  index === 0 ? 'node1' : `node${2 + ((index - 1) % (nodeCount - 1))}`;
+
 async function makePods(options: WalkthroughOptions): Promise<Pod> {
   const { narrator, weir, nodeCount, deathstarCommand } = options;
   const results = await Promise.all(
-    ships.map(async ({ name, labels }, i) => {
-      const node = nodeCount === 1 ? [] : ['--node', `node${(i % nodeCount) + 1}`];
+    ships.map(async ({ name, labels }, index) => {
+      const node = nodeCount === 1 ? [] : ['--node', nodeOf(index, nodeCount)];
       const server = name === 'deathstar' ? ['--wait-port', '80', '--', ...deathstarCommand] : [];
       const args = ['lab', 'pod', 'add', name, ...node, '--labels', labels, ...server];
       narrator.command(weir.text(args));

@@ -26,7 +26,7 @@ beforeEach(async () => {
   agent = createTestAgent(node);
   const { engine, controller, prefixes, translation } = agent;
   const labelled = { ...node.identities, all: () => [[256, agent.table.require(1).labels] as const] };
-  const peers = createPeers({ endpointOf: () => undefined, labelsOf: () => [] });
+  const peers = createPeers({ endpointOf: () => undefined, remotePodOf: () => undefined, labelsOf: () => [] });
   const forMonitor = { engine, cookies: translation.cookies, ruleSets: translation.ruleSets, node: 'n1' };
   const service = createAgentService({
     ...agent,
@@ -56,6 +56,7 @@ const reaches = new Map([
   ['10.2.0.0/24', { kind: 'direct', via: '192.0.2.2' } as const],
   ['fd02::/64', { kind: 'network', reason: 'no link leads there' } as const],
 ]);
+const clusterPod = (identity: number) => ({ identity, namespace: 'default', pod: 'web' });
 const clusterOf = () => ({
   nodes: new Map(
     [
@@ -64,9 +65,9 @@ const clusterOf = () => ({
     ].map((each) => [each.name, each]),
   ),
   endpoints: new Map([
-    ['10.2.0.7', 300],
-    ['fd02::7', 300],
-    ['10.0.0.2', 256],
+    ['10.2.0.7', clusterPod(300)],
+    ['fd02::7', clusterPod(300)],
+    ['10.0.0.2', clusterPod(256)],
   ]),
 });
 

@@ -5,6 +5,7 @@ import { createClusterRanges, type RangeChanges } from './cluster-ranges.ts';
 
 const other = { name: 'n2', addresses: ['192.0.2.2', '10.2.0.1'], podRanges: ['10.2.0.0/24'] };
 const self = { name: 'n1', addresses: ['192.0.2.1'], podRanges: ['10.1.0.0/24'] };
+const pod = { identity: 300, namespace: 'default', pod: 'web' };
 const none = { nodes: [], endpoints: [], deletedNodes: [], deletedEndpoints: [] };
 
 const ranges = () => createClusterRanges({ self: 'n1', podRanges: [parseCidr('10.1.0.0/24')] });
@@ -15,14 +16,14 @@ const text = ({ upserted, removed }: RangeChanges) => ({
 
 describe('createClusterRanges()', () => {
   it('knows other nodes as remote-node, their pods by their identity and the rest of their ranges as unmanaged', () => {
-    expect(text(ranges()({ ...none, nodes: [other], endpoints: [['10.2.0.7', 300]] }))).toEqual({
+    expect(text(ranges()({ ...none, nodes: [other], endpoints: [['10.2.0.7', pod]] }))).toEqual({
       upserted: ['192.0.2.2/32 6', '10.2.0.1/32 6', '10.2.0.0/24 3', '10.2.0.7/32 300'],
       removed: [],
     });
   });
 
   it('leaves alone what this node has told itself', () => {
-    const changes = { ...none, nodes: [self], endpoints: [['10.1.0.7', 300] as const], deletedEndpoints: ['10.1.0.8'] };
+    const changes = { ...none, nodes: [self], endpoints: [['10.1.0.7', pod] as const], deletedEndpoints: ['10.1.0.8'] };
     expect(text(ranges()(changes))).toEqual({ upserted: [], removed: [] });
   });
 

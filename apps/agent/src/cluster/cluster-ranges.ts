@@ -57,7 +57,7 @@ export function createClusterRanges({
     return {
       upserted: [
         ...upserted,
-        ...endpoints.flatMap(([address, identity]) =>
+        ...endpoints.flatMap(([address, { identity }]) =>
           isOurs(address) ? [] : [{ range: cidrOfAddress(parseIpAddress(address)), identity }],
         ),
       ],

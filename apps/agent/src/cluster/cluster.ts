@@ -44,6 +44,8 @@ export interface ClusterOptions {
   readonly isOverlay: boolean;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Told of what others have told, as soon as it is known. */
+  readonly onChange: (changes: ClusterChanges) => void;
 }
 
 /** The other nodes: who they are, how to get there, and what identities their pods have. */
@@ -98,7 +100,8 @@ function endpointsOf({ table, podRanges }: ClusterOptions): OwnAnnouncement['end
   };
   return table.list().flatMap(({ record, identity = record.identity?.id, state }) => {
     if (identity === undefined || state === 'disconnecting') return [];
-    return [record.ipv4, record.ipv6].filter(isInRange).map((address) => [address, identity] as const);
+    const pod = { identity, namespace: record.namespace, pod: record.pod };
+    return [record.ipv4, record.ipv6].filter(isInRange).map((address) => [address, pod] as const);
   });
 }
 
@@ -198,6 +201,7 @@ export function createCluster(options: ClusterOptions): Cluster {
     cachePath: `${options.stateDir}/cluster.json`,
     own: () => ({ ...self, endpoints: endpointsOf(options) }),
     onChange(changes) {
+      options.onChange(changes);
       follower.take(changes);
       follower.follow(0);
     },

@@ -48,6 +48,7 @@ beforeEach(() => {
   const record = { id: 1, namespace: 'default', pod: 'web' };
   const peers = createPeers({
     endpointOf: (id, address) => (id === 1 || (id === 0 && address === '10.0.0.2') ? record : undefined),
+    remotePodOf: (address) => (address === '10.0.9.2' ? { namespace: 'default', pod: 'far' } : undefined),
     labelsOf: (id) => (id === 300 ? ['k8s:app=web'] : []),
   });
   const engine = { policiesInDefaultDeny: () => ['CiliumNetworkPolicy/default/web'] };
@@ -92,6 +93,12 @@ describe('events of the kernel', () => {
       },
       destination: { address: '10.9.9.9', port: 80, identity: 2, endpointId: 0, pod: '', labels: [] },
     });
+  });
+
+  it('name the pod of another node, without an endpoint of this one', async () => {
+    const watcher = watch();
+    emit({ source: parseIpAddress('10.0.9.2'), sourceEndpoint: 0 });
+    expect((await watcher.next())?.source).toMatchObject({ namespace: 'default', pod: 'far', endpointId: 0 });
   });
 
   it('turn the clock of the kernel into time since 1970', async () => {

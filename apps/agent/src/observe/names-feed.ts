@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { ClusterChanges } from '@weir/identity-client';
 import { formatLabel, type LabelSet } from '@weir/model';
 import type { EntryOrigin, PolicyEngine, PolicyUpdate } from '@weir/policy';
 import { flow } from '@weir/proto';
@@ -30,6 +31,18 @@ const labelTexts = ({ labels }: LabelSet): string[] => labels.map(formatLabel).t
 export const endpointChange = (endpoint: Endpoint): NameChange => ({
   ...{ kind: 'endpoint', atMs: Date.now(), endpoint: namedEndpoint(endpoint) },
 });
+/** The pods of other nodes that have come, and those that have gone, as flows name them from now on. */
+export function remotePodChanges({
+  endpoints,
+  deletedEndpoints: addresses,
+}: Pick<ClusterChanges, 'endpoints' | 'deletedEndpoints'>): NameChange[] {
+  const atMs = Date.now();
+  const pods = endpoints.flatMap(([address, { namespace, pod }]) => (pod === '' ? [] : [{ address, namespace, pod }]));
+  return [
+    ...(pods.length > 0 ? [{ kind: 'remote-pods', atMs, pods } as const] : []),
+    ...(addresses.length > 0 ? [{ kind: 'remote-pods-gone', atMs, addresses } as const] : []),
+  ];
+}
 /** The labels of an identity from now on. */
 export const identityChange = (identity: number, labels: LabelSet): NameChange => ({
   ...{ kind: 'identity', atMs: Date.now(), identity, labels: labelTexts(labels) },

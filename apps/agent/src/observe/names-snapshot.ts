@@ -1,20 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { ClusterClient } from '@weir/identity-client';
 import type { PolicyEngine } from '@weir/policy';
 import type { EndpointTable } from '../endpoint/endpoint-table.ts';
 import type { IdentityDirectory } from '../identity/identity-source.ts';
 import type { PolicyTranslation } from '../policy/policy-translation.ts';
-import { cookieChange, defaultDenyChange, endpointChange, identityChange, ruleSetChange } from './names-feed.ts';
+import {
+  cookieChange,
+  defaultDenyChange,
+  endpointChange,
+  identityChange,
+  remotePodChanges,
+  ruleSetChange,
+} from './names-feed.ts';
 import type { NameChange } from './thread-messages.ts';
 
 export interface SnapshotParts {
   readonly table: Pick<EndpointTable, 'list' | 'identitiesInUse'>;
   readonly identities: Pick<IdentityDirectory, 'all'>;
+  readonly cluster: { readonly client: Pick<ClusterClient, 'endpoints'> };
   readonly engine: Pick<PolicyEngine, 'policiesInDefaultDeny'>;
   readonly translation: Pick<PolicyTranslation, 'cookies' | 'ruleSets'>;
 }
 
 /** All that flows are named by, as it is now: for a thread that starts. */
-export function namesSnapshot({ table, identities, engine, translation }: SnapshotParts): NameChange[] {
+export function namesSnapshot({ table, identities, cluster, engine, translation }: SnapshotParts): NameChange[] {
   const denies = [...table.identitiesInUse()].flatMap((identity) => {
     try {
       return [defaultDenyChange(engine, identity)];
@@ -26,6 +35,7 @@ export function namesSnapshot({ table, identities, engine, translation }: Snapsh
   return [
     ...[...identities.all()].map(([identity, labels]) => identityChange(identity, labels)),
     ...table.list().map(endpointChange),
+    ...remotePodChanges({ endpoints: [...cluster.client.endpoints], deletedEndpoints: [] }),
     ...[...translation.cookies.entries()].map(([number, origins]) => cookieChange(number, origins)),
     ...[...translation.ruleSets.entries()].map(([number, { origins }]) => ruleSetChange(number, origins)),
     ...denies,

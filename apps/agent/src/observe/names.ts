@@ -4,7 +4,8 @@ import { defaultClusterName, formatLabel, reservedIdentities } from '@weir/model
 import type { flow } from '@weir/proto';
 import { createEndpointNames, type EndpointName } from './endpoint-names.ts';
 import { createPolicyNumbers, type Policies, policyOfKey } from './policy-numbers.ts';
-import type { DefaultDeny, NameChange, NamedEndpoint } from './thread-messages.ts';
+import type { DefaultDeny, NameChange, NamedEndpoint, RemotePod } from './thread-messages.ts';
+import { createPodNames, type PodName } from './pod-names.ts';
 import { createVersions } from './versions.ts';
 
 /** One end of a flow, as the kernel or the proxy reports it. */
@@ -22,6 +23,8 @@ export interface Names {
   /** One and the same object for all flows of an end, so that what is worked out of it can be kept. */
   end(key: EndKey, timeMs: number): FlowEndpoint;
   endpoint(id: number, address: string, timeMs: number): NamedEndpoint | undefined;
+  /** A pod of another node. */
+  remotePod(address: string, timeMs: number): RemotePod | undefined;
   labels(identity: number, timeMs: number): readonly string[];
   device(ifindex: number, timeMs: number): flow.NetworkInterface.$Properties;
   cookiePolicies(cookie: number): Policies;
@@ -59,12 +62,46 @@ function createDefaultDenies() {
   };
 }
 
+/** What flows say of their ends, each made once and kept with what it was made of. */
+function createEnds(labels: (identity: number, timeMs: number) => readonly string[]) {
+  const others = new WeakMap<readonly string[], Map<number, FlowEndpoint>>();
+  return {
+    ofEndpoint(known: EndpointName, identity: number, timeMs: number): FlowEndpoint {
+      const { id, namespace, pod } = known;
+      const end = {
+        ...{ ID: id, identity, namespace, podName: pod, clusterName: defaultClusterName },
+        labels: [...labels(identity, timeMs)],
+      };
+      known.ends.set(identity, end);
+      return end;
+    },
+    ofRemotePod(known: PodName, identity: number, timeMs: number): FlowEndpoint {
+      const { namespace, pod: podName } = known;
+      const clusterName = defaultClusterName;
+      const end = { identity, namespace, podName, clusterName, labels: [...labels(identity, timeMs)] };
+      known.ends.set(identity, end);
+      return end;
+    },
+    /** Somebody of whom only the identity is known: the world, this host, a pod whose name nobody told. */
+    ofOther(identity: number, timeMs: number): FlowEndpoint {
+      const its = labels(identity, timeMs);
+      const known = others.get(its)?.get(identity);
+      if (known !== undefined) return known;
+      const namespace = its.find((label) => label.startsWith(namespaceLabel))?.slice(namespaceLabel.length) ?? '';
+      const clusterName = namespace === '' ? '' : defaultClusterName;
+      const end = { identity, namespace, clusterName, labels: [...its] };
+      others.set(its, (others.get(its) ?? new Map<number, FlowEndpoint>()).set(identity, end));
+      return end;
+    },
+  };
+}
+
 /** Knows the reserved identities, and what it is told. */
 export function createNames(): Names {
   const endpoints = createEndpointNames();
+  const remotePods = createPodNames();
   const identities = createVersions<number, readonly string[]>();
   const denies = createDefaultDenies();
-  const others = new WeakMap<readonly string[], Map<number, FlowEndpoint>>();
   const cookies = createPolicyNumbers();
   const ruleSets = createPolicyNumbers();
   for (const [identity, { labels }] of reservedIdentities) {
@@ -72,28 +109,7 @@ export function createNames(): Names {
   }
 
   const labels = (identity: number, timeMs: number): readonly string[] => identities.at(identity, timeMs) ?? noLabels;
-
-  const endOf = (known: EndpointName, identity: number, timeMs: number): FlowEndpoint => {
-    const { id, namespace, pod } = known;
-    const end = {
-      ...{ ID: id, identity, namespace, podName: pod, clusterName: defaultClusterName },
-      labels: [...labels(identity, timeMs)],
-    };
-    known.ends.set(identity, end);
-    return end;
-  };
-
-  /** Somebody of whom only the identity is known: a pod of another node, the world, this host. */
-  const otherEnd = (identity: number, timeMs: number): FlowEndpoint => {
-    const its = labels(identity, timeMs);
-    const known = others.get(its)?.get(identity);
-    if (known !== undefined) return known;
-    const namespace = its.find((label) => label.startsWith(namespaceLabel))?.slice(namespaceLabel.length) ?? '';
-    const clusterName = namespace === '' ? '' : defaultClusterName;
-    const end = { identity, namespace, clusterName, labels: [...its] };
-    others.set(its, (others.get(its) ?? new Map<number, FlowEndpoint>()).set(identity, end));
-    return end;
-  };
+  const ends = createEnds(labels);
 
   const applyIdentity = (identity: number, value: readonly string[], atMs: number): void => {
     if (identities.latest(identity)?.join() !== value.join()) identities.put(identity, { sinceMs: atMs, value });
@@ -107,6 +123,10 @@ export function createNames(): Names {
           return endpoints.put(change.endpoint, change.atMs);
         case 'endpoint-gone':
           return endpoints.remove(change.id, change.atMs);
+        case 'remote-pods':
+          return change.pods.forEach((pod) => remotePods.put(pod, change.atMs));
+        case 'remote-pods-gone':
+          return change.addresses.forEach((address) => remotePods.remove(address, change.atMs));
         case 'identity':
           return applyIdentity(change.identity, change.labels, change.atMs);
         case 'default-deny':
@@ -119,10 +139,13 @@ export function createNames(): Names {
     },
     end({ endpointId, identity, address }, timeMs) {
       const known = endpoints.find(endpointId, address, timeMs);
-      if (known === undefined) return otherEnd(identity, timeMs);
-      return known.ends.get(identity) ?? endOf(known, identity, timeMs);
+      if (known !== undefined) return known.ends.get(identity) ?? ends.ofEndpoint(known, identity, timeMs);
+      const remote = remotePods.find(address, timeMs);
+      if (remote !== undefined) return remote.ends.get(identity) ?? ends.ofRemotePod(remote, identity, timeMs);
+      return ends.ofOther(identity, timeMs);
     },
     endpoint: endpoints.find,
+    remotePod: remotePods.find,
     device: endpoints.device,
     cookiePolicies: cookies.policies,
     ruleSetPolicies: ruleSets.policies,
@@ -131,7 +154,7 @@ export function createNames(): Names {
     ruleSetKeys: ruleSets.keys,
     defaultDenyKeys: denies.keys,
     prune(beforeMs) {
-      for (const versions of [endpoints, identities, denies]) versions.prune(beforeMs);
+      for (const versions of [endpoints, remotePods, identities, denies]) versions.prune(beforeMs);
     },
   };
 }

@@ -24,6 +24,7 @@ const stopDeadlineMs = 1_000;
 function createNodeMonitor(hub: EventHub, names: Names, node: string): Monitor {
   const peers = createPeers({
     endpointOf: (id, address) => names.endpoint(id, address, Date.now()),
+    remotePodOf: (address) => names.remotePod(address, Date.now()),
     labelsOf: (identity) => names.labels(identity, Date.now()),
   });
   const originsOf = (keys: readonly string[]) => keys.map((policy) => ({ policy }));

@@ -13,6 +13,13 @@ export interface NamedEndpoint {
   readonly hostIfindex: number;
 }
 
+/** A pod of another node as flows name it. */
+export interface RemotePod {
+  readonly address: string;
+  readonly namespace: string;
+  readonly pod: string;
+}
+
 /** The policies, by their keys, that keep an identity from talking to whom nothing allows. */
 export interface DefaultDeny {
   readonly identity: number;
@@ -24,6 +31,8 @@ export interface DefaultDeny {
 export type NameChange =
   | { readonly kind: 'endpoint'; readonly atMs: number; readonly endpoint: NamedEndpoint }
   | { readonly kind: 'endpoint-gone'; readonly atMs: number; readonly id: number }
+  | { readonly kind: 'remote-pods'; readonly atMs: number; readonly pods: readonly RemotePod[] }
+  | { readonly kind: 'remote-pods-gone'; readonly atMs: number; readonly addresses: readonly string[] }
   | { readonly kind: 'identity'; readonly atMs: number; readonly identity: number; readonly labels: readonly string[] }
   | { readonly kind: 'default-deny'; readonly atMs: number; readonly subject: DefaultDeny }
   /** Numbers that stand for the rules behind a policy entry; they always mean the same. */

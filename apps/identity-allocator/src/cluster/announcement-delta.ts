@@ -1,31 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError } from '@weir/errors';
-import { formatCidr, parseCidr } from '@weir/model';
+import { type ClusterPod, formatCidr, isSameClusterPod, parseCidr } from '@weir/model';
 import type { Announcement } from './cluster-directory.ts';
 
 /** What is new of what a node says of itself: all of the node, and of its endpoints those that differ. */
 export interface AnnouncementDelta extends Omit<Announcement, 'endpoints'> {
-  /** Identity by address. */
-  readonly changed: ReadonlyMap<string, number>;
+  /** By address. */
+  readonly changed: ReadonlyMap<string, ClusterPod>;
   readonly gone: readonly string[];
 }
+
+/** A pod as JSON writes it: `[identity, namespace, pod]`, or its identity alone where it has no name. */
+type WirePod = number | readonly [number, string, string];
 
 /** As JSON writes it. */
 export interface WireAnnouncement {
   readonly name: string;
   readonly addresses: readonly string[];
   readonly ranges: readonly string[];
-  readonly changed: Readonly<Record<string, number>>;
+  readonly changed: Readonly<Record<string, WirePod>>;
   readonly gone: readonly string[];
 }
 
-const none: ReadonlyMap<string, number> = new Map();
+const none: ReadonlyMap<string, ClusterPod> = new Map();
 
 /** What has changed since `known`; undefined when nothing has. */
 export function deltaOf(announcement: Announcement, known: Announcement | undefined): AnnouncementDelta | undefined {
   const { name, addresses, podRanges, endpoints } = announcement;
   const before = known?.endpoints ?? none;
-  const changed = new Map([...endpoints].filter(([address, identity]) => before.get(address) !== identity));
+  const changed = new Map([...endpoints].filter(([address, pod]) => !isSameClusterPod(before.get(address), pod)));
   const gone = [...before.keys()].filter((address) => !endpoints.has(address));
   const isSameNode =
     known !== undefined &&
@@ -40,9 +43,17 @@ export function applyDelta(delta: AnnouncementDelta, known: Announcement | undef
   const { name, addresses, podRanges, changed, gone } = delta;
   const endpoints = new Map(known?.endpoints ?? none);
   for (const address of gone) endpoints.delete(address);
-  for (const [address, identity] of changed) endpoints.set(address, identity);
+  for (const [address, pod] of changed) endpoints.set(address, pod);
   return { name, addresses, podRanges, endpoints };
 }
+
+const podToWire = ({ identity, namespace, pod }: ClusterPod): WirePod =>
+  namespace === '' && pod === '' ? identity : [identity, namespace, pod];
+
+const podFromWire = (wire: WirePod): ClusterPod => {
+  const [identity, namespace, pod] = typeof wire === 'number' ? [wire, '', ''] : wire;
+  return { identity, namespace, pod };
+};
 
 /** The form for JSON. */
 export const announcementToWire = ({
@@ -54,7 +65,7 @@ export const announcementToWire = ({
 }: AnnouncementDelta): WireAnnouncement => ({
   ...{ name, addresses, gone },
   ranges: podRanges.map(formatCidr),
-  changed: Object.fromEntries(changed),
+  changed: Object.fromEntries([...changed].map(([address, pod]) => [address, podToWire(pod)])),
 });
 
 /** Reads what {@link announcementToWire} made. CORRUPT_STATE names what is something else. */
@@ -65,7 +76,7 @@ export function announcementFromWire(wire: unknown): AnnouncementDelta {
     return {
       ...{ name, addresses, gone },
       podRanges: ranges.map((text) => parseCidr(text)),
-      changed: new Map(Object.entries(changed)),
+      changed: new Map(Object.entries(changed).map(([address, pod]) => [address, podFromWire(pod)])),
     };
   } catch (error) {
     const text = JSON.stringify(wire)?.slice(0, 64);

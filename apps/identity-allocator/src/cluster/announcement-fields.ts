@@ -7,6 +7,8 @@ import { readNode } from '../service/request-fields.ts';
 import { type Announcement, directoryLimits } from './cluster-directory.ts';
 
 const podRangesMax = 16;
+// What Kubernetes allows for a name.
+const nameLengthMax = 253;
 
 const invalid = (field: string, problem: string): WeirError =>
   new WeirError('INVALID_ARGUMENT', `${field}: ${problem}`, { details: { field } });
@@ -23,6 +25,12 @@ function refuseMany(field: string, { count, max }: { readonly count: number; rea
   if (count > max) throw new WeirError('RESOURCE_EXHAUSTED', `${field}: has ${count} entries, expected at most ${max}`);
 }
 
+function readName(field: string, name: string | null | undefined): string {
+  const text = name ?? '';
+  if (text.length <= nameLengthMax) return text;
+  throw invalid(field, `has ${text.length} characters, expected at most ${nameLengthMax}`);
+}
+
 /** Identities that a pod can have: those that are handed out, and those of pods that have none yet. */
 const isPodIdentity = (identity: number): boolean =>
   (identity >= identityRange.cluster.min && identity <= identityRange.cluster.max) ||
@@ -34,7 +42,7 @@ function readEndpoints(
   podRanges: readonly Cidr[],
 ): Announcement['endpoints'] {
   return new Map(
-    endpoints.map(({ address: text, identity }, index) => {
+    endpoints.map(({ address: text, identity, ...names }, index) => {
       const field = `endpoints[${index}]`;
       const address = read(`${field}.address`, () => parseIpAddress(text ?? ''));
       if (!podRanges.some((range) => cidrContains(range, address))) {
@@ -42,7 +50,8 @@ function readEndpoints(
       }
       const id = identity ?? 0;
       if (!isPodIdentity(id)) throw invalid(`${field}.identity`, `${id} is not the identity of a pod`);
-      return [formatIpAddress(address), id];
+      const [namespace, pod] = [readName(`${field}.namespace`, names.namespace), readName(`${field}.pod`, names.pod)];
+      return [formatIpAddress(address), { identity: id, namespace, pod }];
     }),
   );
 }

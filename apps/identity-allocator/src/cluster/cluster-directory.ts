@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Clock } from '@weir/clock';
 import { WeirError } from '@weir/errors';
-import { type Cidr, cidrContainsCidr, formatCidr } from '@weir/model';
+import { type Cidr, cidrContainsCidr, type ClusterPod, formatCidr, isSameClusterPod } from '@weir/model';
 import { createChangeLog, type ChangeLog } from './change-log.ts';
 
 /** All that a node tells of itself. Addresses are text in canonical form. */
@@ -9,8 +9,8 @@ export interface Announcement {
   readonly name: string;
   readonly addresses: readonly string[];
   readonly podRanges: readonly Cidr[];
-  /** Identity by address; each address lies in one of the pod ranges. */
-  readonly endpoints: ReadonlyMap<string, number>;
+  /** By address; each lies in one of the pod ranges. */
+  readonly endpoints: ReadonlyMap<string, ClusterPod>;
 }
 
 /** What of a node the others are told. */
@@ -19,7 +19,7 @@ export type DirectoryNode = Pick<Announcement, 'name' | 'addresses' | 'podRanges
 /** What came after some revision. */
 export interface DirectoryChanges {
   readonly nodes: readonly DirectoryNode[];
-  readonly endpoints: readonly (readonly [address: string, identity: number])[];
+  readonly endpoints: readonly (readonly [address: string, pod: ClusterPod])[];
   readonly deletedNodes: readonly string[];
   readonly deletedEndpoints: readonly string[];
   readonly revision: number;
@@ -65,7 +65,7 @@ const deletedMax = 65_536;
 const rowsPerMessageMax = 1_000;
 const nodeKey = 'node ';
 
-type Row = { readonly node: DirectoryNode } | { readonly identity: number };
+type Row = { readonly node: DirectoryNode } | { readonly pod: ClusterPod };
 
 const overlap = (a: Cidr, b: Cidr): boolean =>
   cidrContainsCidr({ outer: a, inner: b }) || cidrContainsCidr({ outer: b, inner: a });
@@ -133,7 +133,7 @@ export function createClusterDirectory({ epoch, leaseMs, clock }: ClusterDirecto
       const { upserted, deleted } = changes;
       return {
         nodes: upserted.flatMap(([, row]) => ('node' in row ? [row.node] : [])),
-        endpoints: upserted.flatMap(([key, row]) => ('identity' in row ? [[key, row.identity] as const] : [])),
+        endpoints: upserted.flatMap(([key, row]) => ('pod' in row ? [[key, row.pod] as const] : [])),
         deletedNodes: deleted.filter((key) => key.startsWith(nodeKey)).map((key) => key.slice(nodeKey.length)),
         deletedEndpoints: deleted.filter((key) => !key.startsWith(nodeKey)),
         revision: changes.revision,
@@ -152,7 +152,7 @@ function createNodes(log: ChangeLog<Row>, onChange: () => void) {
   const nodes = new Map<string, { readonly announcement: Announcement; readonly expiresMs: number }>();
   const setEndpoints = (before: Announcement['endpoints'], after: Announcement['endpoints']): void => {
     for (const address of before.keys()) if (!after.has(address)) log.delete(address);
-    for (const [address, identity] of after) if (before.get(address) !== identity) log.set(address, { identity });
+    for (const [address, pod] of after) if (!isSameClusterPod(before.get(address), pod)) log.set(address, { pod });
   };
   const telling = (change: () => void): void => {
     const before = log.revision;

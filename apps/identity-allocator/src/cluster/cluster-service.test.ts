@@ -44,7 +44,7 @@ const nodeOf = (number: number): weir.identity.v1.AnnounceRequest.$Properties =>
     addresses: [`192.0.2.${number}`, `2001:db8::${number}`],
     podRanges: [`10.0.${number}.0/24`, `fd00:${number}::/64`],
   },
-  endpoints: [{ address: `10.0.${number}.2`, identity: 300 + number }],
+  endpoints: [{ address: `10.0.${number}.2`, identity: 300 + number, namespace: 'default', pod: `web-${number}` }],
 });
 
 describe('Announce', () => {
@@ -65,6 +65,11 @@ describe('Announce', () => {
       'an identity that no pod has',
       { ...nodeOf(1), endpoints: [{ address: '10.0.1.2', identity: 1 }] },
       'endpoints[0].identity: 1 is not the identity of a pod',
+    ],
+    [
+      'a name that no pod has',
+      { ...nodeOf(1), endpoints: [{ address: '10.0.1.2', identity: 300, namespace: 'x', pod: 'y'.repeat(254) }] },
+      'endpoints[0].pod: has 254 characters, expected at most 253',
     ],
   ])('refuses %s and changes nothing', async (_what, request, message) => {
     await expect(client.announce(request)).rejects.toMatchObject({
@@ -119,6 +124,15 @@ describe('WatchCluster', () => {
     directory.expire();
     expect(await next()).toMatchObject({ deletedNodes: ['n1', 'n2'], deletedEndpoints: ['10.0.1.2'] });
     await stream.return?.();
+  });
+
+  it('tells when an address has another pod, also of the same identity', async () => {
+    const pod = { address: '10.0.1.2', identity: 301, namespace: 'default', pod: 'web-1' };
+    await client.announce({ ...nodeOf(1), endpoints: [pod] });
+    const { revision } = directory;
+    await client.announce({ ...nodeOf(1), endpoints: [{ ...pod, pod: 'web-2' }] });
+    const [{ endpoints } = {}] = await read({ epoch: 'e1', afterRevision: revision });
+    expect(endpoints).toMatchObject([{ ...pod, pod: 'web-2' }]);
   });
 
   it('says nothing when a node only tells again', async () => {

@@ -114,7 +114,7 @@ const toMessage = (
     addresses: [...addresses],
     podRanges: podRanges.map(formatCidr),
   })),
-  endpoints: changes.endpoints.map(([address, identity]) => ({ address, identity })),
+  endpoints: changes.endpoints.map(([address, pod]) => ({ address, ...pod })),
   deletedNodes: [...changes.deletedNodes],
   deletedEndpoints: [...changes.deletedEndpoints],
   synced: changes.complete,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { createManualClock, type ManualClock } from '@weir/clock';
-import { parseCidr } from '@weir/model';
+import { type ClusterPod, parseCidr } from '@weir/model';
 import { createLogger } from '@weir/telemetry';
 import { createClusterDirectory, type Announcement, type ClusterDirectory } from '../cluster/cluster-directory.ts';
 import type { IdentityStore } from '../store/identity-store.ts';
@@ -69,11 +69,16 @@ describe('openReplicatedStore(), what nodes announce', () => {
   afterEach(async () => {
     await Promise.all(replicas.splice(0).map(({ store }) => store.close()));
   });
+  // One that was told of by a node of an earlier version has no name.
+  const podOf = (identity: number): ClusterPod =>
+    identity === 301
+      ? { identity, namespace: '', pod: '' }
+      : { identity, namespace: 'default', pod: `web-${identity}` };
   const node = (name: string, index: number, pods: Readonly<Record<string, number>> = {}): Announcement => ({
     name,
     addresses: [`192.0.2.${index}`],
     podRanges: [parseCidr(`10.0.${index}.0/24`)],
-    endpoints: new Map(Object.entries(pods)),
+    endpoints: new Map(Object.entries(pods).map(([address, identity]) => [address, podOf(identity)])),
   });
   const view = ({ directory }: Replica) => {
     const { nodes, endpoints } = directory.changesAfter(0)!;
@@ -87,7 +92,7 @@ describe('openReplicatedStore(), what nodes announce', () => {
     for (let step = 0; step < 12; step += 1) await b.store.allocate({ node: 'n2', labels: app(step) });
     await b.store.announce(node('n1', 1, { '10.0.1.6': 302, '10.0.1.7': 303 }));
     await a.store.catchUp();
-    const expected = { nodes: ['n1', 'n2'], endpoints: { '10.0.1.6': 302, '10.0.1.7': 303 } };
+    const expected = { nodes: ['n1', 'n2'], endpoints: { '10.0.1.6': podOf(302), '10.0.1.7': podOf(303) } };
     for (const replica of [a, b, await open()]) expect(view(replica)).toEqual(expected);
   });
 

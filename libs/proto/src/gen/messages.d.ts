@@ -13216,6 +13216,12 @@ export namespace weir {
                 /** ClusterEndpoint identity. */
                 identity: number;
 
+                /** ClusterEndpoint namespace. */
+                namespace: string;
+
+                /** ClusterEndpoint pod. */
+                pod: string;
+
                 /**
                  * Encodes the specified ClusterEndpoint message. Does not implicitly {@link weir.identity.v1.ClusterEndpoint.verify|verify} messages.
                  * @param message ClusterEndpoint message or plain object to encode
@@ -13245,6 +13251,12 @@ export namespace weir {
 
                     /** ClusterEndpoint identity */
                     identity?: (number|null);
+
+                    /** ClusterEndpoint namespace */
+                    namespace?: (string|null);
+
+                    /** ClusterEndpoint pod */
+                    pod?: (string|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

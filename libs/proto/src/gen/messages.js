@@ -19244,6 +19244,8 @@ export const weir = $root.weir = (() => {
 
                 ClusterEndpoint.prototype.address = "";
                 ClusterEndpoint.prototype.identity = 0;
+                ClusterEndpoint.prototype.namespace = "";
+                ClusterEndpoint.prototype.pod = "";
 
                 ClusterEndpoint.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -19256,6 +19258,10 @@ export const weir = $root.weir = (() => {
                         writer.uint32(10).string(message.address);
                     if (message.identity != null && $Object.hasOwnProperty.call(message, "identity") && message.identity !== 0)
                         writer.uint32(16).uint32(message.identity);
+                    if (message.namespace != null && $Object.hasOwnProperty.call(message, "namespace") && message.namespace !== "")
+                        writer.uint32(26).string(message.namespace);
+                    if (message.pod != null && $Object.hasOwnProperty.call(message, "pod") && message.pod !== "")
+                        writer.uint32(34).string(message.pod);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -19305,6 +19311,24 @@ export const weir = $root.weir = (() => {
                                     message.identity = value;
                                 else
                                     delete message.identity;
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.namespace = value;
+                                else
+                                    delete message.namespace;
+                                continue;
+                            }
+                        case 4: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.pod = value;
+                                else
+                                    delete message.pod;
                                 continue;
                             }
                         }

@@ -105,7 +105,8 @@ function testPolicy(test: ThreeNodes): void {
       const since = test.serverEvents.mark();
       await expect(test.at.node3.connect(target(), silenceMs)).rejects.toMatchObject({ code: 'NOT_CONNECTED' });
       const drop = await test.serverEvents.find(since, { type: 'drop', ...target(), reason: 'Policy denied' });
-      expect(drop.source).toMatchObject({ identity: test.at.node3.identity, address: test.at.node3[family] });
+      const { identity, [family]: address } = test.at.node3;
+      expect(drop.source).toMatchObject({ identity, address, namespace: 'default', pod: 'other' });
     });
 
     it('on the sender keeps it from other nodes, and lets answers in', async () => {
