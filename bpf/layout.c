@@ -19,6 +19,7 @@ enum policy_key_kind export_policy_key_kind;
 enum policy_peer_shift export_policy_peer_shift;
 enum policy_flag export_policy_flag;
 enum endpoint_flag export_endpoint_flag;
+enum host_policy_bits export_host_policy_bits;
 enum policy_verdict export_policy_verdict;
 enum ct_key_flag export_ct_key_flag;
 enum ct_flag export_ct_flag;

@@ -15,6 +15,7 @@
 #include "lib/policy.h"
 #include "lib/neighbour.h"
 #include "lib/tunnel.h"
+#include "lib/host.h"
 #include "lib/judge.h"
 #include "lib/forward.h"
 #include "lib/flow.h"
@@ -34,6 +35,9 @@ static __always_inline struct work *begin(__u32 mark)
 	w->revision = READ_ONCE(runtime->revision);
 	w->mark = mark;
 	w->audited = false;
+	w->host_policy = READ_ONCE(runtime->host_policy);
+	w->host_end = HOST_NO_END;
+	w->host_passes = false;
 	w->tunnel_node = 0;
 	w->tunnel_identity = 0;
 	return w;
@@ -143,7 +147,7 @@ int weir_from_host(struct __sk_buff *skb)
 	return w ? finish(skb, w, FROM_HOST, from_host(skb, w)) : TC_ACT_SHOT;
 }
 
-/* On the uplinks: what comes from outside. All that is not for a pod is the host's own business. */
+/* On the uplinks: what comes from outside. What is for no pod is the host's business, and judged by its policy. */
 SEC("tc")
 int weir_from_network(struct __sk_buff *skb)
 {
@@ -153,9 +157,36 @@ int weir_from_network(struct __sk_buff *skb)
 	if (!w || skb->vlan_present)
 		return TC_ACT_OK;
 	reason = parse_packet(skb, &w->packet);
-	if (!bpf_map_lookup_elem(&weir_endpoints_v1, &w->packet.destination))
+	if (!bpf_map_lookup_elem(&weir_endpoints_v1, &w->packet.destination) &&
+	    (likely(!w->host_policy) || !host_receives(w)))
 		return TC_ACT_OK;
 	return finish(skb, w, FROM_NETWORK, reason ? -reason : handle_ip(skb, w, FROM_NETWORK));
+}
+
+/*
+ * On the uplinks: what goes out. What others have sent has been judged where it came in, and what the host has sent is
+ * by its policy. Of what leaves in its name without being its own, answers must be known.
+ */
+SEC("tc")
+int weir_to_network(struct __sk_buff *skb)
+{
+	const __u32 zero = 0;
+	const struct runtime_state *runtime = bpf_map_lookup_elem(&weir_runtime_v1, &zero);
+	struct work *w;
+	int reason;
+
+	if (likely(!runtime || !READ_ONCE(runtime->host_policy)) || skb->vlan_present)
+		return TC_ACT_OK;
+	w = begin(0);
+	if (!w)
+		return TC_ACT_OK;
+	reason = parse_packet(skb, &w->packet);
+	if (!host_sends(w))
+		return TC_ACT_OK;
+	w->host_passes = skb->ingress_ifindex;
+	if (unlikely(reason && w->host_passes))
+		return TC_ACT_OK;
+	return finish(skb, w, TO_NETWORK, reason ? -reason : handle_ip(skb, w, TO_NETWORK));
 }
 
 static __always_inline int from_overlay(struct __sk_buff *skb, struct work *w)

@@ -10,18 +10,22 @@ enum hook {
 	FROM_HOST,
 	FROM_NETWORK,
 	FROM_OVERLAY,
+	TO_NETWORK,
 };
 
 static __always_inline enum direction hook_direction(enum hook hook)
 {
-	return hook == FROM_POD ? DIRECTION_EGRESS : DIRECTION_INGRESS;
+	return hook == FROM_POD || hook == TO_NETWORK ? DIRECTION_EGRESS : DIRECTION_INGRESS;
 }
 
 /* Where the packets of a judged flow go in one direction. */
-static __always_inline enum trace_point flow_point(const struct ct_entry *entry, const struct ct_key *key, bool reply)
+static __always_inline enum trace_point flow_point(const struct ct_entry *entry, const struct ct_key *key, bool reply,
+						   enum hook hook)
 {
 	const bool proxy_leg = key->flags & CT_KEY_PROXY_LEG;
 
+	if (hook == TO_NETWORK)
+		return TRACE_TO_NETWORK;
 	if (proxy_leg ? reply : (entry->flags & CT_REDIRECTED) && !reply)
 		return TRACE_TO_PROXY;
 	if (reply ? entry->source_ifindex : entry->destination_ifindex)
@@ -36,6 +40,9 @@ static __always_inline enum trace_point flow_point(const struct ct_entry *entry,
 static __always_inline int send_on(struct __sk_buff *skb, const struct packet *p, const struct ct_entry *entry,
 				   enum trace_point point, bool reply, enum hook hook)
 {
+	/* Routed long since, and with a mark that may be somebody else's. */
+	if (hook == TO_NETWORK)
+		return TC_ACT_OK;
 	if (point == TRACE_TO_ENDPOINT)
 		return to_pod(skb, p, reply ? entry->source_ifindex : entry->destination_ifindex,
 			      reply ? entry->source_mac : entry->destination_mac, hook != FROM_HOST);
@@ -53,7 +60,7 @@ static __always_inline int send_on(struct __sk_buff *skb, const struct packet *p
  */
 static __always_inline int check_source(__u32 ifindex, __u32 identity, bool remote, enum hook hook)
 {
-	if (hook == FROM_POD || (hook == FROM_OVERLAY && remote))
+	if (hook == FROM_POD || hook == TO_NETWORK || (hook == FROM_OVERLAY && remote))
 		return FORWARDED;
 	if (ifindex || remote || (hook != FROM_HOST && identity == IDENTITY_HOST))
 		return DROP_INVALID_SOURCE_IP;
@@ -66,7 +73,7 @@ static __always_inline int check_source(__u32 ifindex, __u32 identity, bool remo
  */
 static __always_inline int check_destination(const struct end *source, const struct end *destination, enum hook hook)
 {
-	if (destination->ifindex || hook == FROM_POD || hook == FROM_NETWORK)
+	if (destination->ifindex || hook == FROM_POD || hook == FROM_NETWORK || hook == TO_NETWORK)
 		return FORWARDED;
 	if (hook == FROM_HOST)
 		return destination->node && source->identity == IDENTITY_HOST ? FORWARDED : DROP_UNROUTABLE_IP;
@@ -134,7 +141,7 @@ static __always_inline int known_flow(struct __sk_buff *skb, struct work *w, enu
 	if (unlikely(READ_ONCE(entry->drop_reason)))
 		return drop_flow(skb, w, entry, reply, entry->drop_reason, entry->drop_direction);
 	w->audited = entry->audit_reason;
-	point = flow_point(entry, &w->key, reply);
+	point = flow_point(entry, &w->key, reply, hook);
 	ending = ct_account(entry, p, reply, skb->len, now);
 	if (unlikely(ending || ticks_passed(entry->reported + config_trace_interval_ticks, now))) {
 		entry->reported = now;
@@ -203,7 +210,8 @@ static __noinline int new_flow(struct __sk_buff *skb, struct work *w, enum hook 
 	if (hook == FROM_OVERLAY)
 		w->source.identity = w->tunnel_identity;
 	resolve_end(&p->destination, &w->destination);
-	entry->flags = high ? CT_OPENED_BY_HIGH : 0;
+	host_identify(w, p, false);
+	entry->flags = (high ? CT_OPENED_BY_HIGH : 0) | (w->host_passes ? CT_PASSING : 0);
 	judge_beginning(w, entry, hook);
 	count_rules(entry, skb->len);
 	if (unlikely(entry->drop_reason))
@@ -214,7 +222,7 @@ static __noinline int new_flow(struct __sk_buff *skb, struct work *w, enum hook 
 	ct_account(entry, p, false, skb->len, entry->reported);
 	if (begins_flow(p) && bpf_map_update_elem(&weir_ct_v2, &w->key, entry, BPF_ANY))
 		return drop_flow(skb, w, entry, false, DROP_CT_INSERT_FAILED, hook_direction(hook));
-	point = flow_point(entry, &w->key, false);
+	point = flow_point(entry, &w->key, false, hook);
 	if (w->mark != MARK_SERVER_LEG)
 		report_flow(skb, w, entry, false, EVENT_POLICY_VERDICT, point, hook_direction(hook));
 	return send_on(skb, p, entry, point, false, hook);
@@ -265,6 +273,8 @@ static __always_inline int handle_flow(struct __sk_buff *skb, struct work *w, en
 
 	ct_key_of(&w->packet, high, &w->key);
 	entry = is_tracked(&w->packet) ? find_flow(w, high) : NULL;
+	if (unlikely(!entry && w->host_end) && host_adopts(skb, w, high))
+		entry = live_entry(&w->key, now_ticks());
 	if (likely(entry))
 		return known_flow(skb, w, hook, high, entry);
 	return new_flow(skb, w, hook, high);

@@ -49,8 +49,8 @@ static __always_inline __be16 policy_port(const struct packet *p, bool reply)
 
 /*
  * Judges a flow from `w->source` to `w->destination` and writes what it finds into `entry`: egress by the policy of the
- * sender, then ingress by that of the receiver, each where it is a pod of this node. `p` is a packet of the flow, which
- * may be one that an ICMP error quotes. Returns FORWARDED or the reason against it.
+ * sender, then ingress by that of the receiver, each where it is a pod of this node or the node itself. `p` is a packet
+ * of the flow, which may be one that an ICMP error quotes. Returns FORWARDED or the reason against it.
  */
 static __noinline int judge(struct work *w, const struct packet *p, struct ct_entry *entry, __u32 reply)
 {
@@ -58,9 +58,11 @@ static __noinline int judge(struct work *w, const struct packet *p, struct ct_en
 	__builtin_memset(&w->ingress, 0, sizeof(w->ingress));
 	w->protocol = p->protocol;
 	w->port = policy_port(p, reply);
-	if (w->source.ifindex)
+	host_police(w, entry, &w->source);
+	host_police(w, entry, &w->destination);
+	if (w->source.policy_slot)
 		policy_judge(w, &w->egress, DIRECTION_EGRESS, &w->source, w->destination.identity);
-	if (w->destination.ifindex)
+	if (w->destination.policy_slot)
 		policy_judge(w, &w->ingress, DIRECTION_INGRESS, &w->destination, w->source.identity);
 	entry->source_identity = w->source.identity;
 	entry->destination_identity = w->destination.identity;
@@ -103,6 +105,7 @@ static __noinline int judge_again(struct work *w, const struct packet *p, struct
 	resolve_end(reply ? &p->destination : &p->source, &w->source);
 	resolve_end(reply ? &p->source : &p->destination, &w->destination);
 	tunnel_identify(w, entry, reply);
+	host_identify(w, p, reply);
 	conclude(w, entry, judge(w, p, entry, reply), entry->flags & CT_REDIRECTED);
 	return 0;
 }

@@ -88,6 +88,9 @@ struct work {
 	__be16 port;	       /* of the flow that is judged, see policy_port() */
 	__u8 protocol;	       /* of the flow that is judged */
 	bool audited;	       /* the packet passes only because its endpoint is audited */
+	__u16 host_policy;     /* enum host_policy_bits */
+	__u8 host_end;	       /* enum host_end, of a packet at an uplink that is the host's business */
+	bool host_passes;      /* it leaves in the host's name, and somebody else has sent it */
 };
 
 struct {

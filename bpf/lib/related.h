@@ -103,13 +103,16 @@ static __noinline int handle_related(struct __sk_buff *skb, struct work *w, enum
 	}
 	/* Whoever sends the error need not be an end of the flow. */
 	w->tunnel_identity = 0;
+	/* Where the error is received, what it quotes was sent. */
+	if (w->host_end)
+		w->host_end ^= HOST_RECEIVES | HOST_SENDS;
 	/* The error travels against the direction of what it quotes. */
 	reply = !ct_is_reply(entry, high);
 	if (entry->revision != w->revision && !(key->flags & CT_KEY_PROXY_LEG))
 		judge_again(w, quoted, entry, !reply);
 	if (entry->drop_reason)
 		return drop_flow(skb, w, entry, reply, entry->drop_reason, entry->drop_direction);
-	point = flow_point(entry, key, reply);
+	point = flow_point(entry, key, reply, hook);
 	if (point == TRACE_TO_PROXY) {
 		skb->mark = MARK_TO_PROXY;
 		return TC_ACT_OK;

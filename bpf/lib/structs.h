@@ -139,6 +139,7 @@ enum ct_flag {
 	CT_FIN_REPLY = 16,
 	CT_CLOSING = 32,
 	CT_ESTABLISHED = 64,
+	CT_PASSING = 128, /* somebody's else in the name of the host, by masquerading: not for its policy */
 };
 
 /* Ends that are pods of other nodes, reached through the overlay. */
@@ -201,7 +202,13 @@ struct fragment_ports {
 struct runtime_state {
 	__u32 revision; /* of policy, identities and placement: bumped as the last step of every change */
 	__be16 proxy_port;
-	__u16 padding;
+	__u16 host_policy; /* enum host_policy_bits; 0: none that enforces anything */
+};
+
+/* The policy of the host itself. */
+enum host_policy_bits {
+	HOST_POLICY_SLOT = 0x7fff,
+	HOST_POLICY_AUDITED = 0x8000, /* as of an endpoint with ENDPOINT_AUDITED */
 };
 
 struct traffic_counter {
@@ -230,6 +237,7 @@ enum trace_point {
 	TRACE_TO_HOST = 2,
 	TRACE_TO_STACK = 3,
 	TRACE_TO_OVERLAY = 4,
+	TRACE_TO_NETWORK = 11,
 };
 
 enum event_flag {

@@ -67,7 +67,7 @@ export function createAttachments(options: {
       const { name, hook, ifindex } = attachment;
       if (isUpdated(attachment)) return;
       detach(name);
-      const link = attachTc(programs[hook], { ifindex, direction: 'ingress' });
+      const link = attachTc(programs[hook], { ifindex, direction: hook === 'outwards' ? 'egress' : 'ingress' });
       try {
         link.pin(pins.link(name), { replace: true });
       } finally {

@@ -414,7 +414,9 @@ describeAsRoot('attachments', () => {
     const uplink = (index: number) => ({ name: `up${index}`, ifindex: devices.ifindex(index) });
     datapath.attachEndpoint({ id: 1, ifindex: devices.ifindex(0) });
     datapath.attachNode({ hostIfindex: devices.ifindex(1), uplinks: [uplink(2)] });
-    expect(links()).toEqual(['endpoint-1', 'node-host', 'node-uplink-up2']);
+    expect(links()).toEqual(['endpoint-1', 'node-host', 'node-outwards-up2', 'node-uplink-up2']);
+    const [outwards, inwards] = ['outwards', 'uplink'].map((way) => datapaths.link(`node-${way}-up2`));
+    expect(outwards?.programId).not.toBe(inwards?.programId);
     datapath.attachNode({ hostIfindex: devices.ifindex(1), uplinks: [] });
     expect(links()).toEqual(['endpoint-1', 'node-host']);
     datapath.retainEndpoints(new Set());

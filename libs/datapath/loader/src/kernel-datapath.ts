@@ -11,6 +11,7 @@ import { createIpcacheTables, type IpcacheTables } from './ipcache-tables.ts';
 import { createFormerMaps } from './former-maps.ts';
 import { createNodeTables, type NodeTables } from './node-tables.ts';
 import { createPins } from './pins.ts';
+import { createHostPolicyWord, type HostPolicyWord } from './policy/host-policy-word.ts';
 import { createPolicyTables, type PolicyCleanup, type PolicyTables } from './policy/policy-tables.ts';
 import { type LoadedDatapath, loadDatapath, type MapLimits } from './programs.ts';
 import { createServiceTables } from './service-tables.ts';
@@ -94,6 +95,7 @@ interface ApplyOptions {
   readonly endpoints: EndpointTables;
   readonly ipcache: IpcacheTables;
   readonly nodes: NodeTables;
+  readonly host: HostPolicyWord;
   readonly revision: { bump(): void };
   readonly later: (cleanup: PolicyCleanup | undefined) => void;
 }
@@ -104,6 +106,7 @@ function createApply({
   endpoints,
   ipcache,
   nodes,
+  host,
   revision,
   later,
 }: ApplyOptions): (change: DatapathChange) => void {
@@ -132,6 +135,7 @@ function createApply({
       revision.bump();
       throw error;
     }
+    hasChanged = host.settle(change.host, policies.isEnforced) || hasChanged;
     if (change.nodes !== undefined) hasChanged = nodes.set(change.nodes) || hasChanged;
     hasChanged = endpoints.remove(change.endpointsRemoved ?? []) || hasChanged;
     hasChanged = ipcache.remove(change.ipcacheRemoved ?? []) || hasChanged;
@@ -152,7 +156,10 @@ const createAttachNode =
       ...(overlayIfindex === undefined
         ? []
         : [{ name: 'node-overlay', hook: 'overlay', ifindex: overlayIfindex } as const]),
-      ...uplinks.map(({ name, ifindex }) => ({ name: `node-uplink-${name}`, hook: 'network', ifindex }) as const),
+      ...uplinks.flatMap(({ name, ifindex }) => [
+        { name: `node-uplink-${name}`, hook: 'network', ifindex } as const,
+        { name: `node-outwards-${name}`, hook: 'outwards', ifindex } as const,
+      ]),
     ];
     wanted.forEach(attachments.attach);
     attachments.retain('node-', new Set(wanted.map(({ name }) => name)));
@@ -187,10 +194,11 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
   });
   const nodes = createNodeTables({ nodes: maps.nodes, addresses: maps.nodeAddresses, ranges: maps.podRanges });
   const revision = createRevision(loaded);
+  const host = createHostPolicyWord(maps.runtime);
   const cleaner = createCleaner(policies.clean);
   const enqueue = createQueue();
 
-  const applyNow = createApply({ policies, endpoints, ipcache, nodes, revision, later: cleaner.later });
+  const applyNow = createApply({ policies, endpoints, ipcache, nodes, host, revision, later: cleaner.later });
 
   const { adopted, build, keptSizes } = loaded;
   return {
@@ -209,6 +217,7 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
     listEndpoints: endpoints.list,
     listPolicySlots: policies.slots,
     listPolicy: policies.list,
+    hostPolicySlot: host.slot,
     listNodes: nodes.list,
     listIpcache: ipcache.list,
     listConnections: () => listConnections(maps.ct),
@@ -221,6 +230,7 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
     async close() {
       await enqueue(cleaner.finish);
       revision.close();
+      host.close();
       policies.close();
       services.close();
       sockets.close();

@@ -18,6 +18,7 @@ export const programNames = {
   pod: 'weir_from_pod',
   host: 'weir_from_host',
   network: 'weir_from_network',
+  outwards: 'weir_to_network',
   overlay: 'weir_from_overlay',
 } as const;
 

@@ -17,6 +17,13 @@ export interface DatapathEndpoint {
   readonly isAudited?: boolean;
 }
 
+/** The node itself, as far as policy holds for it. */
+export interface DatapathHost {
+  readonly policySlot: number;
+  /** As of a {@link DatapathEndpoint}. */
+  readonly isAudited: boolean;
+}
+
 /** What an entry of a policy is found by. Zero means any. */
 export interface PolicyMapKey {
   readonly direction: Direction;
@@ -81,6 +88,8 @@ export interface DatapathChange {
   readonly policyPatches?: ReadonlyMap<number, PolicyPatch>;
   /** Slots that nobody uses any more. */
   readonly policiesRemoved?: readonly number[];
+  /** Absent: as it was. */
+  readonly host?: DatapathHost;
   readonly endpoints?: readonly DatapathEndpoint[];
   readonly endpointsRemoved?: readonly DatapathEndpoint[];
   readonly ipcache?: readonly IpcacheMapEntry[];

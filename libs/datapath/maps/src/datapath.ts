@@ -79,6 +79,8 @@ export interface Datapath {
   /** Slots that hold a policy. */
   listPolicySlots(): readonly number[];
   listPolicy(slot: number): readonly PolicyMapEntry[];
+  /** The slot of the host's policy, while that enforces anything. */
+  hostPolicySlot(): number | undefined;
   /** What packets through the overlay go by. */
   listNodes(): readonly DatapathNode[];
   listIpcache(): Promise<readonly IpcacheMapEntry[]>;

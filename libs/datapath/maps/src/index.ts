@@ -3,6 +3,7 @@
 export type {
   DatapathChange,
   DatapathEndpoint,
+  DatapathHost,
   DatapathNode,
   IpcacheMapEntry,
   PolicyContent,

@@ -193,6 +193,19 @@ export const endpointFlagNames: Readonly<Record<number, keyof typeof endpointFla
   1: 'audited',
 };
 
+/** `enum host_policy_bits`. */
+export const hostPolicyBits = {
+  slot: 32767,
+  audited: 32768,
+} as const;
+export type HostPolicyBits = (typeof hostPolicyBits)[keyof typeof hostPolicyBits];
+
+/** Names of {@link hostPolicyBits} by value. */
+export const hostPolicyBitsNames: Readonly<Record<number, keyof typeof hostPolicyBits>> = {
+  32767: 'slot',
+  32768: 'audited',
+};
+
 /** `enum policy_verdict`. */
 export const policyVerdict = {
   allow: 1,
@@ -232,6 +245,7 @@ export const ctFlag = {
   finReply: 16,
   closing: 32,
   established: 64,
+  passing: 128,
 } as const;
 export type CtFlag = (typeof ctFlag)[keyof typeof ctFlag];
 
@@ -244,6 +258,7 @@ export const ctFlagNames: Readonly<Record<number, keyof typeof ctFlag>> = {
   16: 'finReply',
   32: 'closing',
   64: 'established',
+  128: 'passing',
 };
 
 /** `enum ct_remote`. */
@@ -281,6 +296,7 @@ export const tracePoint = {
   toHost: 2,
   toStack: 3,
   toOverlay: 4,
+  toNetwork: 11,
 } as const;
 export type TracePoint = (typeof tracePoint)[keyof typeof tracePoint];
 
@@ -291,6 +307,7 @@ export const tracePointNames: Readonly<Record<number, keyof typeof tracePoint>> 
   2: 'toHost',
   3: 'toStack',
   4: 'toOverlay',
+  11: 'toNetwork',
 };
 
 /** `enum event_flag`. */

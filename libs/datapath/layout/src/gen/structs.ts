@@ -6,6 +6,7 @@ import { bytesAt, exactly, numberAt, putBytes, putZeros, uint16, uint32, uint64,
 export interface RuntimeState {
   readonly revision: number;
   readonly proxyPort: number;
+  readonly hostPolicy: number;
 }
 
 /** Codec of {@link RuntimeState}. Offsets are in bytes. */
@@ -15,16 +16,18 @@ export const runtimeState = {
   offsets: {
     revision: 0,
     proxyPort: 4,
+    hostPolicy: 6,
   },
   encode(into: DataView, offset: number, value: RuntimeState): void {
     into.setUint32(offset, uint32('runtime_state.revision', value.revision), true);
     into.setUint16(offset + 4, uint16('runtime_state.proxy_port', value.proxyPort), false);
-    putZeros(into, offset + 6, 2);
+    into.setUint16(offset + 6, uint16('runtime_state.host_policy', value.hostPolicy), true);
   },
   decode(from: DataView, offset: number): RuntimeState {
     return {
       revision: from.getUint32(offset, true),
       proxyPort: from.getUint16(offset + 4, false),
+      hostPolicy: from.getUint16(offset + 6, true),
     };
   },
   readRevision(from: DataView, offset: number): number {
@@ -38,6 +41,12 @@ export const runtimeState = {
   },
   writeProxyPort(into: DataView, offset: number, value: number): void {
     into.setUint16(offset + 4, uint16('runtime_state.proxy_port', value), false);
+  },
+  readHostPolicy(from: DataView, offset: number): number {
+    return from.getUint16(offset + 6, true);
+  },
+  writeHostPolicy(into: DataView, offset: number, value: number): void {
+    into.setUint16(offset + 6, uint16('runtime_state.host_policy', value), true);
   },
 } as const;
 

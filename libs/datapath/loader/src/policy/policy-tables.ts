@@ -51,6 +51,8 @@ export interface PolicyTables {
   clean(cleanup: PolicyCleanup): void;
   /** Slots that hold a policy. */
   slots(): readonly number[];
+  /** Whether a slot's policy says anything of any direction. */
+  isEnforced(slot: number): boolean;
   list(slot: number): readonly PolicyMapEntry[];
   traffic(): readonly RuleTraffic[];
   use(): readonly MapUse[];
@@ -119,6 +121,10 @@ export function createPolicyTables(maps: PolicyMaps): PolicyTables {
       state.counters.collect();
     },
     slots: () => [...slots.keys()],
+    isEnforced(slot) {
+      const { ingress, egress } = slots.get(slot)?.word ?? noPolicy;
+      return ((ingress | egress) & policyFlag.enforced) !== 0;
+    },
     list: (slot) => [...(slots.get(slot)?.rows ?? [])].map(([row, value]) => rowEntry(row, values.valueOf(value))),
     traffic: state.counters.list,
     use() {

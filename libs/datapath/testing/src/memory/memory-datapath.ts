@@ -4,6 +4,7 @@ import type {
   Datapath,
   DatapathChange,
   DatapathEndpoint,
+  DatapathHost,
   DatapathNode,
   EventBatch,
   EventLoss,
@@ -39,6 +40,8 @@ export interface MemoryDatapath extends Datapath {
   /** What `attachNode` was last called with. */
   readonly node: Parameters<Datapath['attachNode']>[0] | undefined;
   readonly closed: boolean;
+  /** As it was last told. */
+  readonly host: DatapathHost | undefined;
   policy(slot: number): PolicyContent | undefined;
   ipcache(): readonly IpcacheMapEntry[];
   /** Hands events to whoever reads them. */
@@ -64,6 +67,7 @@ interface Tables {
   readonly endpoints: Map<number, DatapathEndpoint>;
   readonly ipcache: Map<string, IpcacheMapEntry>;
   readonly nodes: readonly DatapathNode[];
+  readonly host: DatapathHost | undefined;
 }
 
 const keyOf = ({ direction, peerIdentity, protocol, port, portPrefixLength }: PolicyMapKey): string =>
@@ -96,8 +100,8 @@ const isSame = (a: Policy, b: Policy): boolean =>
   a.egressDefaultAllow === b.egressDefaultAllow &&
   JSON.stringify([...a.entries].sort()) === JSON.stringify([...b.entries].sort());
 
-const copyOf = ({ policies, endpoints, ipcache, nodes }: Tables): Tables => ({
-  nodes,
+const copyOf = ({ policies, endpoints, ipcache, nodes, host }: Tables): Tables => ({
+  ...{ nodes, host },
   policies: new Map(policies),
   endpoints: new Map(endpoints),
   ipcache: new Map(ipcache),
@@ -120,15 +124,15 @@ function changed(before: Tables, change: DatapathChange): Tables {
   }
   for (const range of change.ipcacheRemoved ?? []) after.ipcache.delete(rangeName(range));
   for (const slot of change.policiesRemoved ?? []) after.policies.delete(slot);
-  return { ...after, nodes: change.nodes ?? after.nodes };
+  return { ...after, nodes: change.nodes ?? after.nodes, host: change.host ?? after.host };
 }
 
-const fingerprint = ({ policies, endpoints, ipcache, nodes }: Tables): string =>
+const fingerprint = ({ policies, endpoints, ipcache, nodes, host }: Tables): string =>
   JSON.stringify([
     [...policies].map(([slot, { entries, ...enforced }]) => [slot, enforced, [...entries].sort()]).sort(),
     [...endpoints].sort(),
     [...ipcache].sort(),
-    nodes,
+    ...[nodes, host],
   ]);
 
 function usesOf(tables: Tables, limits: MemoryLimits): readonly MapUse[] {
@@ -150,7 +154,7 @@ function checkRoom(tables: Tables, limits: MemoryLimits): void {
 
 /** Makes an empty one. */
 export function createMemoryDatapath(initialLimits: MemoryLimits = {}): MemoryDatapath {
-  let tables: Tables = { policies: new Map(), endpoints: new Map(), ipcache: new Map(), nodes: [] };
+  let tables: Tables = { policies: new Map(), endpoints: new Map(), ipcache: new Map(), nodes: [], host: undefined };
   let limits = initialLimits;
   let revision = 0;
   let node: MemoryDatapath['node'];
@@ -172,6 +176,9 @@ export function createMemoryDatapath(initialLimits: MemoryLimits = {}): MemoryDa
     },
     get node() {
       return node;
+    },
+    get host() {
+      return tables.host;
     },
     get closed() {
       return closed;
@@ -200,6 +207,11 @@ export function createMemoryDatapath(initialLimits: MemoryLimits = {}): MemoryDa
     listEndpoints: () => [...tables.endpoints.values()],
     listPolicySlots: () => [...tables.policies.keys()],
     listPolicy: (slot) => contentOf(tables.policies.get(slot))?.entries ?? [],
+    hostPolicySlot() {
+      const slot = tables.host?.policySlot;
+      const policy = tables.policies.get(slot ?? 0);
+      return policy?.ingressEnforced === true || policy?.egressEnforced === true ? slot : undefined;
+    },
     listNodes: () => tables.nodes,
     listIpcache: async () => [...tables.ipcache.values()],
     async *listConnections() {

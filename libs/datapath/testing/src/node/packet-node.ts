@@ -16,6 +16,7 @@ import {
   endpoint,
   endpointFlag,
   eventBudget,
+  hostPolicyBits,
   ipcacheEntry,
   ipPrefix,
   mapSpecs,
@@ -34,7 +35,7 @@ import { flowStateOf, type FlowState } from './flow-state.ts';
 import { createMetrics, type Count } from './metrics.ts';
 import { outcomeOf, type Outcome } from './outcome.ts';
 import { createPolicyWriter, type PolicyRules } from './policy-writer.ts';
-import { host, hostIfindex, office, officeRanges, pods, remotePod, uplinkIfindex } from './scene.ts';
+import { client, host, hostIfindex, office, officeRanges, pods, remotePod, uplinkIfindex } from './scene.ts';
 import type { Party, Pod } from './scene.ts';
 
 /** Marks that the proxy sets on its sockets, see bpf/lib/packet.h. */
@@ -52,6 +53,8 @@ export interface PacketNodeOptions {
 export interface SendOptions {
   /** Of the socket that sent it, where that is on the host. */
   readonly mark?: number;
+  /** It leaves by the uplink; what has come in by another interface before, `forwarded`. */
+  readonly outwards?: 'own' | 'forwarded';
 }
 
 /**
@@ -66,6 +69,8 @@ export interface PacketNode {
   send(from: Party, frame: PacketBuilder | Uint8Array, options?: SendOptions): Outcome;
   /** Replaces the policy of a pod and bumps the revision. */
   setPolicy(pod: Pod, rules: PolicyRules): void;
+  /** Replaces the policy of the host and bumps the revision; undefined: it enforces nothing. */
+  setHostPolicy(rules: PolicyRules | undefined, options?: { readonly isAudited?: boolean }): void;
   setIdentity(address: { readonly address: string; readonly length: number }, identity: number): void;
   addPod(pod: Pod): void;
   /** Says that a party is a pod of another node, which has the number, and what address packets for it are sent to. */
@@ -94,6 +99,7 @@ const objectPath =
   process.env['WEIR_BPF_OBJECT'] ?? fileURLToPath(new URL('../../../../../dist/bpf/weir.bpf.o', import.meta.url));
 
 const countersOfTests = 9;
+const hostPolicySlot = 99;
 const smallMaps = {
   ct: 4096,
   ruleTraffic: 16,
@@ -143,7 +149,12 @@ function clear(map: BpfMap): void {
   if (count > 0) map.deleteMany(keys.subarray(0, count * map.info.keySize));
 }
 
-const programs = { pod: 'weir_from_pod', host: 'weir_from_host', network: 'weir_from_network' } as const;
+const programs = {
+  pod: 'weir_from_pod',
+  host: 'weir_from_host',
+  network: 'weir_from_network',
+  outwards: 'weir_to_network',
+} as const;
 
 /** Loads the programs; the caller closes the node. Needs root and a kernel. */
 export function createPacketNode(options: PacketNodeOptions = {}): PacketNode {
@@ -157,7 +168,7 @@ export function createPacketNode(options: PacketNodeOptions = {}): PacketNode {
   });
   const metrics = createMetrics(map('metrics'));
   const log = options.keepEvents ? undefined : createEventLog(map('events'));
-  let runtime = { revision: 1, proxyPort: 0 };
+  let runtime = { revision: 1, proxyPort: 0, hostPolicy: 0 };
 
   const setRuntime = (change: Partial<typeof runtime>): void => {
     runtime = { ...runtime, ...change };
@@ -201,12 +212,14 @@ export function createPacketNode(options: PacketNodeOptions = {}): PacketNode {
     for (const range of officeRanges) setIdentity(range, office.identity);
   };
 
-  const send: PacketNode['send'] = (from, frame, { mark = 0 } = {}) => {
+  const send: PacketNode['send'] = (from, frame, { mark = 0, outwards } = {}) => {
     const sent = frame instanceof Uint8Array ? frame : frame.bytes();
-    const ifindex = from.place === 'pod' ? (from as Pod).ifindex : from.place === 'host' ? hostIfindex : uplinkIfindex;
-    const result = object.program(programs[from.place]).testRun({
+    const hook = outwards === undefined ? from.place : 'outwards';
+    const ifindex = hook === 'pod' ? (from as Pod).ifindex : hook === 'host' ? hostIfindex : uplinkIfindex;
+    const ingressIfindex = outwards === 'forwarded' ? client.ifindex : 0;
+    const result = object.program(programs[hook]).testRun({
       data: sent,
-      context: encodeSkbContext({ ifindex, mark }),
+      context: encodeSkbContext({ ifindex, ingressIfindex, mark }),
       netns: namespace.path,
     });
     const after = decodeSkbContext(result.context).mark;
@@ -219,6 +232,11 @@ export function createPacketNode(options: PacketNodeOptions = {}): PacketNode {
     send,
     setPolicy(pod, rules) {
       policies.write(pod.policySlot, rules);
+      bump();
+    },
+    setHostPolicy(rules, { isAudited = false } = {}) {
+      if (rules !== undefined) policies.write(hostPolicySlot, rules);
+      setRuntime({ hostPolicy: rules === undefined ? 0 : hostPolicySlot | (isAudited ? hostPolicyBits.audited : 0) });
       bump();
     },
     setIdentity,
@@ -286,7 +304,7 @@ export function createPacketNode(options: PacketNodeOptions = {}): PacketNode {
         map('ruleTraffic').update(u32(counter), new Uint8Array(map('ruleTraffic').info.valueStride));
       }
       map('eventBudget').update(u32(0), new Uint8Array(map('eventBudget').info.valueStride));
-      setRuntime({ revision: 1, proxyPort: 0 });
+      setRuntime({ revision: 1, proxyPort: 0, hostPolicy: 0 });
       setScene();
       log?.clear();
     },

@@ -91,12 +91,13 @@ const outsideCommands = [
   `-6 route add fd00:10:1::/64 via ${uplinkNet.near6}`,
 ];
 
-const programs = [
+const programs: readonly { program: string; ifindex: number; direction?: 'ingress' | 'egress' }[] = [
   { program: 'weir_from_host', ifindex: hostIfindex },
   { program: 'weir_from_network', ifindex: uplinkIfindex },
+  { program: 'weir_to_network', ifindex: uplinkIfindex, direction: 'egress' },
   { program: 'weir_from_pod', ifindex: client.ifindex },
   { program: 'weir_from_pod', ifindex: server.ifindex },
-] as const;
+];
 
 /** Puts real pods and a real outside on the interfaces of a packet node, and its programs where the agent puts them. */
 export function connectWires(node: PacketNode): Wires {
@@ -122,8 +123,8 @@ export function connectWires(node: PacketNode): Wires {
     ip(names.client, podCommands(client));
     ip(names.server, podCommands(server));
     ip(names.outside, outsideCommands);
-    for (const { program, ifindex } of programs) {
-      links.push(attachTc(node.object.program(program), { ifindex, direction: 'ingress', netns: node.netns }));
+    for (const { program, ifindex, direction = 'ingress' } of programs) {
+      links.push(attachTc(node.object.program(program), { ifindex, direction, netns: node.netns }));
     }
   } catch (error) {
     remove();
