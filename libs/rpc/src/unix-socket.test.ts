@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import { existsSync, mkdirSync, mkdtempSync, renameSync, readdirSync, rmSync, utimesSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, renameSync, readdirSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,16 +35,21 @@ describe('claimUnixSocket()', () => {
     servers.pop();
   }
 
-  it('removes what a claimant left behind that was killed in the middle', async () => {
-    await abandon('.new-aaaaaa');
+  it('removes what a claimant left behind that was killed after binding', async () => {
+    await abandon('.a.sock');
     const claim = await claimUnixSocket({ path: join(directory, 'a.sock'), mode: 0o660 });
-    expect(existsSync(join(directory, '.new-aaaaaa'))).toBe(false);
     await listen(claim.bindPath);
     await claim.publish();
     expect(readdirSync(directory)).toEqual(['a.sock']);
   });
 
-  it('leaves the claim of somebody who is about to listen', async () => {
+  it('removes what a claimant left behind that was killed before binding', async () => {
+    mkdirSync(join(directory, '.a.sock'));
+    await (await claimUnixSocket({ path: join(directory, 'a.sock'), mode: 0o660 })).remove();
+    expect(readdirSync(directory)).toEqual([]);
+  });
+
+  it('leaves the claim of somebody who is about to listen elsewhere', async () => {
     const other = await claimUnixSocket({ path: join(directory, 'b.sock'), mode: 0o660 });
     await claimUnixSocket({ path: join(directory, 'a.sock'), mode: 0o660 });
     await listen(other.bindPath);
@@ -53,12 +58,12 @@ describe('claimUnixSocket()', () => {
     expect(existsSync(join(directory, 'b.sock'))).toBe(true);
   });
 
-  it('removes a claim that was never bound once it is old, and nothing that is not a claim', async () => {
-    for (const name of ['.new-aaaaaa', '.new-aaaaaaa', '.other']) {
-      mkdirSync(join(directory, name));
-      utimesSync(join(directory, name), 0, 0);
-    }
-    await (await claimUnixSocket({ path: join(directory, 'a.sock'), mode: 0o660 })).remove();
-    expect(readdirSync(directory)).toEqual(['.new-aaaaaaa', '.other']);
+  it('refuses while somebody else is about to give the same name', async () => {
+    const path = join(directory, 'a.sock');
+    const other = await claimUnixSocket({ path, mode: 0o660 });
+    await listen(other.bindPath);
+    await expect(claimUnixSocket({ path, mode: 0o660 })).rejects.toThrow('another process listens there');
+    await other.publish();
+    expect(readdirSync(directory)).toEqual(['a.sock']);
   });
 });

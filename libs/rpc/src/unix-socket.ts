@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-import { chmod, link, lstat, mkdir, mkdtemp, readdir, rm, unlink } from 'node:fs/promises';
+import { chmod, link, lstat, mkdir, rm, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { WeirError } from '@weir/errors';
 
 /** A socket that is being made where nobody can reach it yet. */
@@ -20,7 +20,7 @@ const isCode = (error: unknown, code: string): boolean => (error as { code?: unk
 
 async function occupantOf(path: string): Promise<Occupant> {
   const stat = await lstat(path).catch((error: unknown) => {
-    if (isCode(error, 'ENOENT')) return undefined;
+    if (isCode(error, 'ENOENT') || isCode(error, 'ENOTDIR')) return undefined;
     throw error;
   });
   if (stat === undefined) return 'nothing';
@@ -41,24 +41,11 @@ const refusal: Readonly<Record<'listener' | 'other-file', string>> = {
   'other-file': 'there is a file that is not a socket; it was left as it is',
 };
 
-// Short names: the path of a socket has 107 bytes at most.
-const socketName = 's';
-const nurseryPattern = /^\.new-\w{6}$/;
-// Between the birth of its directory and that of the socket in it, somebody else's claim looks like a dead one's.
-const claimMs = 60_000;
-
-/** Removes what those left behind who were killed in the middle of a claim. */
-async function removeAbandonedNurseries(directory: string): Promise<void> {
-  const names = (await readdir(directory)).filter((name) => nurseryPattern.test(name));
-  for (const nursery of names.map((name) => join(directory, name))) {
-    const stat = await lstat(nursery).catch(() => undefined);
-    const occupant = await occupantOf(join(nursery, socketName)).catch(() => 'other-file');
-    const isOld = stat !== undefined && Date.now() - stat.mtimeMs > claimMs;
-    if (occupant === 'stale-socket' || (occupant === 'nothing' && isOld)) {
-      await rm(nursery, { recursive: true, force: true });
-    }
-  }
-}
+/**
+ * Where the socket of `path` is born. The name follows from the path, so that who starts again after being killed in the
+ * middle finds what was left; it is short, as the path of a socket has 107 bytes at most.
+ */
+const nurseryOf = (path: string): string => join(dirname(path), `.${basename(path)}`);
 
 /**
  * Prepares to listen on `path`: makes its directory, removes a socket that nobody listens on. FAILED_PRECONDITION when
@@ -67,17 +54,22 @@ async function removeAbandonedNurseries(directory: string): Promise<void> {
  */
 export async function claimUnixSocket({ path, mode }: { path: string; mode: number }): Promise<UnixSocketClaim> {
   await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+  const refuse = (why: keyof typeof refusal): never => {
+    throw new WeirError('FAILED_PRECONDITION', `Cannot listen on "${path}": ${refusal[why]}`, { details: { path } });
+  };
   const occupant = await occupantOf(path);
-  if (occupant === 'listener' || occupant === 'other-file') {
-    throw new WeirError('FAILED_PRECONDITION', `Cannot listen on "${path}": ${refusal[occupant]}`, {
-      details: { path },
-    });
-  }
+  if (occupant === 'listener' || occupant === 'other-file') refuse(occupant);
   if (occupant === 'stale-socket') await rm(path, { force: true });
 
-  await removeAbandonedNurseries(dirname(path));
-  const nursery = await mkdtemp(`${dirname(path)}/.new-`);
-  const bindPath = join(nursery, socketName);
+  const nursery = nurseryOf(path);
+  const bindPath = join(nursery, 's');
+  if ((await occupantOf(bindPath)) === 'listener') refuse('listener');
+  await rm(nursery, { recursive: true, force: true });
+  // Of those who claim one path at the same time, all but one fail: here, at binding, or at naming.
+  await mkdir(nursery, { mode: 0o700 }).catch((error: unknown) => {
+    if (isCode(error, 'EEXIST')) refuse('listener');
+    throw error;
+  });
   let inode: number | undefined;
   return {
     bindPath,
