@@ -23,6 +23,8 @@ import { createEndpointManager } from './endpoint/endpoint-manager.ts';
 import { createEndpointPlacement } from './endpoint/endpoint-placement.ts';
 import { createEndpointStore } from './endpoint/endpoint-store.ts';
 import { createEndpointTable } from './endpoint/endpoint-table.ts';
+import { createNamespaceLabelTable } from './endpoint/namespace-labels.ts';
+import { createNamespaces } from './endpoint/namespaces.ts';
 import { restoreEndpoints } from './endpoint/restore-endpoints.ts';
 import { createCluster } from './cluster/cluster.ts';
 import { createNodeRoutes } from './cluster/node-routes.ts';
@@ -103,6 +105,12 @@ const observerThreadOptions = (options: AgentOptions): ObserverThreadOptions => 
   ...{ plaintext: options.observerPlaintext, flowsMax: options.observerFlows },
 });
 
+/** What becomes of the labels of pods: those of their namespaces join them, and some count for nothing. */
+const labelParts = ({ labels, stateDir }: AgentOptions) => ({
+  labelFilter: createIdentityLabelFilter(labels),
+  namespaces: createNamespaceLabelTable(`${stateDir}/namespaces.json`),
+});
+
 /** Identities, policies and endpoints, and what brings kernel and proxy in line with them. */
 function wireParts(options: AgentOptions, { logger, node }: { readonly logger: Logger; readonly node: Node }) {
   const { netlink, datapath, pools, network } = node;
@@ -143,18 +151,18 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   const identities = createIdentitySource(client, prefixIdentities);
   const ruleSets = translation.ruleSetTable;
   const proxy = createProxyControl({ ruleSets, onAccessLog: observer.accessLog, clock, logger });
-  const publishRuleSets = proxy.publish;
-  const policyParts = { engine, datapath, slots, translation, publishRuleSets };
+  const policyParts = { engine, datapath, slots, translation, publishRuleSets: proxy.publish };
   const controller = createPolicyController({ ...policyParts, clock, logger });
 
-  const labelFilter = createIdentityLabelFilter(options.labels);
+  const forLabels = { ...labelParts(options), clock, logger };
   const podNetwork = createPodNetwork(netlink);
   const store = createEndpointStore(`${stateDir}/endpoints`);
   const onPlaced = (): void => cluster.announce();
   const auditAll = options.policyAuditMode;
   const placement = createEndpointPlacement({ table, controller, slots, ipcache, onPlaced, auditAll });
-  const forEndpoints = { table, placement, datapath, identities, pools, podNetwork, store, labelFilter, clock, logger };
+  const forEndpoints = { table, placement, datapath, identities, pools, podNetwork, store, ...forLabels };
   const manager = createEndpointManager({ ...forEndpoints, mtu: network.mtu });
+  const namespaces = createNamespaces({ labels: forLabels.namespaces, manager });
   const podRanges = [options.ipv4Range, options.ipv6Range];
   const addresses = createHostAddresses(netlink, network);
   const routers = [pools.ipv4.router, pools.ipv6.router];
@@ -173,7 +181,7 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   return {
     ...{ engine, translation, slots, table, ipcache, client, identities, observer, proxy, controller },
     ...{ forEndpoints, manager, policyStore, policies, podNetwork, podRanges, addresses, routes, cluster, services },
-    ...{ prefixes, prefixIdentities, monitor: observer },
+    ...{ prefixes, prefixIdentities, monitor: observer, namespaces, namespaceLabels: forLabels.namespaces },
   };
 }
 
@@ -187,6 +195,7 @@ async function restoreNode(
   const { client, cluster, ipcache, controller, forEndpoints, manager, podNetwork, policyStore, table, slots } = parts;
   const { datapath, netlink, network, overlay } = node;
   await parts.services.restore();
+  await parts.namespaceLabels.load();
   await client.start();
   const { addresses, podRanges } = parts;
   const forHost = { ipcache, controller, addresses, podRanges, clock: systemClock, logger };

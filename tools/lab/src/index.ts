@@ -3,7 +3,7 @@
 // starts Weir's own programs as they are built; it knows nothing of how they do their work.
 export { createLab, type Lab } from './lab/lab.ts';
 export type { UpOptions, UpOutcome } from './lab/lab-lifecycle.ts';
-export type { AddPodOptions, LabelChanges, Pod } from './lab/lab-pods.ts';
+export type { AddPodOptions, LabelChanges, LabNamespace, Pod } from './lab/lab-pods.ts';
 export type { LabStatus, NodeStatus } from './lab/lab-status.ts';
 export type { AgentClient, ComponentStatus } from './lab/agent-client.ts';
 export type { PolicyOutcome, PolicySelection, PolicySource } from './lab/policy.ts';

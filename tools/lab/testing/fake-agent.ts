@@ -28,6 +28,7 @@ const { values: flags } = parseArgs({
 const runDirectory = String(flags['run-dir']);
 const endpoints = new Map<string, Endpoint>();
 const imported = new Set<string>();
+const namespaces = new Map<string, string[]>();
 let lastId = 0;
 
 if (flags['exit-at-start'] === true) {
@@ -72,6 +73,11 @@ const handlers: Partial<Handlers<typeof AgentServiceDefinition>> = {
     endpoint.identity = 5000 + set.length * 10 + remove.length;
     return { endpoint };
   },
+  patchNamespaceLabels({ namespace, set }) {
+    namespaces.set(namespace, [...set]);
+    return { namespace: { name: namespace, labels: [...set] } };
+  },
+  listNamespaces: () => ({ namespaces: [...namespaces].map(([name, labels]) => ({ name, labels })) }),
   importPolicy({ files, validateOnly }): weir.agent.v1.ImportPolicyResponse.$Properties {
     const [file] = files;
     if (flags['refuse-policy'] === true && file !== undefined) {

@@ -7,6 +7,8 @@ import { AgentServiceDefinition, type weir } from '@weir/proto';
 import { type Handlers, type RpcService, rpcService } from '@weir/rpc';
 import type { EndpointManager } from '../endpoint/endpoint-manager.ts';
 import type { EndpointTable } from '../endpoint/endpoint-table.ts';
+import type { NamespaceLabels } from '../endpoint/namespace-labels.ts';
+import type { Namespaces } from '../endpoint/namespaces.ts';
 import type { IdentityDirectory } from '../identity/identity-source.ts';
 import type { DesiredIpcache } from '../ipcache/desired-ipcache.ts';
 import type { Monitor } from '../monitor/monitor.ts';
@@ -24,6 +26,7 @@ import { traceCalls } from './trace-calls.ts';
 export interface AgentServiceOptions {
   readonly table: EndpointTable;
   readonly manager: EndpointManager;
+  readonly namespaces: Namespaces;
   readonly engine: PolicyEngine;
   readonly controller: Pick<PolicyController, 'behind'>;
   readonly policies: PolicyService;
@@ -50,6 +53,7 @@ export function createAgentService(options: AgentServiceOptions): RpcService {
     getStatus: () => options.status(),
     listNodes: () => ({ nodes: nodeMessages(options) }),
     ...endpointCalls(options),
+    ...namespaceCalls(options),
     ...identityCalls(options),
     ...policyCalls(options),
     ...traceCalls(options),
@@ -65,15 +69,16 @@ export function createAgentService(options: AgentServiceOptions): RpcService {
   });
 }
 
+const splitLabel = (text: string): readonly [string, string] => {
+  const equals = text.indexOf('=');
+  return equals < 0 ? [text, ''] : [text.slice(0, equals), text.slice(equals + 1)];
+};
+
 function endpointCalls({
   table,
   manager,
   ...policy
 }: AgentServiceOptions): Part<'listEndpoints' | 'getEndpoint' | 'patchEndpointLabels' | 'patchEndpointConfig'> {
-  const splitLabel = (text: string): readonly [string, string] => {
-    const equals = text.indexOf('=');
-    return equals < 0 ? [text, ''] : [text.slice(0, equals), text.slice(equals + 1)];
-  };
   return {
     listEndpoints: () => ({ endpoints: table.list().map((endpoint) => endpointMessage(endpoint, policy)) }),
     getEndpoint: ({ endpoint }) => ({ endpoint: endpointMessage(findEndpoint(table, endpoint?.reference), policy) }),
@@ -90,6 +95,20 @@ function endpointCalls({
       const changed = audit === '' ? found : await manager.setAudit(found.record.id, audit === 'on');
       return { endpoint: endpointMessage(changed, policy) };
     },
+  };
+}
+
+function namespaceCalls({ namespaces }: AgentServiceOptions): Part<'patchNamespaceLabels' | 'listNamespaces'> {
+  const message = (name: string, labels: NamespaceLabels): weir.agent.v1.INamespace => ({
+    name,
+    labels: Object.entries(labels).map(([key, value]) => `${key}=${value}`),
+  });
+  return {
+    async patchNamespaceLabels({ namespace, set, remove }) {
+      const labels = await namespaces.patch(namespace, { set: Object.fromEntries(set.map(splitLabel)), remove });
+      return { namespace: message(namespace, labels) };
+    },
+    listNamespaces: () => ({ namespaces: namespaces.list().map(([name, labels]) => message(name, labels)) }),
   };
 }
 

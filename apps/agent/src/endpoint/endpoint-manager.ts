@@ -14,6 +14,7 @@ import type { EndpointRecord } from './endpoint-record.ts';
 import type { EndpointStore } from './endpoint-store.ts';
 import type { AttachmentName, EndpointTable } from './endpoint-table.ts';
 import { createKeyedQueue, type KeyedQueue } from './keyed-queue.ts';
+import type { NamespaceLabelTable } from './namespace-labels.ts';
 
 /** What an endpoint is made of. */
 export interface EndpointSpec extends AttachmentName {
@@ -40,6 +41,7 @@ export interface EndpointManagerOptions {
   readonly podNetwork: PodNetwork;
   readonly store: EndpointStore;
   readonly labelFilter: IdentityLabelFilter;
+  readonly namespaces: Pick<NamespaceLabelTable, 'labelsOf'>;
   readonly mtu: number;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -60,6 +62,8 @@ export interface EndpointManager {
   remove(name: AttachmentName): Promise<void>;
   /** Gives an endpoint other labels. Resolves when what they allow and forbid is in force; rejects with the old in force. */
   patchLabels(id: number, patch: LabelPatch): Promise<Endpoint>;
+  /** Gives the endpoints of a namespace what its labels are now. Resolves when that is in force; the first failure rejects. */
+  renewLabels(namespace: string): Promise<void>;
   /** Turns audit mode of an endpoint on or off. Resolves when it is. */
   setAudit(id: number, audit: boolean): Promise<Endpoint>;
   /** Moves all endpoints of an identity to another one that stands for the same labels, and goes on until it has. */
@@ -94,19 +98,20 @@ interface Draft {
   readonly ipv6: IpAddress;
 }
 
-/** The labels that make the identity of a pod. */
+/** The labels that make the identity of a pod: its own, and those of its namespace. */
 export function identityLabels(
   { namespace, labels }: Pick<EndpointSpec, 'namespace' | 'labels'>,
-  filter: IdentityLabelFilter,
+  { labelFilter, namespaces }: Pick<EndpointManagerOptions, 'labelFilter' | 'namespaces'>,
 ): LabelSet {
-  return filter.select(podLabels({ namespace, labels }).labels);
+  const namespaceLabels = namespaces.labelsOf(namespace);
+  return labelFilter.select(podLabels({ namespace, labels, namespaceLabels }).labels);
 }
 
 const keyOf = ({ containerId, ifName }: AttachmentName): string => `${containerId}/${ifName}`;
 
 /** See {@link EndpointManager}. */
 export function createEndpointManager(options: EndpointManagerOptions): EndpointManager {
-  const { table, labelFilter } = options;
+  const { table } = options;
   const queue = createKeyedQueue();
   // Endpoints that are being restored wait beside the queue: they must not keep calls for them waiting.
   const waits = createKeyedQueue();
@@ -137,9 +142,23 @@ export function createEndpointManager(options: EndpointManagerOptions): Endpoint
         const endpoint = table.require(id);
         const kept = Object.entries(endpoint.record.labels).filter(([key]) => !patch.remove.includes(key));
         const record = { ...endpoint.record, labels: { ...Object.fromEntries(kept), ...patch.set } };
-        const arrival = { endpoint: { ...endpoint, record }, labels: identityLabels(record, labelFilter) };
+        const arrival = { endpoint: { ...endpoint, record }, labels: identityLabels(record, options) };
         return relabelEndpoint(options, { ...arrival, signal });
       });
+    },
+    async renewLabels(namespace) {
+      // Those that are being made are there already, and take their turn first.
+      const concerned = table.list().filter(({ record }) => record.namespace === namespace);
+      const renewed = concerned.map(({ record }) =>
+        queue.run(keyOf(record), async (signal) => {
+          const endpoint = table.get(record.id);
+          if (endpoint === undefined || ['disconnecting', 'invalid'].includes(endpoint.state)) return;
+          const labels = identityLabels(endpoint.record, options);
+          if (labels.key !== endpoint.labels.key) await relabelEndpoint(options, { endpoint, labels, signal });
+        }),
+      );
+      const failed = (await Promise.allSettled(renewed)).find(({ status }) => status === 'rejected');
+      if (failed?.status === 'rejected') throw failed.reason;
     },
     setAudit: (id, audit) =>
       queue.run(keyOf(table.require(id).record), async (signal) => {
@@ -217,9 +236,9 @@ async function createEndpoint(
 }
 
 function draftOf(options: EndpointManagerOptions, making: { readonly spec: EndpointSpec; readonly undo: Undo }): Draft {
-  const { table, pools, labelFilter, mtu, clock } = options;
+  const { table, pools, mtu, clock } = options;
   const { spec, undo } = making;
-  const labels = identityLabels(spec, labelFilter);
+  const labels = identityLabels(spec, options);
   const allocate = (pool: AddressPool): IpAddress => {
     const address = pool.allocate();
     undo.push(() => pool.release(address));

@@ -14,6 +14,7 @@ import type { Arrival, EndpointPlacement } from './endpoint-placement.ts';
 import type { EndpointRecord } from './endpoint-record.ts';
 import type { EndpointStore } from './endpoint-store.ts';
 import type { EndpointTable } from './endpoint-table.ts';
+import type { NamespaceLabelTable } from './namespace-labels.ts';
 
 export interface RestoreOptions {
   readonly table: EndpointTable;
@@ -26,6 +27,7 @@ export interface RestoreOptions {
   readonly podNetwork: PodNetwork;
   readonly store: EndpointStore;
   readonly labelFilter: IdentityLabelFilter;
+  readonly namespaces: Pick<NamespaceLabelTable, 'labelsOf'>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -87,9 +89,9 @@ async function arrivalsOf(
 }
 
 function restoring(options: RestoreOptions, record: EndpointRecord): Endpoint[] {
-  const { table, identities, labelFilter, logger } = options;
+  const { table, identities, logger } = options;
   try {
-    const labels = identityLabels(record, labelFilter);
+    const labels = identityLabels(record, options);
     if (record.identity?.labels === labels.key) identities.recall(record.identity.id, labels);
     claimAddresses(options, [parseIpAddress(record.ipv4), parseIpAddress(record.ipv6)]);
     const reason = 'the identity of its labels is not known yet';

@@ -12,6 +12,8 @@ import { createEndpointManager, type EndpointManager, type EndpointSpec } from '
 import { createEndpointPlacement, type EndpointPlacement } from '../endpoint/endpoint-placement.ts';
 import { createEndpointStore, type EndpointStore } from '../endpoint/endpoint-store.ts';
 import { createEndpointTable, type EndpointTable } from '../endpoint/endpoint-table.ts';
+import { createNamespaceLabelTable, type NamespaceLabelTable } from '../endpoint/namespace-labels.ts';
+import { createNamespaces, type Namespaces } from '../endpoint/namespaces.ts';
 import { restoreEndpoints, type Restored } from '../endpoint/restore-endpoints.ts';
 import { createPrefixIdentities, type PrefixIdentities } from '../identity/prefix-identities.ts';
 import { type AddressPool, createAddressPool } from '../ipam/address-pool.ts';
@@ -49,6 +51,8 @@ export interface TestAgent {
   readonly prefixIdentities: PrefixIdentities;
   readonly store: EndpointStore;
   readonly manager: EndpointManager;
+  readonly namespaceLabels: NamespaceLabelTable;
+  readonly namespaces: Namespaces;
   /** Times that the proxy was told of rule sets. */
   readonly published: number[];
   restore(policies?: readonly Policy[]): Promise<Restored>;
@@ -94,8 +98,11 @@ export function createTestAgent(node: TestNode): TestAgent {
   const prefixIdentities = createPrefixIdentities();
   const prefixes = createPolicyPrefixes({ identities: prefixIdentities, ipcache, controller, logger });
   const labelFilter = createIdentityLabelFilter('');
-  const forEndpoints = { table, placement, datapath, identities, pools, podNetwork, store, labelFilter, clock, logger };
+  const namespaceLabels = createNamespaceLabelTable(join(node.directory, 'namespaces.json'));
+  const forLabels = { labelFilter, namespaces: namespaceLabels };
+  const forEndpoints = { table, placement, datapath, identities, pools, podNetwork, store, ...forLabels, clock, logger };
   const manager = createEndpointManager({ ...forEndpoints, mtu: 1500 });
+  const namespaces = createNamespaces({ labels: namespaceLabels, manager });
   return {
     ...{
       engine,
@@ -108,6 +115,8 @@ export function createTestAgent(node: TestNode): TestAgent {
       placement,
       store,
       manager,
+      namespaceLabels,
+      namespaces,
       published,
       prefixes,
       prefixIdentities,

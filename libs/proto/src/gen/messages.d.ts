@@ -9740,6 +9740,303 @@ export namespace weir {
             }
 
             /**
+             * Properties of a Namespace.
+             * @deprecated Use weir.agent.v1.Namespace.$Properties instead.
+             */
+            interface INamespace extends weir.agent.v1.Namespace.$Properties {
+            }
+
+            /** Represents a Namespace. */
+            class Namespace {
+
+                /**
+                 * Constructs a new Namespace.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.Namespace.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** Namespace name. */
+                name: string;
+
+                /** Namespace labels. */
+                labels: string[];
+
+                /**
+                 * Encodes the specified Namespace message. Does not implicitly {@link weir.agent.v1.Namespace.verify|verify} messages.
+                 * @param message Namespace message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.Namespace.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a Namespace message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.Namespace & weir.agent.v1.Namespace.$Shape} Namespace
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.Namespace & weir.agent.v1.Namespace.$Shape;
+            }
+
+            namespace Namespace {
+
+                /** Properties of a Namespace. */
+                interface $Properties {
+
+                    /** Namespace name */
+                    name?: (string|null);
+
+                    /** Namespace labels */
+                    labels?: (string[]|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a Namespace. */
+                type $Shape = weir.agent.v1.Namespace.$Properties;
+            }
+
+            /**
+             * Properties of a PatchNamespaceLabelsRequest.
+             * @deprecated Use weir.agent.v1.PatchNamespaceLabelsRequest.$Properties instead.
+             */
+            interface IPatchNamespaceLabelsRequest extends weir.agent.v1.PatchNamespaceLabelsRequest.$Properties {
+            }
+
+            /** Represents a PatchNamespaceLabelsRequest. */
+            class PatchNamespaceLabelsRequest {
+
+                /**
+                 * Constructs a new PatchNamespaceLabelsRequest.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.PatchNamespaceLabelsRequest.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** PatchNamespaceLabelsRequest namespace. */
+                namespace: string;
+
+                /** PatchNamespaceLabelsRequest set. */
+                set: string[];
+
+                /** PatchNamespaceLabelsRequest remove. */
+                remove: string[];
+
+                /**
+                 * Encodes the specified PatchNamespaceLabelsRequest message. Does not implicitly {@link weir.agent.v1.PatchNamespaceLabelsRequest.verify|verify} messages.
+                 * @param message PatchNamespaceLabelsRequest message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.PatchNamespaceLabelsRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a PatchNamespaceLabelsRequest message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.PatchNamespaceLabelsRequest & weir.agent.v1.PatchNamespaceLabelsRequest.$Shape} PatchNamespaceLabelsRequest
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.PatchNamespaceLabelsRequest & weir.agent.v1.PatchNamespaceLabelsRequest.$Shape;
+            }
+
+            namespace PatchNamespaceLabelsRequest {
+
+                /** Properties of a PatchNamespaceLabelsRequest. */
+                interface $Properties {
+
+                    /** PatchNamespaceLabelsRequest namespace */
+                    namespace?: (string|null);
+
+                    /** PatchNamespaceLabelsRequest set */
+                    set?: (string[]|null);
+
+                    /** PatchNamespaceLabelsRequest remove */
+                    remove?: (string[]|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a PatchNamespaceLabelsRequest. */
+                type $Shape = weir.agent.v1.PatchNamespaceLabelsRequest.$Properties;
+            }
+
+            /**
+             * Properties of a PatchNamespaceLabelsResponse.
+             * @deprecated Use weir.agent.v1.PatchNamespaceLabelsResponse.$Properties instead.
+             */
+            interface IPatchNamespaceLabelsResponse extends weir.agent.v1.PatchNamespaceLabelsResponse.$Properties {
+            }
+
+            /** Represents a PatchNamespaceLabelsResponse. */
+            class PatchNamespaceLabelsResponse {
+
+                /**
+                 * Constructs a new PatchNamespaceLabelsResponse.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.PatchNamespaceLabelsResponse.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** PatchNamespaceLabelsResponse namespace. */
+                namespace?: (weir.agent.v1.Namespace.$Properties|null);
+
+                /**
+                 * Encodes the specified PatchNamespaceLabelsResponse message. Does not implicitly {@link weir.agent.v1.PatchNamespaceLabelsResponse.verify|verify} messages.
+                 * @param message PatchNamespaceLabelsResponse message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.PatchNamespaceLabelsResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a PatchNamespaceLabelsResponse message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.PatchNamespaceLabelsResponse & weir.agent.v1.PatchNamespaceLabelsResponse.$Shape} PatchNamespaceLabelsResponse
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.PatchNamespaceLabelsResponse & weir.agent.v1.PatchNamespaceLabelsResponse.$Shape;
+            }
+
+            namespace PatchNamespaceLabelsResponse {
+
+                /** Properties of a PatchNamespaceLabelsResponse. */
+                interface $Properties {
+
+                    /** PatchNamespaceLabelsResponse namespace */
+                    namespace?: (weir.agent.v1.Namespace.$Properties|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a PatchNamespaceLabelsResponse. */
+                type $Shape = weir.agent.v1.PatchNamespaceLabelsResponse.$Properties;
+            }
+
+            /**
+             * Properties of a ListNamespacesRequest.
+             * @deprecated Use weir.agent.v1.ListNamespacesRequest.$Properties instead.
+             */
+            interface IListNamespacesRequest extends weir.agent.v1.ListNamespacesRequest.$Properties {
+            }
+
+            /** Represents a ListNamespacesRequest. */
+            class ListNamespacesRequest {
+
+                /**
+                 * Constructs a new ListNamespacesRequest.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.ListNamespacesRequest.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /**
+                 * Encodes the specified ListNamespacesRequest message. Does not implicitly {@link weir.agent.v1.ListNamespacesRequest.verify|verify} messages.
+                 * @param message ListNamespacesRequest message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.ListNamespacesRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a ListNamespacesRequest message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.ListNamespacesRequest & weir.agent.v1.ListNamespacesRequest.$Shape} ListNamespacesRequest
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.ListNamespacesRequest & weir.agent.v1.ListNamespacesRequest.$Shape;
+            }
+
+            namespace ListNamespacesRequest {
+
+                /** Properties of a ListNamespacesRequest. */
+                interface $Properties {
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a ListNamespacesRequest. */
+                type $Shape = weir.agent.v1.ListNamespacesRequest.$Properties;
+            }
+
+            /**
+             * Properties of a ListNamespacesResponse.
+             * @deprecated Use weir.agent.v1.ListNamespacesResponse.$Properties instead.
+             */
+            interface IListNamespacesResponse extends weir.agent.v1.ListNamespacesResponse.$Properties {
+            }
+
+            /** Represents a ListNamespacesResponse. */
+            class ListNamespacesResponse {
+
+                /**
+                 * Constructs a new ListNamespacesResponse.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.ListNamespacesResponse.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** ListNamespacesResponse namespaces. */
+                namespaces: weir.agent.v1.Namespace.$Properties[];
+
+                /**
+                 * Encodes the specified ListNamespacesResponse message. Does not implicitly {@link weir.agent.v1.ListNamespacesResponse.verify|verify} messages.
+                 * @param message ListNamespacesResponse message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.ListNamespacesResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a ListNamespacesResponse message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.ListNamespacesResponse & weir.agent.v1.ListNamespacesResponse.$Shape} ListNamespacesResponse
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.ListNamespacesResponse & weir.agent.v1.ListNamespacesResponse.$Shape;
+            }
+
+            namespace ListNamespacesResponse {
+
+                /** Properties of a ListNamespacesResponse. */
+                interface $Properties {
+
+                    /** ListNamespacesResponse namespaces */
+                    namespaces?: (weir.agent.v1.Namespace.$Properties[]|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a ListNamespacesResponse. */
+                type $Shape = weir.agent.v1.ListNamespacesResponse.$Properties;
+            }
+
+            /**
              * Properties of an Identity.
              * @deprecated Use weir.agent.v1.Identity.$Properties instead.
              */

@@ -145,6 +145,20 @@ export const AgentServiceDefinition = {
     request: weir.agent.v1.PatchEndpointConfigRequest,
     response: weir.agent.v1.PatchEndpointConfigResponse,
   }),
+  patchNamespaceLabels: method({
+    path: '/weir.agent.v1.AgentService/PatchNamespaceLabels',
+    requestStream: false,
+    responseStream: false,
+    request: weir.agent.v1.PatchNamespaceLabelsRequest,
+    response: weir.agent.v1.PatchNamespaceLabelsResponse,
+  }),
+  listNamespaces: method({
+    path: '/weir.agent.v1.AgentService/ListNamespaces',
+    requestStream: false,
+    responseStream: false,
+    request: weir.agent.v1.ListNamespacesRequest,
+    response: weir.agent.v1.ListNamespacesResponse,
+  }),
   listIdentities: method({
     path: '/weir.agent.v1.AgentService/ListIdentities',
     requestStream: false,

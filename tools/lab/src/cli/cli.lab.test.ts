@@ -98,6 +98,13 @@ describe('weir lab', () => {
     expect((await weirLab(['pod', 'list', '-o', 'json'])).stdout).toBe('[]\n');
   });
 
+  it('namespace label and list', async () => {
+    const labelled = await weirLab(['namespace', 'label', 'shop', 'team=red', 'tier=', '-o', 'json']);
+    expect(JSON.parse(labelled.stdout)).toEqual({ name: 'shop', labels: { team: 'red', tier: '' } });
+    expect((await weirLab(['namespace', 'list'])).stdout).toMatch(/^NAMESPACE +LABELS\nshop +team=red,tier=\n$/);
+    expect(await weirLab(['namespace', 'label', 'shop', 'team'])).toMatchObject({ status: 2, stdout: '' });
+  });
+
   it('status prints a table, or JSON', async () => {
     expect((await weirLab(['status'])).stdout).toMatch(/NODE [^]*node1 [^]*SERVICE [^]*node1\/agent +running/);
     expect(JSON.parse((await weirLab(['status', '-o', 'json'])).stdout)).toMatchObject({ name, podCount: 0 });

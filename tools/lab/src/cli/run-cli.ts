@@ -6,6 +6,7 @@ import { defaultLabName } from '../lab/lab-paths.ts';
 import { labNameOf } from './command-context.ts';
 import { addExecCommand } from './exec-command.ts';
 import { addLifecycleCommands } from './lifecycle-commands.ts';
+import { addNamespaceCommands } from './namespace-commands.ts';
 import { addPodCommands } from './pod-commands.ts';
 import { addPolicyCommands } from './policy-commands.ts';
 import { addServiceCommands } from './service-commands.ts';
@@ -20,6 +21,7 @@ Examples:
   weir lab exec client -- curl -sS http://10.244.1.2/
   weir lab policy apply examples/star-wars/l3-l4-policy.yaml
   weir lab pod label client app- role=admin
+  weir lab namespace label default team=red          selectors of namespaces see it
   weir lab exec @world -- ping -c 1 10.244.1.2
   weir lab down                                      nothing of it stays
 
@@ -44,6 +46,7 @@ function createProgram(): Command {
     .hook('preAction', requireRoot);
   addLifecycleCommands(program);
   addPodCommands(program);
+  addNamespaceCommands(program);
   addExecCommand(program);
   addPolicyCommands(program);
   addServiceCommands(program);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError } from '@weir/errors';
+import type { weir } from '@weir/proto';
 import type { Argv } from '../machine/run-command.ts';
 import { checkPodName, defaultNamespace, findPod } from '../pods/pod-name.ts';
 import { podKey, type PodRecord, type PodServer } from '../pods/pod-record.ts';
@@ -85,6 +86,45 @@ export async function labelPod(lab: OpenLab, reference: string, changes: LabelCh
   await waitForPeers(lab, changed);
   return changed;
 }
+
+/** Labels of a namespace. */
+export interface LabNamespace {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** Changes the labels of a namespace on all nodes; returns when what they make of its pods is enforced, and known to every node. */
+export async function labelNamespace(lab: OpenLab, name: string, changes: LabelChanges): Promise<LabNamespace> {
+  const set = Object.entries(changes.set ?? {}).map(([key, value]) => `${key}=${value}`);
+  const request = { namespace: name, set, remove: [...(changes.remove ?? [])] };
+  const [first] = await withAgents(lab, (agents) =>
+    Promise.all(agents.map((agent) => agent.patchNamespaceLabels(request))),
+  );
+  const pods = (await listPods(lab)).filter(({ namespace }) => namespace === name);
+  for (const pod of pods) await waitForPeers(lab, pod);
+  return namespaceOf(first?.namespace);
+}
+
+/** The namespaces that have labels. */
+export async function listNamespaces(lab: OpenLab): Promise<readonly LabNamespace[]> {
+  const first = lab.network.nodes.slice(0, 1).map(({ name }) => name);
+  const found = await withAgents(
+    lab,
+    ([agent]) => agent?.listNamespaces({}) ?? Promise.resolve({ namespaces: [] }),
+    first,
+  );
+  return found.namespaces.map(namespaceOf);
+}
+
+const namespaceOf = (message: weir.agent.v1.INamespace | null | undefined): LabNamespace => ({
+  name: message?.name ?? '',
+  labels: Object.fromEntries((message?.labels ?? []).map((label) => splitAtEquals(label))),
+});
+
+const splitAtEquals = (label: string): [string, string] => {
+  const at = label.indexOf('=');
+  return [label.slice(0, at), label.slice(at + 1)];
+};
 
 /** All pods, in order of namespace and name. Where an agent does not answer, with the identities they once had. */
 export async function listPods(lab: OpenLab): Promise<readonly Pod[]> {

@@ -8,7 +8,18 @@ import { createLabContext, openLab } from './lab-context.ts';
 import { withAgents } from './with-agents.ts';
 import { downLab, upLab, type UpOptions, type UpOutcome } from './lab-lifecycle.ts';
 import { defaultLabName, type LabPaths } from './lab-paths.ts';
-import { addPod, labelPod, listPods, removePod, type AddPodOptions, type LabelChanges, type Pod } from './lab-pods.ts';
+import {
+  addPod,
+  labelNamespace,
+  labelPod,
+  listNamespaces,
+  listPods,
+  removePod,
+  type AddPodOptions,
+  type LabelChanges,
+  type LabNamespace,
+  type Pod,
+} from './lab-pods.ts';
 import { readLabStatus, type LabStatus } from './lab-status.ts';
 import {
   applyPolicies,
@@ -38,6 +49,11 @@ export interface Lab {
   /** Returns when the new identity is enforced. */
   labelPod(reference: string, changes: LabelChanges): Promise<Pod>;
   pods(): Promise<readonly Pod[]>;
+
+  /** Returns when what the labels make of the namespace's pods is enforced. */
+  labelNamespace(name: string, changes: LabelChanges): Promise<LabNamespace>;
+  /** Those that have labels. */
+  namespaces(): Promise<readonly LabNamespace[]>;
 
   /** Runs a command on a target to its end, whatever its exit status. */
   exec(target: string, command: Argv, options?: CommandOptions): Promise<CommandResult>;
@@ -77,6 +93,8 @@ export function createLab(options: { readonly name?: string } = {}): Lab {
     removePod: async (reference) => removePod(await open(), reference),
     labelPod: async (reference, changes) => labelPod(await open(), reference, changes),
     pods: async () => listPods(await open()),
+    labelNamespace: async (name, changes) => labelNamespace(await open(), name, changes),
+    namespaces: async () => listNamespaces(await open()),
     place,
     exec: async (target, command, execOptions) => runCommand(enter(await place(target), command), execOptions),
     async spawn(target, command, spawnOptions = {}) {
