@@ -133,29 +133,31 @@ function createFollower(
   let behind: string | undefined;
   let last: Promise<void> = Promise.resolve();
 
-  const write = async (due: Pending): Promise<void> => {
+  const write = async (due: Pending, areNodesDue: boolean): Promise<void> => {
     const rows = [...due.values()];
     const upserts = rows.flatMap(({ range, identity }) => (identity === undefined ? [] : [{ range, identity }]));
     const removals = rows.flatMap(({ range, identity }) => (identity === undefined ? [range] : []));
     await controller.commit({
       datapath: () => ({
         ...ipcache.change({ upsert: upserts, remove: removals }),
-        ...(areNodesPending && options.isOverlay && { nodes: overlayNodes(others(), own()) }),
+        ...(areNodesDue && options.isOverlay && { nodes: overlayNodes(others(), own()) }),
       }),
     });
-    if (areNodesPending) await routes.set(others());
-    areNodesPending = false;
+    if (areNodesDue) await routes.set(others());
   };
   const flush = async (): Promise<void> => {
-    const due = pending;
+    // What is told while this is written is for the next time.
+    const [due, areNodesDue] = [pending, areNodesPending];
     pending = new Map();
+    areNodesPending = false;
     try {
-      await write(due);
+      await write(due, areNodesDue);
       behind = undefined;
     } catch (error) {
       logger.error({ error }, 'What other nodes have told is not in force');
       behind = WeirError.from(error).message;
       pending = new Map([...due, ...pending]);
+      areNodesPending ||= areNodesDue;
       follow(retryDelayMs);
     }
   };
