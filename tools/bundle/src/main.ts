@@ -15,6 +15,7 @@ const programs = {
   'observer-thread': 'apps/agent/src/observe/observer-thread.ts',
   'identity-allocator': 'apps/identity-allocator/src/main.ts',
   'l7-proxy': 'apps/l7-proxy/src/main.ts',
+  'monitor-relay': 'apps/monitor-relay/src/main.ts',
   weir: 'apps/cli/src/main.ts',
   lab: 'tools/lab/src/main.ts',
   demo: 'tools/demo/src/main.ts',

@@ -24,6 +24,7 @@ export const programs: readonly Program[] = [
     page: 'docs/reference/identity-allocator.md',
   },
   { name: 'l7-proxy', main: 'apps/l7-proxy/src/main.ts', page: 'docs/reference/l7-proxy.md' },
+  { name: 'monitor-relay', main: 'apps/monitor-relay/src/main.ts', page: 'docs/reference/monitor-relay.md' },
   { name: 'weir', main: 'apps/cli/src/main.ts', page: 'docs/reference/weir.md' },
   { name: 'weir lab', main: 'tools/lab/src/main.ts', page: 'docs/reference/weir-lab.md' },
 ].filter(({ main }) => existsSync(root + main));

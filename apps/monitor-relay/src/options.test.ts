@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+import { describe, expect, it } from '@jest/globals';
+import { parseCommandLine } from './options.ts';
+
+describe('parseCommandLine', () => {
+  it('listens on loopback and asks the node that it runs on, unless told otherwise', () => {
+    expect(parseCommandLine(['--node-name', 'r'])).toEqual({
+      kind: 'run',
+      options: {
+        ...{ nodeName: 'r', peerService: 'unix:/run/weir/hubble.sock', listen: ['127.0.0.1:4245'] },
+        ...{ plaintext: 'loopback', logLevel: 'info' },
+      },
+    });
+  });
+
+  it('listens only where it is told to, as often as that is', () => {
+    const line = parseCommandLine(['--listen', 'unix:/a.sock', '--listen', '[::1]:1']);
+    expect(line).toMatchObject({ options: { listen: ['unix:/a.sock', '[::1]:1'] } });
+  });
+
+  it.each([
+    [['--listen', 'nowhere'], /--listen.*"nowhere" is neither/],
+    [['--peer-service', 'unix:x'], /--peer-service.*absolute path/],
+    [['--plaintext', 'maybe'], /--plaintext.*maybe/],
+  ])('refuses %j', (args, message) => {
+    expect(parseCommandLine(args)).toMatchObject({ kind: 'exit', status: 2, output: expect.stringMatching(message) });
+  });
+});

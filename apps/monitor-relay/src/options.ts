@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+import { hostname } from 'node:os';
+import { parseRpcAddress } from '@weir/rpc';
+import { checkedFlag, choiceFlag, type CommandLine, readCommandLine } from '@weir/service';
+import { type LogLevel, logLevels } from '@weir/telemetry';
+import { Command, Option } from 'commander';
+import packageJson from '../package.json' with { type: 'json' };
+
+/** What `--version` prints and the status reports. */
+export const { version } = packageJson;
+
+/** What the command line says, checked. */
+export interface RelayOptions {
+  readonly nodeName: string;
+  readonly peerService: string;
+  readonly listen: readonly string[];
+  readonly plaintext: 'loopback' | 'anywhere';
+  readonly logLevel: LogLevel;
+}
+
+interface Flags extends Omit<RelayOptions, 'nodeName'> {
+  readonly nodeName?: string;
+}
+
+const address = checkedFlag((text) => (parseRpcAddress(text), text));
+const listenDefault = ['127.0.0.1:4245'];
+
+const addAddress = (text: string, before: readonly string[] | undefined): readonly string[] => {
+  parseRpcAddress(text);
+  return [...(before === undefined || before === listenDefault ? [] : before), text];
+};
+
+function createCommand(): Command {
+  return new Command('monitor-relay')
+    .description('Merges the flows of many nodes into one stream, and serves it as Hubble’s relay.')
+    .version(version)
+    .option('--node-name <name>', 'name of the relay in what it says itself (default: the host name)')
+    .addOption(
+      new Option('--peer-service <address>', 'node that tells of the others: unix:/path or host:port')
+        .default('unix:/run/weir/hubble.sock')
+        .argParser(address),
+    )
+    .addOption(
+      new Option('--listen <address>', 'unix:/path or host:port; repeatable')
+        .default(listenDefault, listenDefault[0])
+        .argParser(checkedFlag(addAddress)),
+    )
+    .addOption(
+      choiceFlag('--plaintext <where>', 'where flows may be served in clear text over TCP', ['loopback', 'anywhere']),
+    )
+    .addOption(new Option('--log-level <level>', 'what is logged').choices(logLevels).default('info'));
+}
+
+/** Reads the command line, without the program's own name. Never throws for what a user wrote. */
+export function parseCommandLine(args: readonly string[]): CommandLine<RelayOptions> {
+  const fromFlags = (flags: Flags): RelayOptions => ({
+    ...flags,
+    nodeName: flags.nodeName ?? hostname().toLowerCase(),
+  });
+  return readCommandLine<Flags, RelayOptions>(createCommand(), { args, fromFlags });
+}
