@@ -8,7 +8,7 @@ import { openKernelDatapath, policySlotsMax } from '@weir/datapath-loader';
 import { createIdentityClient } from '@weir/identity-client';
 import { createIdentityLabelFilter, defaultClusterName, formatIpAddress } from '@weir/model';
 import { createNetlink } from '@weir/netlink';
-import { createPolicyEngine } from '@weir/policy';
+import { createPolicyEngine, type PolicyEngine } from '@weir/policy';
 import { flow } from '@weir/proto';
 import { createRpcServer, openTlsIdentity } from '@weir/rpc';
 import { type RunningService, runService } from '@weir/service';
@@ -42,6 +42,7 @@ import { eventRingBytes } from './observe/event-ring-bytes.ts';
 import { numberFeed, remotePodChanges, watchEndpoints, watchEngine } from './observe/names-feed.ts';
 import { namesSnapshot } from './observe/names-snapshot.ts';
 import { createObserverHost } from './observe/observer-host.ts';
+import { createPeerTeller } from './observe/peer-nodes.ts';
 import type { ObserverThreadOptions } from './observe/thread-messages.ts';
 import { type AgentOptions, parseCommandLine, version } from './options.ts';
 import { createPolicyController } from './policy/policy-controller.ts';
@@ -111,6 +112,14 @@ const labelParts = ({ labels, stateDir }: AgentOptions) => ({
   namespaces: createNamespaceLabelTable(`${stateDir}/namespaces.json`),
 });
 
+const createEngine = (options: AgentOptions): PolicyEngine =>
+  createPolicyEngine({
+    mode: options.enablePolicy,
+    allowLocalHost: options.allowLocalhost === 'always',
+    defaultAllow: true,
+    clusterPeer: { clusterName: defaultClusterName },
+  });
+
 /** Identities, policies and endpoints, and what brings kernel and proxy in line with them. */
 function wireParts(options: AgentOptions, { logger, node }: { readonly logger: Logger; readonly node: Node }) {
   const { netlink, datapath, pools, network } = node;
@@ -121,15 +130,7 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
     snapshot: () => namesSnapshot({ table, identities, cluster, engine, translation }),
     ...{ clock, logger },
   });
-  const engine = watchEngine(
-    createPolicyEngine({
-      mode: options.enablePolicy,
-      allowLocalHost: options.allowLocalhost === 'always',
-      defaultAllow: true,
-      clusterPeer: { clusterName: defaultClusterName },
-    }),
-    observer,
-  );
+  const engine = watchEngine(createEngine(options), observer);
   const translation = createPolicyTranslation(numberFeed(observer));
   const adoptedSlots = datapath.listEndpoints().map(({ identity, policySlot }) => [identity, policySlot] as const);
   const slots = createPolicySlots(policySlotsMax, new Map(adoptedSlots));
@@ -168,11 +169,15 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   const routers = [pools.ipv4.router, pools.ipv6.router];
   const own = (): readonly string[] => cluster.ownAddresses;
   const forOverlay = { hostDevice: hostDevice.name, routers: routers.map(formatIpAddress), own };
+  const tellPeers = createPeerTeller({ self: nodeName, nodes: () => cluster.client.nodes, tell: observer.setPeers });
   const routes = createNodeRoutes({ netlink, overlay: node.overlay && forOverlay, logger });
   const cluster = createCluster({
     ...{ nodeName, stateDir, podRanges, table, ipcache, controller, addresses, routes, clock, logger },
     ...{ allocator: options.identityAllocator, ...tls, routers, isOverlay: node.overlay !== undefined },
-    onChange: (changes) => observer.names(remotePodChanges(changes)),
+    onChange(changes) {
+      observer.names(remotePodChanges(changes));
+      tellPeers.nodesChanged();
+    },
   });
   const policyStore = createPolicyStore(`${stateDir}/policies.json`);
   const prefixes = createPolicyPrefixes({ identities: prefixIdentities, ipcache, controller, logger });
@@ -182,6 +187,7 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
     ...{ engine, translation, slots, table, ipcache, client, identities, observer, proxy, controller },
     ...{ forEndpoints, manager, policyStore, policies, podNetwork, podRanges, addresses, routes, cluster, services },
     ...{ prefixes, prefixIdentities, monitor: observer, namespaces, namespaceLabels: forLabels.namespaces },
+    tellPeers,
   };
 }
 
@@ -283,10 +289,9 @@ function watchLoopDelay(logger: Logger): () => void {
   };
 }
 
-/** Flows are served first; whoever asks this node for others is told of the address that other machines can reach. */
-async function startObserver({ observer }: Parts, { options, startedMs }: Running): Promise<void> {
-  const [local = '', remote = local.replace(/^unix:/, 'unix://')] = await observer.start();
-  observer.setPeers([{ name: options.nodeName, address: remote }]);
+/** Flows are served first. */
+async function startObserver({ observer, tellPeers }: Parts, { startedMs }: Running): Promise<void> {
+  tellPeers.boundTo(await observer.start());
   const time = { seconds: Math.floor(startedMs / 1_000), nanos: (startedMs % 1_000) * 1e6 };
   observer.event({ type: flow.AgentEventType.AGENT_STARTED, agentStart: { time } });
 }

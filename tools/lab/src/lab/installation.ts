@@ -10,6 +10,7 @@ export interface Installation {
   readonly agent: Argv;
   readonly identityAllocator: Argv;
   readonly l7Proxy: Argv;
+  readonly monitorRelay: Argv;
   readonly cniPlugin: string;
   /** The program that `weir lab` itself is; it becomes the supervisor. */
   readonly lab: Argv;
@@ -34,6 +35,7 @@ export function findInstallation(directory: string = defaultDirectory()): Instal
     agent: join(directory, 'agent.mjs'),
     identityAllocator: join(directory, 'identity-allocator.mjs'),
     l7Proxy: join(directory, 'l7-proxy.mjs'),
+    monitorRelay: join(directory, 'monitor-relay.mjs'),
     cniPlugin: join(directory, 'weir-cni'),
   };
   const missing = Object.values(programs).filter((path) => !existsSync(path));
@@ -46,6 +48,7 @@ export function findInstallation(directory: string = defaultDirectory()): Instal
     agent: node(...sizeFlags, programs.agent),
     identityAllocator: node(programs.identityAllocator),
     l7Proxy: node(programs.l7Proxy),
+    monitorRelay: node(programs.monitorRelay),
     cniPlugin: programs.cniPlugin,
     lab: node(bundled ? join(dirname(import.meta.filename), 'lab.mjs') : join(here, '../main.ts')),
   };

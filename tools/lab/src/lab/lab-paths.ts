@@ -10,6 +10,8 @@ export interface NodePaths {
   /** The node's own bpffs is mounted here. */
   readonly bpfRoot: string;
   readonly agentSocket: string;
+  /** Where the node's agent serves flows. */
+  readonly observerSocket: string;
   readonly cniSocket: string;
 }
 
@@ -22,6 +24,8 @@ export interface LabPaths {
   readonly supervisorSocket: string;
   readonly identityDirectory: string;
   readonly identitySocket: string;
+  /** Where the flows of all nodes are served, if there are several. */
+  readonly relaySocket: string;
   readonly logDirectory: string;
   readonly podDirectory: string;
   /** One file for each network namespace that the lab has made. */
@@ -54,6 +58,7 @@ export function labPaths(name: string): LabPaths {
     supervisorSocket: join(directory, 'supervisor.sock'),
     identityDirectory: join(directory, 'identity'),
     identitySocket: join(directory, 'identity', 'identity.sock'),
+    relaySocket: join(directory, 'relay.sock'),
     logDirectory: join(directory, 'log'),
     podDirectory: join(directory, 'pods'),
     namespaceDirectory: join(directory, 'namespaces'),
@@ -70,6 +75,7 @@ function nodePaths(directory: string): NodePaths {
     stateDirectory: join(directory, 'state'),
     bpfRoot: join(directory, 'bpf'),
     agentSocket: join(runDirectory, 'agent.sock'),
+    observerSocket: join(runDirectory, 'hubble.sock'),
     cniSocket: join(runDirectory, 'cni.sock'),
   };
 }

@@ -8,6 +8,8 @@ import type { Argv } from '../machine/run-command.ts';
 import { lanDevice, lanMtu, type NetworkPlan, type NodePlan } from '../network/plan.ts';
 import type { ServiceSpec } from './service.ts';
 
+const observerPort = 4_244;
+
 export interface PlanServices {
   readonly paths: LabPaths;
   readonly spec: LabSpec;
@@ -15,12 +17,16 @@ export interface PlanServices {
   readonly installation: Installation;
 }
 
-/** The processes of a lab: one identity-allocator, beside the first node, and on each node an agent and a proxy. */
+/**
+ * The processes of a lab: on each node an agent and a proxy; beside the first one an identity-allocator, and a relay that
+ * serves the flows of all nodes when there are several.
+ */
 export function planServices(plan: PlanServices): readonly ServiceSpec[] {
   const [first] = plan.network.nodes;
   return [
     ...(first === undefined ? [] : [identityAllocator(plan, first)]),
     ...plan.network.nodes.flatMap((node) => [agent(plan, node), l7Proxy(plan, node)]),
+    ...(first !== undefined && plan.network.nodes.length > 1 ? [monitorRelay(plan, first)] : []),
   ];
 }
 
@@ -59,7 +65,26 @@ function agent(plan: PlanServices, node: NodePlan): ServiceSpec {
       ...['--ipv4-range', node.podRange.ipv4, '--ipv6-range', node.podRange.ipv6],
       ...['--devices', lanDevice, '--routing', spec.routing],
       ...(spec.routing === 'direct' ? ['--mtu', String(lanMtu)] : []),
+      ...(plan.network.nodes.length > 1 ? servesFlows(node) : []),
       ...spec.agentArguments,
+    ],
+  });
+}
+
+/** The nodes of a lab are one machine. */
+const servesFlows = ({ address }: NodePlan): string[] => [
+  ...['--observer-listen', `${address.ipv4}:${observerPort}`, '--observer-plaintext', 'anywhere'],
+];
+
+function monitorRelay(plan: PlanServices, node: NodePlan): ServiceSpec {
+  const { paths, installation, spec } = plan;
+  return service(plan, node, {
+    name: 'monitor-relay',
+    command: [
+      ...installation.monitorRelay,
+      ...['--node-name', 'monitor-relay', '--log-level', spec.logLevel],
+      ...['--peer-service', `unix:${paths.node(node.name).observerSocket}`],
+      ...['--listen', `unix:${paths.relaySocket}`],
     ],
   });
 }
