@@ -5,7 +5,15 @@ import { basename } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from '@jest/globals';
 import { createTestNamespaces, type TestNamespaces } from '../testing/namespaces.ts';
 import { describeAsRoot, loadSample, temporaryBpffs, u32 } from '../testing/sample.ts';
-import { attachCgroup, attachTc, attachXdp, openNetworkNamespace, openPinnedLink, unpin } from './index.ts';
+import {
+  attachCgroup,
+  attachTc,
+  attachTcxAsync,
+  attachXdp,
+  openNetworkNamespace,
+  openPinnedLink,
+  unpin,
+} from './index.ts';
 import type { BpfObject, Link, TcOptions } from './index.ts';
 
 const bpffs = temporaryBpffs();
@@ -51,6 +59,25 @@ const loopback = 1;
 function interfaceIndex(name: string): number {
   return Number(namespaces.ip('here', `-o link show ${name}`).split(':')[0]);
 }
+
+describeAsRoot('attachTcxAsync()', () => {
+  const place = { ifindex: loopback, direction: 'ingress' } as const;
+
+  it('attaches while JavaScript goes on, with a program that may be closed meanwhile', async () => {
+    const own = loadSample();
+    const attaching = attachTcxAsync(own.program('drop_packets'), { ...place, netns });
+    own.close();
+    expect(keep(await attaching).info()).toMatchObject({ type: 'tcx', attachType: 'tcx_ingress' });
+    expect(loopbackPasses()).toBe(false);
+  });
+
+  it('rejects with what the kernel said', async () => {
+    const missing = attachTcxAsync(sample.program('count_packets'), { ...place, ifindex: 999_999 });
+    await expect(missing).rejects.toMatchObject({ errnoName: 'ENODEV', operation: 'bpf_link_create' });
+    const nowhere = attachTcxAsync(sample.program('count_packets'), { ...place, netns: '/run/netns/missing' });
+    await expect(nowhere).rejects.toMatchObject({ code: 'NOT_FOUND' });
+  });
+});
 
 describeAsRoot.each(['tcx', 'filter'] as const)('attachTc() by %s', (mechanism) => {
   const place = (direction: 'ingress' | 'egress'): TcOptions => ({

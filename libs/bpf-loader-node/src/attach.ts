@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError } from '@weir/errors';
-import { bpfAddon } from './bpf-binding.ts';
+import { bpfAddon, type DeviceHook } from './bpf-binding.ts';
 import type { BpfProgram } from './bpf-program.ts';
 import { hasFeature, requireFeature } from './features.ts';
 import { attachType, type AttachType } from './kernel-enums.ts';
@@ -45,18 +45,32 @@ export interface CgroupOptions {
   readonly attachType: AttachType;
 }
 
-/** Attaches to the traffic of an interface, by tcx or by its fallback; NOT_SUPPORTED if tcx is asked for and missing. */
+function tcxHook(program: BpfProgram, { ifindex, direction, netns, first = false }: TcOptions): DeviceHook {
+  requireFeature('tcx');
+  const hook = attachType.numberOf(`tcx_${direction}`);
+  return [program.handle, ifindex, hook, first ? beforeOthers : 0, enterablePath(netns)];
+}
+
+/**
+ * Attaches to the traffic of an interface, by tcx or by its fallback; NOT_SUPPORTED if tcx is asked for and missing. tcx
+ * waits for a grace period of the kernel's, some ten milliseconds; a filter does not.
+ */
 export function attachTc(program: BpfProgram, options: TcOptions): Link {
-  const { ifindex, direction, netns, mechanism = 'auto', first = false, priority = 1, handle = 1 } = options;
+  const { ifindex, direction, netns, mechanism = 'auto', priority = 1, handle = 1 } = options;
   if (mechanism === 'filter' || (mechanism === 'auto' && !hasFeature('tcx'))) {
     const place = { ifindex, direction, priority, handle };
     const path = typeof netns === 'string' ? netns : netns?.path;
     return attachTcFilter(program, path === undefined ? place : { ...place, netns: path });
   }
-  requireFeature('tcx');
-  const hook = attachType.numberOf(`tcx_${direction}`);
-  const flags = first ? beforeOthers : 0;
-  return new KernelLink(bpfAddon().linkCreateDevice(program.handle, ifindex, hook, flags, enterablePath(netns)));
+  return new KernelLink(bpfAddon().linkCreateDevice(...tcxHook(program, options)));
+}
+
+/** As {@link attachTc} by tcx, but the waiting is done on a pool thread. */
+export async function attachTcxAsync(
+  program: BpfProgram,
+  options: Omit<TcOptions, 'mechanism' | 'priority' | 'handle'>,
+): Promise<Link> {
+  return new KernelLink(await bpfAddon().linkCreateDeviceAsync(...tcxHook(program, options)));
 }
 
 /** Attaches to what an interface receives, before the kernel makes packets of it; one program an interface. */

@@ -110,6 +110,14 @@ export interface NativeLinkInfo {
   readonly words: readonly [number, number, number, number];
 }
 
+/** What a program is attached to a device by. */
+export type DeviceHook = readonly [
+  program: ProgramHandle,
+  ifindex: number,
+  attachType: number,
+  flags: number,
+  netns: string,
+];
 type FilterPlace = readonly [ifindex: number, ingress: boolean, priority: number, handle: number, netns: string];
 type BatchArguments = readonly [map: MapHandle, keys: Uint8Array, count: number, flags: number];
 
@@ -163,9 +171,8 @@ export interface BpfBinding {
   programPin(program: ProgramHandle, path: string): void;
   programTestRun(program: ProgramHandle, ...args: TestRunArguments): NativeTestRunResult;
 
-  linkCreateDevice(
-    ...args: readonly [program: ProgramHandle, ifindex: number, attachType: number, flags: number, netns: string]
-  ): LinkHandle;
+  linkCreateDevice(...args: DeviceHook): LinkHandle;
+  linkCreateDeviceAsync(...args: DeviceHook): Promise<LinkHandle>;
   linkCreateCgroup(program: ProgramHandle, cgroupPath: string, attachType: number): LinkHandle;
   linkOpenPinned(path: string): LinkHandle;
   linkUpdate(link: LinkHandle, program: ProgramHandle): void;

@@ -48,6 +48,7 @@ export { decodeSkbContext, encodeSkbContext, type SkbContext } from './skb-conte
 export {
   attachCgroup,
   attachTc,
+  attachTcxAsync,
   attachXdp,
   openPinnedLink,
   type CgroupOptions,

@@ -2,6 +2,7 @@
 /* Attachments that the kernel keeps as links: tcx, XDP, cgroup. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include "bpf.h"
@@ -14,33 +15,87 @@ static napi_value handle_from_fd(napi_env env, int fd)
 	return link ? weir_handle_new(env, &link->object) : weir_throw(env, &error);
 }
 
+struct device_attachment {
+	struct weir_work work;
+	struct weir_bpf_object *program;
+	int32_t ifindex;
+	uint32_t attach_type;
+	uint32_t flags;
+	int fd;
+	char netns[WEIR_PATH_MAX];
+};
+
+/* Waits for a grace period of the kernel's where the hook is a tcx one. */
+static bool attach_to_device(struct weir_work *work, struct weir_error *error)
+{
+	struct device_attachment *self = (struct device_attachment *)work;
+	struct weir_netns netns;
+	if (!weir_netns_enter(&netns, self->netns, error))
+		return false;
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = self->flags);
+	self->fd = bpf_link_create(self->program->fd, self->ifindex, self->attach_type, &opts);
+	int err = errno;
+	weir_netns_leave(&netns);
+	return self->fd >= 0 || weir_fail(error, err, "bpf_link_create",
+					  "Cannot attach to interface %d%s%s (attach type %u, flags 0x%x)",
+					  self->ifindex, self->netns[0] ? " of " : "", self->netns, self->attach_type,
+					  self->flags);
+}
+
+static napi_value complete_attachment(napi_env env, struct weir_work *work)
+{
+	struct device_attachment *self = (struct device_attachment *)work;
+	int fd = self->fd;
+	self->fd = -1;
+	return handle_from_fd(env, fd);
+}
+
+static void release_attachment(struct weir_work *work)
+{
+	struct device_attachment *self = (struct device_attachment *)work;
+	if (self->fd >= 0)
+		close(self->fd);
+	weir_object_unref(&self->program->object);
+	free(self);
+}
+
+static struct weir_work *make_attachment(napi_env env, napi_callback_info info)
+{
+	napi_value args[5];
+	struct weir_bpf_object *program = weir_args(env, info, 5, args) ? weir_program_get(env, args[0]) : NULL;
+	if (!program)
+		return NULL;
+	struct device_attachment *self = calloc(1, sizeof(*self));
+	if (!self) {
+		weir_throw_errno(env, ENOMEM, "calloc", "Cannot attach a program");
+		return NULL;
+	}
+	self->work.execute = attach_to_device;
+	self->work.complete = complete_attachment;
+	self->work.release = release_attachment;
+	self->program = program;
+	self->fd = -1;
+	weir_object_ref(&program->object);
+	if (weir_arg_i32(env, args[1], "ifindex", &self->ifindex) &&
+	    weir_arg_u32(env, args[2], "attachType", &self->attach_type) &&
+	    weir_arg_u32(env, args[3], "flags", &self->flags) &&
+	    weir_arg_string(env, args[4], "netns", self->netns, sizeof(self->netns)))
+		return &self->work;
+	release_attachment(&self->work);
+	return NULL;
+}
+
 /* linkCreateDevice(program, ifindex, attachType, flags, netns) → handle; tcx and XDP. netns "" is the caller's own. */
 static napi_value link_create_device(napi_env env, napi_callback_info info)
 {
-	napi_value args[5];
-	int32_t ifindex;
-	uint32_t attach_type, flags;
-	char path[WEIR_PATH_MAX];
-	struct weir_netns netns;
-	struct weir_error error = {0};
-	if (!weir_args(env, info, 5, args))
-		return NULL;
-	struct weir_bpf_object *program = weir_program_get(env, args[0]);
-	if (!program || !weir_arg_i32(env, args[1], "ifindex", &ifindex) ||
-	    !weir_arg_u32(env, args[2], "attachType", &attach_type) || !weir_arg_u32(env, args[3], "flags", &flags) ||
-	    !weir_arg_string(env, args[4], "netns", path, sizeof(path)))
-		return NULL;
-	if (!weir_netns_enter(&netns, path, &error))
-		return weir_throw(env, &error);
-	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = flags);
-	int fd = bpf_link_create(program->fd, ifindex, attach_type, &opts);
-	int err = errno;
-	weir_netns_leave(&netns);
-	if (fd < 0)
-		return weir_throw_errno(env, err, "bpf_link_create",
-					"Cannot attach to interface %d%s%s (attach type %u, flags 0x%x)", ifindex,
-					path[0] ? " of " : "", path, attach_type, flags);
-	return handle_from_fd(env, fd);
+	struct weir_work *work = make_attachment(env, info);
+	return work ? weir_work_run(env, work) : NULL;
+}
+
+static napi_value link_create_device_async(napi_env env, napi_callback_info info)
+{
+	struct weir_work *work = make_attachment(env, info);
+	return work ? weir_work_start(env, work, "weir:attach") : NULL;
 }
 
 /* linkCreateCgroup(program, cgroupPath, attachType) → handle */
@@ -137,6 +192,7 @@ bool weir_init_link(napi_env env, napi_value exports)
 {
 	static const struct weir_function functions[] = {
 	    {"linkCreateDevice", link_create_device},
+	    {"linkCreateDeviceAsync", link_create_device_async},
 	    {"linkCreateCgroup", link_create_cgroup},
 	    {"linkOpenPinned", link_open_pinned},
 	    {"linkUpdate", link_update},

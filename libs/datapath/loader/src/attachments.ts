@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-import { attachTc, type BpfProgram, type Link, openPinnedLink, unpin } from '@weir/bpf-loader-node';
+import {
+  attachTc,
+  attachTcxAsync,
+  type BpfProgram,
+  hasFeature,
+  type Link,
+  openPinnedLink,
+  unpin,
+} from '@weir/bpf-loader-node';
 import { WeirError } from '@weir/errors';
+import { createDelayedTasks } from './delayed-tasks.ts';
 import type { Pins } from './pins.ts';
 import type { Hook } from './programs.ts';
 
@@ -15,11 +24,32 @@ export interface Attachment {
 export interface Attachments {
   /** Attaches, or makes sure of it: a pinned link gets the newest program without a packet in between. */
   attach(attachment: Attachment): void;
+  /**
+   * As {@link attach}, for a device that somebody waits for. A tcx link waits for a grace period of the kernel's, some ten
+   * milliseconds in which nobody else can configure a device either: the program starts as a filter of clsact, and the link
+   * takes over when the rush is past. While both are there the link's verdict is final, so that each packet is judged once.
+   */
+  attachQuickly(attachment: Attachment): void;
   /** Takes a program off. What is not there is not an error. */
   detach(name: string): void;
   /** Detaches all of a prefix but those named. */
   retain(prefix: string, names: ReadonlySet<string>): void;
+  /** Waits for what is under way. Filters that were not replaced yet stay; whoever comes next replaces them. */
+  close(): Promise<void>;
 }
+
+/** What `createAttachments` works with. */
+export interface AttachmentsOptions {
+  readonly pins: Pins;
+  /** The ones that every attachment is to run. */
+  readonly programs: Readonly<Record<Hook, BpfProgram>>;
+  /** How long after it was attached quickly a device gets its link. Default: 2000. */
+  readonly settleDelayMs?: number | undefined;
+}
+
+const filterSuffix = '-filter';
+const filterOf = (name: string): string => `${name}${filterSuffix}`;
+const nameOf = (pin: string): string => (pin.endsWith(filterSuffix) ? pin.slice(0, -filterSuffix.length) : pin);
 
 const openLink = (path: string): Link | undefined => {
   try {
@@ -30,53 +60,73 @@ const openLink = (path: string): Link | undefined => {
   }
 };
 
-/** `programs` are the ones that every attachment is to run. */
-export function createAttachments(options: {
-  readonly pins: Pins;
-  readonly programs: Readonly<Record<Hook, BpfProgram>>;
-}): Attachments {
-  const { pins, programs } = options;
+const placeOf = ({ hook, ifindex }: Attachment) =>
+  ({ ifindex, direction: hook === 'outwards' ? 'egress' : 'ingress' }) as const;
 
-  const detach = (name: string): void => {
-    const link = openLink(pins.link(name));
+/** See {@link Attachments}. */
+export function createAttachments({ pins, programs, settleDelayMs = 2000 }: AttachmentsOptions): Attachments {
+  const detachPin = (pin: string): void => {
+    using link = openLink(pins.link(pin));
     if (link === undefined) return;
     try {
       // The interface may be gone, and the link with it.
       if (link.info().ifindex !== 0) link.detach();
     } finally {
-      link.close();
-      unpin(pins.link(name));
+      unpin(pins.link(pin));
     }
   };
 
-  const isUpdated = ({ name, hook, ifindex }: Attachment): boolean => {
-    const link = openLink(pins.link(name));
-    if (link === undefined) return false;
-    try {
-      const info = link.info();
-      if (info.ifindex !== ifindex) return false;
-      if (info.programId !== programs[hook].info().id) link.update(programs[hook]);
-      return true;
-    } finally {
-      link.close();
-    }
+  /** Whether the link at a pin is at that device; then it runs the newest program. */
+  const isUpdated = (pin: string, { hook, ifindex }: Attachment): boolean => {
+    using link = openLink(pins.link(pin));
+    const info = link?.info();
+    if (link === undefined || info?.ifindex !== ifindex) return false;
+    if (info.programId !== programs[hook].info().id) link.update(programs[hook]);
+    return true;
+  };
+
+  const settle = async (attachment: Attachment, isWanted: () => boolean): Promise<void> => {
+    using link = await attachTcxAsync(programs[attachment.hook], placeOf(attachment));
+    if (!isWanted()) return;
+    link.pin(pins.link(attachment.name), { replace: true });
+    detachPin(filterOf(attachment.name));
+  };
+  const settling = createDelayedTasks({ delayMs: settleDelayMs, run: settle });
+
+  const detach = (name: string): void => {
+    settling.forget(name);
+    detachPin(name);
+    detachPin(filterOf(name));
+  };
+  const attach = (attachment: Attachment): void => {
+    if (isUpdated(attachment.name, attachment)) return;
+    detach(attachment.name);
+    using link = attachTc(programs[attachment.hook], placeOf(attachment));
+    link.pin(pins.link(attachment.name), { replace: true });
   };
 
   return {
-    attach(attachment) {
-      const { name, hook, ifindex } = attachment;
-      if (isUpdated(attachment)) return;
-      detach(name);
-      const link = attachTc(programs[hook], { ifindex, direction: hook === 'outwards' ? 'egress' : 'ingress' });
-      try {
-        link.pin(pins.link(name), { replace: true });
-      } finally {
-        link.close();
+    attach,
+    attachQuickly(attachment) {
+      const { name, hook } = attachment;
+      if (!hasFeature('tcx')) return attach(attachment);
+      if (isUpdated(name, attachment)) return;
+      if (!isUpdated(filterOf(name), attachment)) {
+        detach(name);
+        using filter = attachTc(programs[hook], { ...placeOf(attachment), mechanism: 'filter' });
+        filter.pin(pins.link(filterOf(name)), { replace: true });
       }
+      settling.add(name, attachment);
     },
     detach,
     retain(prefix, names) {
-      for (const name of pins.linkNames()) if (name.startsWith(prefix) && !names.has(name)) detach(name);
+      for (const pin of pins.linkNames().filter((each) => each.startsWith(prefix))) {
+        const name = nameOf(pin);
+        if (!names.has(name)) detach(name);
+        // Of an agent that died between the link and the end of the filter.
+        else if (pin !== name && !settling.has(name)) detachPin(pin);
+      }
     },
+    close: settling.close,
   };
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import { readdirSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, expect, it } from '@jest/globals';
-import { createMap, openPinnedMap } from '@weir/bpf-loader-node';
+import { createMap, hasFeature, openPinnedMap } from '@weir/bpf-loader-node';
 import {
   fromBytes,
   mapSpecs,
@@ -368,24 +370,68 @@ describeAsRoot('maps of a layout before', () => {
 describeAsRoot('attachments', () => {
   const devices = useTestDevices(3);
   const links = () => readdirSync(join(datapaths.bpfRoot, 'links')).sort();
+  const open = (options = {}) => datapaths.open({ settleDelayMs: 0, ...options });
+  const later = { settleDelayMs: 3_600_000 };
+  const hasTcx = hasFeature('tcx');
+  /** Waits until every endpoint has its link. */
+  const settled = async (): Promise<void> => {
+    while (links().some((name) => name.endsWith('-filter'))) await sleep(5);
+  };
+  const onDevice = (index: number) => ({ id: 1, ifindex: devices.ifindex(index) });
+  const filters = (index: number): string =>
+    execFileSync('tc', ['filter', 'show', 'dev', devices.name(index), 'ingress'], { encoding: 'utf8' });
+
+  (hasTcx ? it : it.skip)('of endpoints are filters at first, which a link replaces', async () => {
+    const datapath = await datapaths.open(later);
+    datapath.attachEndpoint(onDevice(0));
+    expect(links()).toEqual(['endpoint-1-filter']);
+    const filter = datapaths.link('endpoint-1-filter');
+    expect(filters(0)).toContain('weir_from_pod');
+    await datapath.close();
+    const next = await open();
+    next.attachEndpoint(onDevice(0));
+    next.retainEndpoints(new Set([1]));
+    await settled();
+    expect(links()).toEqual(['endpoint-1']);
+    expect(datapaths.link('endpoint-1')).toMatchObject({ type: 'tcx', programId: filter.programId });
+    expect(filters(0)).not.toContain('weir_from_pod');
+  });
+
+  (hasTcx ? it : it.skip)('of endpoints never lack both, whenever the agent dies', async () => {
+    const dying = await datapaths.open(later);
+    dying.attachEndpoint(onDevice(0));
+    await dying.close();
+    renameSync(join(datapaths.bpfRoot, 'links', 'endpoint-1-filter'), join(datapaths.bpfRoot, 'links', 'kept'));
+    const linking = await open();
+    linking.attachEndpoint(onDevice(0));
+    await settled();
+    renameSync(join(datapaths.bpfRoot, 'links', 'kept'), join(datapaths.bpfRoot, 'links', 'endpoint-1-filter'));
+    const next = await open();
+    next.attachEndpoint(onDevice(0));
+    expect(links()).toEqual(['endpoint-1', 'endpoint-1-filter']);
+    next.retainEndpoints(new Set([1]));
+    expect(links()).toEqual(['endpoint-1']);
+  });
 
   it('stay as they are when an instance after them attaches again', async () => {
-    const first = await datapaths.open();
-    first.attachEndpoint({ id: 1, ifindex: devices.ifindex(0) });
+    const first = await open();
+    first.attachEndpoint(onDevice(0));
+    await settled();
     const before = datapaths.link('endpoint-1');
     await first.close();
-    const second = await datapaths.open();
-    second.attachEndpoint({ id: 1, ifindex: devices.ifindex(0) });
+    const second = await open();
+    second.attachEndpoint(onDevice(0));
     expect(datapaths.link('endpoint-1')).toEqual(before);
   });
 
   it('get programs of another configuration by an update of the same link', async () => {
-    const first = await datapaths.open();
-    first.attachEndpoint({ id: 1, ifindex: devices.ifindex(0) });
+    const first = await open();
+    first.attachEndpoint(onDevice(0));
+    await settled();
     const before = datapaths.link('endpoint-1');
-    const second = await datapaths.open({ config: { datagramTicks: 1 } });
+    const second = await open({ config: { datagramTicks: 1 } });
     expect(second.loaded.adopted).toBe(false);
-    second.attachEndpoint({ id: 1, ifindex: devices.ifindex(0) });
+    second.attachEndpoint(onDevice(0));
     const after = datapaths.link('endpoint-1');
     expect(after.id).toBe(before.id);
     expect(after.programId).not.toBe(before.programId);
@@ -394,25 +440,31 @@ describeAsRoot('attachments', () => {
   });
 
   it('move when the endpoint has another device', async () => {
-    const datapath = await datapaths.open();
-    datapath.attachEndpoint({ id: 1, ifindex: devices.ifindex(0) });
-    datapath.attachEndpoint({ id: 1, ifindex: devices.ifindex(1) });
+    const datapath = await open();
+    datapath.attachEndpoint(onDevice(0));
+    datapath.attachEndpoint(onDevice(1));
+    await settled();
     expect(datapaths.link('endpoint-1')).toMatchObject({ ifindex: devices.ifindex(1) });
+    expect(links()).toEqual(['endpoint-1']);
   });
 
   it('are taken off a device that is gone, and off what was never attached, without an error', async () => {
-    const datapath = await datapaths.open();
-    datapath.attachEndpoint({ id: 1, ifindex: devices.ifindex(0) });
+    const datapath = await open();
+    datapath.attachEndpoint(onDevice(0));
+    await settled();
+    datapath.attachEndpoint({ id: 2, ifindex: devices.ifindex(0) });
     devices.remove(0);
+    datapath.detachEndpoint({ id: 2 });
     datapath.detachEndpoint({ id: 1 });
     datapath.detachEndpoint({ id: 7 });
     expect(links()).toEqual([]);
   });
 
   it('of the node go to the uplinks that are named, and off those that are not any more', async () => {
-    const datapath = await datapaths.open();
+    const datapath = await open();
     const uplink = (index: number) => ({ name: `up${index}`, ifindex: devices.ifindex(index) });
-    datapath.attachEndpoint({ id: 1, ifindex: devices.ifindex(0) });
+    datapath.attachEndpoint(onDevice(0));
+    await settled();
     datapath.attachNode({ hostIfindex: devices.ifindex(1), uplinks: [uplink(2)] });
     expect(links()).toEqual(['endpoint-1', 'node-host', 'node-outwards-up2', 'node-uplink-up2']);
     const [outwards, inwards] = ['outwards', 'uplink'].map((way) => datapaths.link(`node-${way}-up2`));

@@ -26,6 +26,8 @@ export interface KernelDatapathOptions {
   readonly objectPath: string;
   readonly config?: Partial<DatapathConfig>;
   readonly limits?: MapLimits;
+  /** How long after it was attached the program of an endpoint becomes a tcx link. Default: 2000. */
+  readonly settleDelayMs?: number;
 }
 
 /** The datapath in the kernel, and how it came to be. */
@@ -181,7 +183,7 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
   const { maps, programs } = loaded;
   const former = createFormerMaps(pins, maps.ct);
   former.takeOver();
-  const attachments = createAttachments({ pins, programs });
+  const attachments = createAttachments({ pins, programs, settleDelayMs: options.settleDelayMs });
   const policies = openPolicyTables(loaded);
   const endpoints = createEndpointTables({ interfaces: maps.interfaces, addresses: maps.endpoints });
   const ipcache = createIpcacheTables({ addresses: maps.ipcache, prefixes: maps.prefixes });
@@ -206,7 +208,7 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
     services: { ...services, attachSockets: sockets.attach },
     apply: (change) => enqueue(() => applyNow(change)),
     attachNode: createAttachNode(attachments),
-    attachEndpoint: ({ id, ifindex }) => attachments.attach({ name: endpointLink(id), hook: 'pod', ifindex }),
+    attachEndpoint: ({ id, ifindex }) => attachments.attachQuickly({ name: endpointLink(id), hook: 'pod', ifindex }),
     detachEndpoint: ({ id }) => attachments.detach(endpointLink(id)),
     retainEndpoints(ids) {
       attachments.retain('endpoint-', new Set([...ids].map(endpointLink)));
@@ -229,6 +231,7 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
     readEvents: (onBatch) => readEvents(maps.events, onBatch),
     async close() {
       await enqueue(cleaner.finish);
+      await attachments.close();
       revision.close();
       host.close();
       policies.close();

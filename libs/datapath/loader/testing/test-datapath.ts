@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeEach, describe } from '@jest/globals';
-import { mountBpffs, openPinnedLink, openPinnedMap, unmountBpffs } from '@weir/bpf-loader-node';
+import { type LinkInfo, mountBpffs, openPinnedLink, openPinnedMap, unmountBpffs } from '@weir/bpf-loader-node';
 import { direction, mapSpecs, policyVerdict } from '@weir/datapath-layout';
 import type { DatapathEndpoint, PolicyContent, PolicyMapEntry } from '@weir/datapath-maps';
 import { parseIpAddress } from '@weir/model';
@@ -26,7 +26,7 @@ export interface TestDatapaths {
   /** Opens one; all are closed at the end of the test. */
   open(options?: Partial<KernelDatapathOptions>): Promise<KernelDatapath>;
   /** Ids of a pinned link and of the program that it runs. */
-  link(name: string): { readonly id: number; readonly programId: number };
+  link(name: string): LinkInfo;
   entryCount(map: keyof typeof mapSpecs): number;
 }
 
@@ -65,7 +65,11 @@ export function useTestDatapaths(): TestDatapaths {
 }
 
 /** Pairs of devices that programs can be attached to, gone at the end of the tests. */
-export function useTestDevices(count: number): { ifindex(index: number): number; remove(index: number): void } {
+export function useTestDevices(count: number): {
+  ifindex(index: number): number;
+  name(index: number): string;
+  remove(index: number): void;
+} {
   const nameOf = (index: number): string => `wl${process.pid}-${index}`;
   const ip = (...args: string[]): string => execFileSync('ip', args, { encoding: 'utf8', stdio: 'pipe' });
   const present = new Set<number>();
@@ -80,7 +84,11 @@ export function useTestDevices(count: number): { ifindex(index: number): number;
     if (present.delete(index)) ip('link', 'del', nameOf(index));
   };
   afterAll(() => [...present].forEach(remove));
-  return { ifindex: (index) => Number(ip('-o', 'link', 'show', nameOf(index)).split(':')[0]), remove };
+  return {
+    ifindex: (index) => Number(ip('-o', 'link', 'show', nameOf(index)).split(':')[0]),
+    name: nameOf,
+    remove,
+  };
 }
 
 /** A pod by number. */

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Lab } from '@weir/lab';
+import { eventually } from './services.ts';
 
 const run = promisify(execFile);
 const node = 'node1';
@@ -31,7 +32,7 @@ export async function endpointTraces(lab: Lab): Promise<EndpointTraces> {
     return {
       files: numbers(readdirSync(join(stateDirectory, 'endpoints')), /^(\d+)\.json$/),
       devices: numbers(devices.stdout.split('\n'), /^weir(\d+)@/),
-      links: numbers(readdirSync(join(bpfRoot, 'links')), /^endpoint-(\d+)$/),
+      links: numbers(readdirSync(join(bpfRoot, 'links')), /^endpoint-(\d+)(?:-filter)?$/),
       interfaces: numbers(
         endpoints.map(({ endpointId }) => String(endpointId)),
         /^(\d+)$/,
@@ -42,9 +43,17 @@ export async function endpointTraces(lab: Lab): Promise<EndpointTraces> {
   }
 }
 
+/** Waits until the programs of young endpoints are links: for some seconds they are filters, with pins of another name. */
+const settled = (bpfRoot: string): Promise<boolean> =>
+  eventually(
+    'every endpoint has its link',
+    () => !readdirSync(join(bpfRoot, 'links')).some((pin) => pin.endsWith('-filter')),
+  );
+
 /** Everything on the node that comes and goes with pods; equal before and after they were there. */
 export async function inventory(lab: Lab): Promise<Readonly<Record<string, unknown>>> {
   const { bpfRoot, runDirectory, stateDirectory } = lab.paths.node(node);
+  await settled(bpfRoot);
   const agent = lab.agent();
   try {
     const [status, ipcache, policy, namespaces, routes] = await Promise.all([
@@ -76,6 +85,7 @@ export async function inventory(lab: Lab): Promise<Readonly<Record<string, unkno
 /** Numbers of the kernel's objects behind what is pinned: the same numbers are the same objects. */
 export async function kernelObjects(lab: Lab): Promise<Readonly<Record<string, number>>> {
   const { bpfRoot } = lab.paths.node(node);
+  await settled(bpfRoot);
   const pins = readdirSync(bpfRoot, { recursive: true, encoding: 'utf8' }).filter((path) => /^\w+\/.*[^/]$/.test(path));
   const objects: [string, number][] = [];
   for (const pin of pins.sort()) {
