@@ -100,10 +100,13 @@ async function openNode(options: AgentOptions, logger: Logger) {
 
 type Node = Awaited<ReturnType<typeof openNode>>;
 
+/** Flows are encrypted when there are certificates, unless somebody asks for clear text by name. */
+const observerTls = ({ tls, observerPlaintext }: AgentOptions) => (observerPlaintext === 'anywhere' ? undefined : tls);
+
 const observerThreadOptions = (options: AgentOptions): ObserverThreadOptions => ({
   ...{ node: options.nodeName, version, bpfRoot: options.bpfRoot, logLevel: options.logLevel },
   listen: [`unix:${options.runDir}/hubble.sock`, ...options.observerListen],
-  ...{ plaintext: options.observerPlaintext, flowsMax: options.observerFlows },
+  ...{ plaintext: options.observerPlaintext, flowsMax: options.observerFlows, tls: observerTls(options) },
 });
 
 /** What becomes of the labels of pods: those of their namespaces join them, and some count for nothing. */
@@ -169,7 +172,10 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   const routers = [pools.ipv4.router, pools.ipv6.router];
   const own = (): readonly string[] => cluster.ownAddresses;
   const forOverlay = { hostDevice: hostDevice.name, routers: routers.map(formatIpAddress), own };
-  const tellPeers = createPeerTeller({ self: nodeName, nodes: () => cluster.client.nodes, tell: observer.setPeers });
+  const tellPeers = createPeerTeller({
+    ...{ self: nodeName, isEncrypted: observerTls(options) !== undefined },
+    ...{ nodes: () => cluster.client.nodes, tell: observer.setPeers },
+  });
   const routes = createNodeRoutes({ netlink, overlay: node.overlay && forOverlay, logger });
   const cluster = createCluster({
     ...{ nodeName, stateDir, podRanges, table, ipcache, controller, addresses, routes, clock, logger },

@@ -8,7 +8,7 @@ describe('parseCommandLine', () => {
       kind: 'run',
       options: {
         ...{ nodeName: 'r', peerService: 'unix:/run/weir/hubble.sock', listen: ['127.0.0.1:4245'] },
-        ...{ plaintext: 'loopback', logLevel: 'info' },
+        ...{ plaintext: 'loopback', logLevel: 'info', tls: undefined, peerServerName: undefined },
       },
     });
   });
@@ -21,6 +21,11 @@ describe('parseCommandLine', () => {
   it.each([
     [['--listen', 'nowhere'], /--listen.*"nowhere" is neither/],
     [['--peer-service', 'unix:x'], /--peer-service.*absolute path/],
+    [['--tls-ca', 'ca.crt'], /--tls-cert and --tls-key is missing/],
+    [
+      ['--peer-service', 'h:1', '--tls-ca', 'a', '--tls-cert', 'b', '--tls-key', 'c'],
+      /--peer-service "h:1" needs --peer-server-name/,
+    ],
     [['--plaintext', 'maybe'], /--plaintext.*maybe/],
   ])('refuses %j', (args, message) => {
     expect(parseCommandLine(args)).toMatchObject({ kind: 'exit', status: 2, output: expect.stringMatching(message) });

@@ -1,7 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import { hostname } from 'node:os';
+import { WeirError } from '@weir/errors';
 import { parseRpcAddress } from '@weir/rpc';
-import { checkedFlag, choiceFlag, type CommandLine, readCommandLine } from '@weir/service';
+import {
+  addTlsFlags,
+  checkedFlag,
+  choiceFlag,
+  type CommandLine,
+  readCommandLine,
+  type TlsFilePaths,
+  type TlsFlags,
+  tlsFromFlags,
+} from '@weir/service';
 import { type LogLevel, logLevels } from '@weir/telemetry';
 import { Command, Option } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
@@ -15,11 +25,16 @@ export interface RelayOptions {
   readonly peerService: string;
   readonly listen: readonly string[];
   readonly plaintext: 'loopback' | 'anywhere';
+  /** Of everything over TCP; undefined: in clear text. */
+  readonly tls: TlsFilePaths | undefined;
+  /** What the certificate of the peer service carries, if that is asked over TCP. */
+  readonly peerServerName: string | undefined;
   readonly logLevel: LogLevel;
 }
 
-interface Flags extends Omit<RelayOptions, 'nodeName'> {
+interface Flags extends Omit<RelayOptions, 'nodeName' | 'tls' | 'peerServerName'>, TlsFlags {
   readonly nodeName?: string;
+  readonly peerServerName?: string;
 }
 
 const address = checkedFlag((text) => (parseRpcAddress(text), text));
@@ -31,7 +46,7 @@ const addAddress = (text: string, before: readonly string[] | undefined): readon
 };
 
 function createCommand(): Command {
-  return new Command('monitor-relay')
+  return addTlsFlags(new Command('monitor-relay'))
     .description('Merges the flows of many nodes into one stream, and serves it as Hubble’s relay.')
     .version(version)
     .option('--node-name <name>', 'name of the relay in what it says itself (default: the host name)')
@@ -40,6 +55,7 @@ function createCommand(): Command {
         .default('unix:/run/weir/hubble.sock')
         .argParser(address),
     )
+    .option('--peer-server-name <name>', 'name in the certificate of that node: NAME.node.weir; for TLS over TCP')
     .addOption(
       new Option('--listen <address>', 'unix:/path or host:port; repeatable')
         .default(listenDefault, listenDefault[0])
@@ -51,11 +67,16 @@ function createCommand(): Command {
     .addOption(new Option('--log-level <level>', 'what is logged').choices(logLevels).default('info'));
 }
 
+function fromFlags({ tlsCa, tlsCert, tlsKey, ...flags }: Flags): RelayOptions {
+  const tls = tlsFromFlags({ ...(tlsCa && { tlsCa }), ...(tlsCert && { tlsCert }), ...(tlsKey && { tlsKey }) });
+  const { peerService, peerServerName, nodeName = hostname().toLowerCase() } = flags;
+  if (tls !== undefined && parseRpcAddress(peerService).kind === 'tcp' && peerServerName === undefined) {
+    throw new WeirError('INVALID_ARGUMENT', `--peer-service "${peerService}" needs --peer-server-name for TLS`);
+  }
+  return { ...flags, nodeName, tls, peerServerName };
+}
+
 /** Reads the command line, without the program's own name. Never throws for what a user wrote. */
 export function parseCommandLine(args: readonly string[]): CommandLine<RelayOptions> {
-  const fromFlags = (flags: Flags): RelayOptions => ({
-    ...flags,
-    nodeName: flags.nodeName ?? hostname().toLowerCase(),
-  });
   return readCommandLine<Flags, RelayOptions>(createCommand(), { args, fromFlags });
 }

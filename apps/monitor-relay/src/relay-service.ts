@@ -44,10 +44,10 @@ export function createRelayService(options: RelayFlowsOptions & { readonly versi
   };
 
   const describeNode = (
-    { name, address, client }: PooledNode,
+    { name, address, serverName, client }: PooledNode,
     status: Status | undefined,
   ): observer.Node.$Properties => {
-    const about = { name, address, tls: { enabled: false } };
+    const about = { name, address, tls: { enabled: serverName !== undefined, serverName: serverName ?? '' } };
     if (status === undefined) return { ...about, state: client ? NodeState.NODE_ERROR : NodeState.NODE_UNAVAILABLE };
     const { uptimeNs, numFlows, maxFlows, seenFlows, version: of } = status;
     return { ...about, state: NodeState.NODE_CONNECTED, version: of, uptimeNs, numFlows, maxFlows, seenFlows };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { observerHealthName } from '@weir/observer';
-import { createRpcServer } from '@weir/rpc';
+import { createRpcServer, openTlsIdentity, type TlsFiles } from '@weir/rpc';
 import type { Logger } from '@weir/telemetry';
 import { createNodePool } from './node-pool.ts';
 import type { RelayTimes } from './relay-flows.ts';
@@ -11,6 +11,9 @@ export interface RelayParts {
   readonly peerService: string;
   readonly listen: readonly string[];
   readonly plaintext: 'loopback' | 'anywhere';
+  /** For everything over TCP; undefined: in clear text. */
+  readonly tls?: TlsFiles | undefined;
+  readonly peerServerName?: string | undefined;
   readonly version: string;
   readonly logger: Logger;
   /** Other times than the usual ones. */
@@ -30,7 +33,11 @@ const healthIntervalMs = 1_000;
 export async function startRelay(parts: RelayParts): Promise<Relay> {
   const { nodeName, peerService, listen, plaintext, version, logger } = parts;
   const times = { ...usualTimes, ...parts.times };
-  const pool = createNodePool({ peerAddress: peerService, retryDelayMs: times.retryDelayMs, logger });
+  const tls = parts.tls && openTlsIdentity(parts.tls, logger);
+  const pool = createNodePool({
+    ...{ peerAddress: peerService, peerServerName: parts.peerServerName, tls },
+    ...{ retryDelayMs: times.retryDelayMs, logger },
+  });
   const service = createRelayService({
     ...{ pool, node: nodeName, version: `weir-relay v${version}` },
     ...times,
@@ -41,6 +48,7 @@ export async function startRelay(parts: RelayParts): Promise<Relay> {
     plaintext,
     healthNames: [observerHealthName],
     log: logger,
+    ...(tls && plaintext === 'loopback' && { tls }),
   });
   const addresses = await server.start();
   for (const address of addresses) logger.info({ address, pid: process.pid }, 'Serving flows');
@@ -55,6 +63,7 @@ export async function startRelay(parts: RelayParts): Promise<Relay> {
       clearInterval(health);
       await server.stop();
       pool.stop();
+      tls?.close();
     },
   };
 }

@@ -3,6 +3,7 @@
 // keeps the ring says how a flow is read from it.
 export { createEventRing, type EventRing, type RecordKind, recordKind } from './event-ring.ts';
 export { createObserver, type Observer, type ObserverOptions } from './observer-service.ts';
+export { nodeServerName, relayServerName } from './server-names.ts';
 export { createPeers, type PeerNode, type Peers } from './peer-service.ts';
 
 /** What the `hubble` command line asks the health service for. */

@@ -7,6 +7,8 @@ export interface PeerNode {
   readonly name: string;
   /** `host:port` or `unix:///path`; empty: not known. */
   readonly address: string;
+  /** What its certificate carries; undefined: it speaks no TLS. */
+  readonly serverName?: string;
 }
 
 /** The nodes that are known, and the service that tells of them. */
@@ -21,6 +23,12 @@ type Change = peer.ChangeNotification.$Properties;
 const { ChangeNotificationType } = peer;
 const changesMax = 65_536;
 
+const changeOf = ({ name, address, serverName }: PeerNode, type: peer.ChangeNotificationType): Change => ({
+  ...{ name, address, type },
+  ...(serverName !== undefined && { tls: { serverName } }),
+});
+const isSame = (a: PeerNode, b: PeerNode): boolean => a.address === b.address && a.serverName === b.serverName;
+
 /** Makes the list, empty at first. */
 export function createPeers(): Peers {
   let known = new Map<string, PeerNode>();
@@ -30,19 +38,19 @@ export function createPeers(): Peers {
     set(nodes) {
       const next = new Map(nodes.map((node) => [node.name, node]));
       for (const node of known.values()) {
-        if (!next.has(node.name)) tell({ ...node, type: ChangeNotificationType.PEER_DELETED });
+        if (!next.has(node.name)) tell(changeOf(node, ChangeNotificationType.PEER_DELETED));
       }
       for (const node of next.values()) {
         const before = known.get(node.name);
-        if (before === undefined) tell({ ...node, type: ChangeNotificationType.PEER_ADDED });
-        else if (before.address !== node.address) tell({ ...node, type: ChangeNotificationType.PEER_UPDATED });
+        if (before === undefined) tell(changeOf(node, ChangeNotificationType.PEER_ADDED));
+        else if (!isSame(before, node)) tell(changeOf(node, ChangeNotificationType.PEER_UPDATED));
       }
       known = next;
     },
     service: rpcService(PeerDefinition, {
       async *notify(_request, { signal }) {
         const queue = createStreamQueue<Change>({ itemsMax: changesMax, overflow: 'fail', signal });
-        for (const node of known.values()) queue.push({ ...node, type: ChangeNotificationType.PEER_ADDED });
+        for (const node of known.values()) queue.push(changeOf(node, ChangeNotificationType.PEER_ADDED));
         listeners.add(queue);
         try {
           yield* queue;

@@ -5,11 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
 import { mountBpffs, unmountBpffs } from '@weir/bpf-loader-node';
+import { createAuthority } from '@weir/certificates';
 import { systemClock } from '@weir/clock';
 import { mapSpecs } from '@weir/datapath-layout';
 import { client, conversation, createPacketNode, other, type PacketNode, server, tcp } from '@weir/datapath-testing';
 import { flow, ObserverDefinition, type observer, weir } from '@weir/proto';
-import { createRpcClient, type RpcClient } from '@weir/rpc';
+import { createRpcClient, openTlsIdentity, type RpcClient, type TlsFiles } from '@weir/rpc';
 import { silent } from '../testing/test-agent.ts';
 import { createObserverHost, type ObserverHost } from './observer-host.ts';
 import type { NameChange } from './thread-messages.ts';
@@ -18,7 +19,7 @@ const { Verdict, LostEventSource } = flow;
 const timeout = { deadlineMs: 10_000 };
 const forever = new AbortController();
 
-let directory: string, bpfRoot: string;
+let directory: string, bpfRoot: string, overTcp: string;
 let node: PacketNode;
 let subject: ObserverHost;
 let flows: RpcClient<typeof ObserverDefinition>;
@@ -30,19 +31,26 @@ const endpointOf = ({ id, name, ipv4, ipv6, ifindex }: typeof client, pod = name
   endpoint: { id, namespace: 'default', pod, ipv4, ipv6, hostInterface: `weir${id}`, hostIfindex: ifindex },
 });
 
-async function start(options: { eventsPerInterval?: number } = {}): Promise<void> {
+async function start(options: { eventsPerInterval?: number; tls?: TlsFiles } = {}): Promise<void> {
   node = createPacketNode({ keepEvents: true, config: { eventsPerInterval: options.eventsPerInterval ?? 1_000 } });
   for (const { name } of [mapSpecs.events, mapSpecs.eventBudget])
     node.object.map(name).pin(join(bpfRoot, 'maps', name));
   const address = `unix:${directory}/hubble.sock`;
   subject = createObserverHost({
     thread: {
-      ...{ node: 'n1', version: '1.2.3', bpfRoot, listen: [address], plaintext: 'loopback' as const },
+      ...{
+        node: 'n1',
+        version: '1.2.3',
+        bpfRoot,
+        listen: [address, '127.0.0.1:0'],
+        plaintext: 'loopback' as const,
+        tls: options.tls,
+      },
       ...{ flowsMax: 1_024, logLevel: 'silent' },
     },
     ...{ snapshot: () => snapshot, clock: systemClock, logger: silent },
   });
-  await subject.start();
+  [, overTcp = ''] = await subject.start();
   flows = createRpcClient(ObserverDefinition, { address });
 }
 beforeEach(() => {
@@ -143,4 +151,15 @@ it('a drop names the policies that keep whom nothing allows away', async () => {
   connect(95, other);
   const found = await next({ whitelist: [{ destinationPort: ['95'] }] });
   expect(found?.flow).toMatchObject({ verdict: Verdict.DROPPED, ingressDeniedBy: [{ name: 'closed' }] });
+});
+
+it('flows go over TCP to whoever shows a certificate', async () => {
+  const authority = createAuthority({ directory });
+  await start({ tls: authority.issue(['n1.node.weir']) });
+  const tls = { identity: openTlsIdentity(authority.issue(['reader.weir'])), serverName: 'n1.node.weir' };
+  const reader = createRpcClient(ObserverDefinition, { address: overTcp, tls });
+  expect(await reader.serverStatus({})).toMatchObject({ version: 'weir v1.2.3' });
+  const stranger = createRpcClient(ObserverDefinition, { address: overTcp });
+  await expect(stranger.serverStatus({})).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  [reader, stranger, tls.identity].forEach((each) => each.close());
 });

@@ -5,7 +5,7 @@ import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { openEventSource } from '@weir/datapath-loader';
 import { assert, WeirError } from '@weir/errors';
 import { createObserver, createPeers as createPeerList, observerHealthName } from '@weir/observer';
-import { createRpcServer } from '@weir/rpc';
+import { createRpcServer, openTlsIdentity } from '@weir/rpc';
 import { createLogger, type LogLevel } from '@weir/telemetry';
 import { createMonitor, type Monitor } from '../monitor/monitor.ts';
 import { createPeers } from '../monitor/peers.ts';
@@ -76,7 +76,11 @@ async function run(options: ObserverThreadOptions, port: MessagePort): Promise<v
   const monitor = createNodeMonitor(hub, names, node);
   const forwarder = createForwarder(monitor, port);
   const services = [observer.service, peers.service];
-  const server = createRpcServer({ services, listen, plaintext, healthNames: [observerHealthName], log });
+  const tls = options.tls && openTlsIdentity(options.tls, log);
+  const server = createRpcServer({
+    ...{ services, listen, plaintext, healthNames: [observerHealthName], log },
+    ...(tls && { tls }),
+  });
 
   const prune = setInterval(() => {
     const { ring } = hub;
@@ -91,6 +95,7 @@ async function run(options: ObserverThreadOptions, port: MessagePort): Promise<v
     observer.close();
     hub.close();
     source.close();
+    tls?.close();
     port.close();
   };
   port.on('message', (message: ToObserver) => {

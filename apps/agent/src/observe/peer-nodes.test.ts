@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { describe, expect, it } from '@jest/globals';
-import { peerNodes } from './peer-nodes.ts';
+import { peerNodes as peers, type PeerNodesOptions } from './peer-nodes.ts';
 
 const socket = 'unix:/run/weir/hubble.sock';
 const nodes = [
@@ -8,6 +8,8 @@ const nodes = [
   { name: 'b', addresses: ['fd00::2'], podRanges: [] },
   { name: 'c', addresses: [], podRanges: [] },
 ];
+
+const peerNodes = (options: Omit<PeerNodesOptions, 'isEncrypted'>) => peers({ ...options, isEncrypted: false });
 
 describe('peerNodes', () => {
   it('names this node by the address that it is bound to, and the others by theirs with the same port', () => {
@@ -32,5 +34,12 @@ describe('peerNodes', () => {
   it('expects others at the usual port when this node has none', () => {
     const others = peerNodes({ self: 'c', bound: [socket], nodes }).slice(1);
     expect(others.map(({ address }) => address)).toEqual(['10.0.0.1:4244', '[fd00::2]:4244']);
+  });
+
+  it('says whose certificate is to be expected over TCP', () => {
+    const names = (bound: readonly string[]) =>
+      peers({ self: 'a', bound, nodes, isEncrypted: true }).map(({ serverName }) => serverName);
+    expect(names([socket, '10.0.0.1:4244'])).toEqual(['a.node.weir', 'b.node.weir', 'c.node.weir']);
+    expect(names([socket])).toEqual([undefined, 'b.node.weir', 'c.node.weir']);
   });
 });

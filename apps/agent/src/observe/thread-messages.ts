@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { PeerNode } from '@weir/observer';
 import type { flow, weir } from '@weir/proto';
+import type { TlsFiles } from '@weir/rpc';
 
 /** An endpoint of this node as flows name it. */
 export interface NamedEndpoint {
@@ -67,6 +68,8 @@ export interface ObserverThreadOptions {
   readonly bpfRoot: string;
   readonly listen: readonly string[];
   readonly plaintext: 'loopback' | 'anywhere';
+  /** For everything over TCP; undefined: in clear text. */
+  readonly tls: TlsFiles | undefined;
   readonly flowsMax: number;
   readonly logLevel: string;
 }

@@ -11,7 +11,7 @@ import { emptyPair, filterFlags, filterFromJson, type FilterPair } from '../obse
 import { readResponses } from '../observe/read-responses.ts';
 import { requestOf, type SelectionFlags } from '../observe/request.ts';
 import { parseTime } from '../observe/times.ts';
-import { serverOption, withObserver } from '../observe/with-observer.ts';
+import { serverOptions, withObserver } from '../observe/with-observer.ts';
 
 interface ObserveFlags extends SelectionFlags {
   readonly inputFile?: string;
@@ -140,7 +140,7 @@ async function printAll(
 /** Adds `observe`, which prints flows with the flags and in the forms of `hubble observe`. */
 export function addObserveCommand(program: Command): void {
   const observe = program.command('observe').description('flows: who talks to whom, what became of it, and why');
-  observe.addOption(serverOption());
+  for (const option of serverOptions()) observe.addOption(option);
   const flows = observe.command('flows', { isDefault: true }).description('packets, connections and calls');
   for (const option of [...selectionOptions(), ...outputOptions()]) flows.addOption(option);
   const filters = collectFilters(flows);

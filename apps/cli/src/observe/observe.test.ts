@@ -3,10 +3,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createAuthority } from '@weir/certificates';
 import type { Flow } from '@weir/flow';
-import { createEventRing, createObserver, type Observer, recordKind } from '@weir/observer';
+import { createEventRing, createObserver, type Observer, recordKind, relayServerName } from '@weir/observer';
 import { flow } from '@weir/proto';
-import { createRpcServer, type RpcServer } from '@weir/rpc';
+import { createRpcServer, openTlsIdentity, type RpcServer } from '@weir/rpc';
 import { runProgram } from '../run-program.ts';
 import { capture, type Outcome } from '../testing/test-cli.ts';
 import { parseDuration, parseTime } from './times.ts';
@@ -125,6 +126,23 @@ describe('weir observe', () => {
     expect((await observe('status')).stdout).toContain('Current/Max Flows: 31/64');
     expect((await observe('namespaces')).stdout).toContain('default    default');
   });
+});
+
+it('asks over TLS, with what the flags say', async () => {
+  const authority = createAuthority({ directory });
+  const tls = openTlsIdentity(authority.issue([relayServerName]));
+  const secure = createRpcServer({ services: [node.service], listen: ['127.0.0.1:0'], tls });
+  const [address] = await secure.start();
+  const { ca, certificate, key } = authority.issue(['reader.weir']);
+  const shown = ['--tls-client-cert-file', certificate, '--tls-client-key-file', key];
+  const ask = (...args: readonly string[]) =>
+    capture(() => runProgram(['observe', '--server', `tls://${address}`, ...shown, ...args]));
+  expect(lines(await ask('--tls-ca-cert-files', ca, '--last', '3'))).toHaveLength(3);
+  expect(await ask('--last', '3')).toMatchObject({ status: 1, stderr: expect.stringContaining('TLS needs --tls-ca') });
+  const other = await ask('--tls-ca-cert-files', ca, '--tls-server-name', 'n1.node.weir', '--last', '3');
+  expect(other).toMatchObject({ status: 1, stderr: expect.stringContaining('expected "n1.node.weir"') });
+  await secure.stop({ deadlineMs: 0 });
+  tls.close();
 });
 
 describe('the flags', () => {
