@@ -100,7 +100,18 @@ export function createTestAgent(node: TestNode): TestAgent {
   const labelFilter = createIdentityLabelFilter('');
   const namespaceLabels = createNamespaceLabelTable(join(node.directory, 'namespaces.json'));
   const forLabels = { labelFilter, namespaces: namespaceLabels };
-  const forEndpoints = { table, placement, datapath, identities, pools, podNetwork, store, ...forLabels, clock, logger };
+  const forEndpoints = {
+    table,
+    placement,
+    datapath,
+    identities,
+    pools,
+    podNetwork,
+    store,
+    ...forLabels,
+    clock,
+    logger,
+  };
   const manager = createEndpointManager({ ...forEndpoints, mtu: 1500 });
   const namespaces = createNamespaces({ labels: namespaceLabels, manager });
   return {

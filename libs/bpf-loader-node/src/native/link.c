@@ -36,10 +36,10 @@ static bool attach_to_device(struct weir_work *work, struct weir_error *error)
 	self->fd = bpf_link_create(self->program->fd, self->ifindex, self->attach_type, &opts);
 	int err = errno;
 	weir_netns_leave(&netns);
-	return self->fd >= 0 || weir_fail(error, err, "bpf_link_create",
-					  "Cannot attach to interface %d%s%s (attach type %u, flags 0x%x)",
-					  self->ifindex, self->netns[0] ? " of " : "", self->netns, self->attach_type,
-					  self->flags);
+	return self->fd >= 0 ||
+	       weir_fail(error, err, "bpf_link_create",
+			 "Cannot attach to interface %d%s%s (attach type %u, flags 0x%x)", self->ifindex,
+			 self->netns[0] ? " of " : "", self->netns, self->attach_type, self->flags);
 }
 
 static napi_value complete_attachment(napi_env env, struct weir_work *work)

@@ -34,7 +34,9 @@ export function createDelayedTasks<T>({ delayMs, run }: DelayedTasksOptions<T>):
         if (isWanted()) schedule(name, subject, afterMs * 2);
       }
     };
-    const timer = setTimeout(() => (last = last.then(attempt)), afterMs);
+    const timer = setTimeout(() => {
+      last = last.then(attempt);
+    }, afterMs);
     timer.unref();
     const task = { timer };
     waiting.set(name, task);
