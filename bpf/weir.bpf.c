@@ -60,7 +60,7 @@ static __always_inline bool may_teach(const struct work *w, enum hook hook)
 		return true;
 	if (hook == FROM_OVERLAY)
 		return !tunnel_check_source(w);
-	return !bpf_map_lookup_elem(&weir_endpoints_v1, &w->packet.source) && !tunnel_is_bypassed(w);
+	return !bpf_map_lookup_elem(&weir_endpoints_v1, &w->packet.source) && (w->host_end || !tunnel_is_bypassed(w));
 }
 
 static __always_inline int handle_ip(struct __sk_buff *skb, struct work *w, enum hook hook)

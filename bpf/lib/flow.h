@@ -56,13 +56,15 @@ static __always_inline int send_on(struct __sk_buff *skb, const struct packet *p
 
 /*
  * A pod's address is only believed from the pod itself, whose hook has checked it, that of another node's pod only from
- * the overlay, where it has been checked, and the host's never from outside.
+ * the overlay, where it has been checked, and the host's never from outside. But what other nodes' pods send to the
+ * host's own address comes outside of the overlay, too: a route leads there.
  */
-static __always_inline int check_source(__u32 ifindex, __u32 identity, bool remote, enum hook hook)
+static __always_inline int check_source(const struct work *w, const struct end *source, enum hook hook)
 {
-	if (hook == FROM_POD || hook == TO_NETWORK || (hook == FROM_OVERLAY && remote))
+	if (hook == FROM_POD || hook == TO_NETWORK || (hook == FROM_OVERLAY && source->node))
 		return FORWARDED;
-	if (ifindex || remote || (hook != FROM_HOST && identity == IDENTITY_HOST))
+	if (source->ifindex || (source->node && !w->host_end) ||
+	    (hook != FROM_HOST && source->identity == IDENTITY_HOST))
 		return DROP_INVALID_SOURCE_IP;
 	return FORWARDED;
 }
@@ -80,19 +82,19 @@ static __always_inline int check_destination(const struct end *source, const str
 	return destination->identity == IDENTITY_HOST ? FORWARDED : DROP_UNROUTABLE_IP;
 }
 
-static __always_inline int check_ends(const struct end *source, const struct end *destination, enum hook hook)
+static __always_inline int check_ends(const struct work *w, const struct end *source, const struct end *destination,
+				      enum hook hook)
 {
 	const int reason = check_destination(source, destination, hook);
 
-	return reason ? reason : check_source(source->ifindex, source->identity, source->node, hook);
+	return reason ? reason : check_source(w, source, hook);
 }
 
 /*
  * Who may send a packet of this flow in this direction? The client's leg is answered by the proxy alone and the
  * server's leg asked by it alone, so that no pod speaks in the proxy's name by choosing its ports.
  */
-static __always_inline int check_sender(const struct ct_entry *entry, const struct ct_key *key, bool reply,
-					enum hook hook, __u32 mark)
+static __always_inline int check_sender(const struct work *w, const struct ct_entry *entry, bool reply, enum hook hook)
 {
 	const struct end source = {
 	    .identity = entry->source_identity,
@@ -106,17 +108,17 @@ static __always_inline int check_sender(const struct ct_entry *entry, const stru
 	};
 	const struct end *sender = reply ? &destination : &source;
 
-	if (key->flags & CT_KEY_PROXY_LEG) {
+	if (w->key.flags & CT_KEY_PROXY_LEG) {
 		if (!reply)
-			return mark == MARK_SERVER_LEG ? FORWARDED : DROP_CT_UNKNOWN_STATE;
+			return w->mark == MARK_SERVER_LEG ? FORWARDED : DROP_CT_UNKNOWN_STATE;
 	} else if (reply && entry->flags & CT_REDIRECTED) {
-		return mark == MARK_CLIENT_LEG ? FORWARDED : DROP_CT_UNKNOWN_STATE;
+		return w->mark == MARK_CLIENT_LEG ? FORWARDED : DROP_CT_UNKNOWN_STATE;
 	}
-	if (mark)
+	if (w->mark)
 		return DROP_CT_UNKNOWN_STATE;
-	if (key->flags & CT_KEY_PROXY_LEG)
-		return check_source(sender->ifindex, sender->identity, sender->node, hook);
-	return check_ends(sender, reply ? &source : &destination, hook);
+	if (w->key.flags & CT_KEY_PROXY_LEG)
+		return check_source(w, sender, hook);
+	return check_ends(w, sender, reply ? &source : &destination, hook);
 }
 
 static __always_inline int known_flow(struct __sk_buff *skb, struct work *w, enum hook hook, bool high,
@@ -132,7 +134,7 @@ static __always_inline int known_flow(struct __sk_buff *skb, struct work *w, enu
 	if (unlikely(READ_ONCE(entry->revision) != w->revision || tunnel_identity_differs(w, entry, reply)) &&
 	    !(w->key.flags & CT_KEY_PROXY_LEG))
 		judge_again(w, p, entry, reply);
-	reason = check_sender(entry, &w->key, reply, hook, w->mark);
+	reason = check_sender(w, entry, reply, hook);
 	if (hook == FROM_OVERLAY && !reason)
 		reason = tunnel_check_flow(w, entry, reply);
 	if (unlikely(reason))
@@ -161,7 +163,7 @@ static __always_inline int check_beginning(const struct work *w, enum hook hook)
 		if (reason)
 			return reason;
 	}
-	return check_ends(&w->source, &w->destination, hook);
+	return check_ends(w, &w->source, &w->destination, hook);
 }
 
 /* The verdict on a flow that begins; `w->source` and `w->destination` are known. */

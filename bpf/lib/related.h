@@ -95,9 +95,7 @@ static __noinline int handle_related(struct __sk_buff *skb, struct work *w, enum
 		return TC_ACT_UNSPEC;
 	if (hook != FROM_POD) {
 		resolve_end(&w->packet.source, &w->source);
-		reason = hook == FROM_OVERLAY
-			     ? tunnel_check_source(w)
-			     : check_source(w->source.ifindex, w->source.identity, w->source.node, hook);
+		reason = hook == FROM_OVERLAY ? tunnel_check_source(w) : check_source(w, &w->source, hook);
 		if (reason)
 			return -reason;
 	}

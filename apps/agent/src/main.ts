@@ -28,6 +28,8 @@ import { createNamespaces } from './endpoint/namespaces.ts';
 import { restoreEndpoints } from './endpoint/restore-endpoints.ts';
 import { createCluster } from './cluster/cluster.ts';
 import { createNodeRoutes } from './cluster/node-routes.ts';
+import { describeHost, includeHost, slotsInKernel } from './host/host-policy.ts';
+import { warnOfHostPolicy } from './host/host-status.ts';
 import { createIdentityFeed, createIdentitySource } from './identity/identity-adapter.ts';
 import { createPrefixIdentities, labelledPrefixes } from './identity/prefix-identities.ts';
 import { createAddressPool } from './ipam/address-pool.ts';
@@ -135,8 +137,7 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   });
   const engine = watchEngine(createEngine(options), observer);
   const translation = createPolicyTranslation(numberFeed(observer));
-  const adoptedSlots = datapath.listEndpoints().map(({ identity, policySlot }) => [identity, policySlot] as const);
-  const slots = createPolicySlots(policySlotsMax, new Map(adoptedSlots));
+  const slots = createPolicySlots(policySlotsMax, slotsInKernel(datapath));
   const table = watchEndpoints(createEndpointTable(), observer);
   const ipcache = createDesiredIpcache();
 
@@ -187,7 +188,8 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   });
   const policyStore = createPolicyStore(`${stateDir}/policies.json`);
   const prefixes = createPolicyPrefixes({ identities: prefixIdentities, ipcache, controller, logger });
-  const policies = createPolicyService({ engine, controller, store: policyStore, prefixes });
+  const onReplaced = warnOfHostPolicy({ engine, ipcache, allocator: options.identityAllocator }, logger);
+  const policies = createPolicyService({ engine, controller, store: policyStore, prefixes, onReplaced });
   const services = createNodeServices({ datapath: datapath.services, stateDir, table, clock, logger });
   return {
     ...{ engine, translation, slots, table, ipcache, client, identities, observer, proxy, controller },
@@ -221,7 +223,10 @@ async function restoreNode(
   const upsertPolicies = await policyStore.load();
   const upsertIdentities = [...client.identities(), ...labelledPrefixes(adopted)];
   const forRestore = { ...forEndpoints, controller, manager };
-  const { complete } = await restoreEndpoints(forRestore, prefixes.include({ upsertPolicies, upsertIdentities }));
+  const host = describeHost({ nodeName: options.nodeName, labels: options.nodeLabels });
+  const isAudited = options.policyAuditMode;
+  const known = includeHost(prefixes.include({ upsertPolicies, upsertIdentities }), { host, slots, isAudited });
+  const { complete } = await restoreEndpoints(forRestore, known);
   await cluster.start();
   // New programs of the node come after what they look up, which may be in new maps.
   datapath.attachNode({ ...network, overlayIfindex: overlay?.ifindex });

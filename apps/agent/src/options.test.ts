@@ -29,6 +29,7 @@ describe('parseCommandLine()', () => {
         policyAuditMode: false,
         allowLocalhost: 'auto',
         labels: '',
+        nodeLabels: [],
         logLevel: 'info',
       },
       ...{ observerListen: [], observerPlaintext: 'loopback', observerFlows: 4_096 },

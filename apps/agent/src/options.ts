@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { hostname } from 'node:os';
 import { WeirError } from '@weir/errors';
-import { type Cidr, createIdentityLabelFilter, isIpv4Cidr, parseCidr } from '@weir/model';
+import { type Cidr, createIdentityLabelFilter, isIpv4Cidr, parseCidr, parseLabelSet } from '@weir/model';
 import { parseRpcAddress } from '@weir/rpc';
 import {
   addTlsFlags,
@@ -41,6 +41,8 @@ export interface AgentOptions {
   readonly policyAuditMode: boolean;
   readonly allowLocalhost: 'auto' | 'always' | 'policy';
   readonly labels: string;
+  /** Of this node: `key=value`. */
+  readonly nodeLabels: readonly string[];
   readonly conntrackMax: number;
   readonly policyMax: number;
   readonly observerListen: readonly string[];
@@ -95,6 +97,13 @@ const addAddress = (text: string, before: readonly string[] = []): readonly stri
   return [...before, text];
 };
 
+/** Labels of Kubernetes, which have no source. */
+function readNodeLabels(text: string): readonly string[] {
+  const labels = text.split(',');
+  parseLabelSet(labels.map((label) => `k8s:${label}`));
+  return labels;
+}
+
 /** Where packets come in, and how they get to other nodes. */
 const networkFlags = (): readonly Option[] => [
   new Option('--devices <names>', 'uplinks, separated by commas (default: those with a default route)').argParser(
@@ -130,6 +139,9 @@ const policyFlags = (): readonly Option[] => [
   new Option('--labels <filter>', 'labels that make an identity: [source:][!]regex, separated by spaces')
     .default('')
     .argParser(checkedFlag((text) => (createIdentityLabelFilter(text), text))),
+  new Option('--node-labels <labels>', 'labels that policies select this node by: key=value, separated by commas')
+    .default([], 'none')
+    .argParser(checkedFlag(readNodeLabels)),
   numberFlag('--conntrack-max', 'flows that are remembered', { min: 1_024, max: 16_777_216, default: 131_072 }),
   numberFlag('--policy-max', 'policy entries of all identities', { min: 1_024, max: 16_777_216, default: 262_144 }),
   new Option('--log-level <level>', 'what is logged').choices(logLevels).default('info'),

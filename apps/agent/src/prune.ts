@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Datapath } from '@weir/datapath-maps';
+import { hostSubject } from './host/host-policy.ts';
 import { hostInterfaceOf, type PodNetwork } from './cni/pod-network.ts';
 import type { EndpointTable } from './endpoint/endpoint-table.ts';
 import type { DesiredIpcache } from './ipcache/desired-ipcache.ts';
@@ -32,7 +33,11 @@ export async function prune(options: PruneOptions): Promise<void> {
       const keptIds = idsOf(table);
       const inKernel = datapath.listEndpoints();
       const unreadable = inKernel.filter(({ id }) => table.reserved().has(id));
-      const identities = new Set([...table.identitiesInUse(), ...unreadable.map(({ identity }) => identity)]);
+      const identities = new Set([
+        hostSubject,
+        ...table.identitiesInUse(),
+        ...unreadable.map(({ identity }) => identity),
+      ]);
       const usedSlots = new Set([...slots.retain(identities), ...unreadable.map(({ policySlot }) => policySlot)]);
       const unreadableAddresses = unreadable.flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6]);
       const isKept = (address: Uint8Array): boolean =>

@@ -5,6 +5,8 @@ import type { IdentityClient } from '@weir/identity-client';
 import { formatCidr } from '@weir/model';
 import type { PolicyEngine } from '@weir/policy';
 import type { weir } from '@weir/proto';
+import { describeHostPolicy } from './host/host-status.ts';
+import type { DesiredIpcache } from './ipcache/desired-ipcache.ts';
 import type { Cluster } from './cluster/cluster.ts';
 import type { EndpointTable } from './endpoint/endpoint-table.ts';
 import type { AddressPool } from './ipam/address-pool.ts';
@@ -30,6 +32,7 @@ export interface StatusOptions {
   readonly table: EndpointTable;
   readonly services: ServiceController;
   readonly sockets: SocketsState;
+  readonly ipcache: DesiredIpcache;
   readonly pools: { readonly ipv4: AddressPool; readonly ipv6: AddressPool };
 }
 
@@ -60,6 +63,11 @@ function policyStatus({ controller, engine }: StatusOptions): Component {
   const [identity, { reason }] = first;
   const count = controller.behind.size;
   return component('policy', 'Failure', `${count} identities are behind, the first is ${identity}: ${reason}`);
+}
+
+function hostStatus({ options, engine, ipcache }: StatusOptions): Component {
+  const { state, message } = describeHostPolicy({ engine, ipcache, allocator: options.identityAllocator });
+  return component('host-policy', state, message);
 }
 
 function datapathStatus({ datapath, uplinks }: StatusOptions): Component {
@@ -130,7 +138,7 @@ export function describeStatus(parts: StatusOptions): weir.agent.v1.IGetStatusRe
     pid: process.pid,
     kernel: release(),
     components: [
-      ...[datapathStatus(parts), policyStatus(parts), endpointsStatus(parts)],
+      ...[datapathStatus(parts), policyStatus(parts), hostStatus(parts), endpointsStatus(parts)],
       ...[allocatorStatus(client), clusterStatus(parts), proxyStatus(parts), servicesStatus(parts), mapsStatus(maps)],
     ],
     maps: [...maps],

@@ -153,7 +153,8 @@ export function evaluateNaively(
 ): NaiveOutcome {
   if (setting.mode === 'never') return { verdict: 'allowed' };
   const findings: Findings = {
-    defaultDeny: setting.mode === 'always',
+    // Of every endpoint; a node is not one.
+    defaultDeny: setting.mode === 'always' && !isReserved(flow.subject, 'host'),
     denied: false,
     allowed: false,
     mayBeAllowed: true,

@@ -28,7 +28,13 @@ export type PolicyFeature = (typeof policyFeatures)[number];
 export type FeatureSet = ReadonlySet<PolicyFeature>;
 
 /** What is there unless a caller says otherwise: what the agent, the datapath and the proxy of this version have. */
-export const defaultFeatures: FeatureSet = new Set<PolicyFeature>(['cidr', 'defaultAllow', 'icmp', 'portRanges']);
+export const defaultFeatures: FeatureSet = new Set<PolicyFeature>([
+  'cidr',
+  'defaultAllow',
+  'hostPolicy',
+  'icmp',
+  'portRanges',
+]);
 
 /** Everything. */
 export const allFeatures: FeatureSet = new Set(policyFeatures);

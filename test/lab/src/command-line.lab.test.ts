@@ -128,6 +128,7 @@ describe('weir … -o json', () => {
     expect(components).toEqual([
       'datapath Ok',
       'policy Ok',
+      'host-policy Ok',
       'endpoints Ok',
       'identity-allocator Ok',
       'cluster Ok',

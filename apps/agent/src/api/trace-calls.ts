@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError } from '@weir/errors';
-import { cidrContains, cidrOfAddress, formatIpAddress, identityScope, type IpAddress } from '@weir/model';
+import { cidrOfAddress, formatIpAddress, identityScope, type IpAddress, reservedIdentity } from '@weir/model';
 import { type FlowEnd, type HttpRequest, parseFlowEnd, type PolicyEngine, traceReport } from '@weir/policy';
 import type { AgentServiceDefinition, weir } from '@weir/proto';
 import type { Handlers } from '@weir/rpc';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { EndpointTable } from '../endpoint/endpoint-table.ts';
-import type { DesiredIpcache } from '../ipcache/desired-ipcache.ts';
+import { type DesiredIpcache, identityOfAddress } from '../ipcache/desired-ipcache.ts';
 import { policyName } from '../policy/policy-names.ts';
 import { findEndpoint } from './endpoint-message.ts';
 
@@ -30,13 +30,9 @@ function endOfEndpoint({ record, identity, state }: Endpoint): FlowEnd {
 function endOfAddress(address: IpAddress, { table, ipcache }: TraceCallsOptions): FlowEnd {
   const endpoint = table.findAddress(formatIpAddress(address));
   if (endpoint !== undefined) return endOfEndpoint(endpoint);
-  let best = { identity: 0, length: -1 };
-  for (const { address: base, length, identity } of ipcache.entries()) {
-    const holds = cidrContains({ address: base, prefixLength: length }, address);
-    if (holds && length > best.length) best = { identity, length };
-  }
-  const isOutside = best.length < 0 || identityScope(best.identity) === 'local-cidr' || best.identity === 2;
-  return isOutside ? { kind: 'prefix', prefix: cidrOfAddress(address) } : { kind: 'identity', id: best.identity };
+  const id = identityOfAddress(ipcache, address);
+  const isOutside = identityScope(id) === 'local-cidr' || id === reservedIdentity.world;
+  return isOutside ? { kind: 'prefix', prefix: cidrOfAddress(address) } : { kind: 'identity', id };
 }
 
 function resolveEnd(text: string, options: TraceCallsOptions): FlowEnd {

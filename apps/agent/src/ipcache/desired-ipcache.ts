@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { DatapathChange, IpcacheMapEntry } from '@weir/datapath-maps';
-import { type Cidr, cidrOfAddress, formatCidr } from '@weir/model';
+import { type Cidr, cidrContains, cidrOfAddress, formatCidr, type IpAddress, reservedIdentity } from '@weir/model';
 
 /** Ranges and who has them. */
 export type IpcacheRange = { readonly range: Cidr; readonly identity: number };
@@ -69,3 +69,14 @@ export function createDesiredIpcache(): DesiredIpcache {
 
 /** The ranges that hold one address each. */
 export const rangesOf = (addresses: readonly Uint8Array[]): Cidr[] => addresses.map(cidrOfAddress);
+
+/** Who has an address, as the kernel finds it: by the longest range. */
+export function identityOfAddress(ipcache: Pick<DesiredIpcache, 'entries'>, address: IpAddress): number {
+  let best: { readonly identity: number; readonly length: number } = { identity: reservedIdentity.world, length: -1 };
+  for (const { address: base, length, identity } of ipcache.entries()) {
+    if (length > best.length && cidrContains({ address: base, prefixLength: length }, address)) {
+      best = { identity, length };
+    }
+  }
+  return best.identity;
+}

@@ -2,6 +2,7 @@
 import type { ClusterClient } from '@weir/identity-client';
 import type { PolicyEngine } from '@weir/policy';
 import type { EndpointTable } from '../endpoint/endpoint-table.ts';
+import { hostSubject } from '../host/host-policy.ts';
 import type { IdentityDirectory } from '../identity/identity-source.ts';
 import type { PolicyTranslation } from '../policy/policy-translation.ts';
 import {
@@ -24,7 +25,7 @@ export interface SnapshotParts {
 
 /** All that flows are named by, as it is now: for a thread that starts. */
 export function namesSnapshot({ table, identities, cluster, engine, translation }: SnapshotParts): NameChange[] {
-  const denies = [...table.identitiesInUse()].flatMap((identity) => {
+  const denies = [hostSubject, ...table.identitiesInUse()].flatMap((identity) => {
     try {
       return [defaultDenyChange(engine, identity)];
     } catch {

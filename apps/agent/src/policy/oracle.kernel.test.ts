@@ -71,11 +71,13 @@ const reserved = (name: string, address?: string): Known => ({
   end: { labels: [`reserved:${name}=`], ...(address !== undefined && { address }) },
 });
 
+const hostLabels = ['reserved:host', 'node:role=web', 'k8s:kubernetes.io/hostname=n1'];
+
 /** Who the parties of the scene are: pods by random labels, the others by what they are. */
 function knownParties(labelSets: readonly (readonly string[])[]): Map<Party, Known> {
   const pod = (labels: readonly string[]): Known => ({ labels: parseLabelSet(labels), end: { labels } });
   const known = new Map<Party, Known>([
-    [host, reserved('host')],
+    [host, { labels: parseLabelSet(hostLabels), end: { labels: hostLabels } }],
     [world, reserved('world', world.ipv4)],
     [office, { ...reserved('world', office.ipv4), labels: cidrIdentityLabels(parseCidr('198.51.100.0/24')) }],
   ]);
@@ -148,7 +150,7 @@ function expected({ documents, known }: Case, { family, from, to, over }: Packet
     { direction: 'ingress' as const, subject: to, peer: from },
   ];
   return sides
-    .filter(({ subject }) => subject.place === 'pod')
+    .filter(({ subject }) => subject.place !== 'network')
     .map(({ direction, subject, peer }) => {
       const ends = { subject: known.get(subject)!.end, peer: known.get(peer)!.end };
       return evaluateNaively(documents, { ...ends, ...flowOf(over, family), direction }, setting);
@@ -173,7 +175,7 @@ const arbitraryFlow = fc
   .map(({ family, from, to, over }): PacketFlow => ({
     ...{ family, from: everybody[from]!, to: everybody[to]!, over: transports[over]! },
   }))
-  .filter(({ from, to }) => from !== to && [from, to].some(({ place }) => place === 'pod'))
+  .filter(({ from, to }) => from !== to && [from, to].some(({ place }) => place !== 'network'))
   // The office has one prefix here; its other address is somebody else's.
   .map((flow) => (flow.from === office || flow.to === office ? { ...flow, family: 'ipv4' as const } : flow));
 
@@ -194,15 +196,19 @@ if (!isRoot) process.stderr.write('Packet tests are skipped: they need root\n');
     engine.apply({
       upsertPolicies: read(documents),
       upsertIdentities: identities.filter(({ id }) => id > 255),
-      upsertSubjects: pods.map((pod) => ({ id: pod.identity, labels: known.get(pod)!.labels })),
+      upsertSubjects: [...pods, host].map((subject) => ({
+        ...{ id: subject.identity, labels: known.get(subject)!.labels },
+      })),
     });
     for (const pod of pods) node.setPolicy(pod, rulesOf(engine, pod));
+    node.setHostPolicy(rulesOf(engine, host));
   }
 
   function check(made: Case, flow: PacketFlow): void {
     const outcomes = expected(made, flow);
     node.forgetFlows();
-    const { verdict } = node.send(flow.from, conversation(flow).ask('SYN'));
+    const isOutwards = flow.from === host && flow.to.place === 'network';
+    const { verdict } = node.send(flow.from, conversation(flow).ask('SYN'), isOutwards ? { outwards: 'own' } : {});
     seen.packets++;
     for (const outcome of outcomes) seen[outcome.verdict]++;
     const wanted = wordFor(outcomes, flow);

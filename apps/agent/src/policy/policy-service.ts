@@ -34,6 +34,8 @@ export interface PolicyServiceOptions {
   readonly controller: PolicyController;
   readonly store: PolicyStore;
   readonly prefixes: PolicyPrefixes;
+  /** Told when other policies are in force than before. */
+  readonly onReplaced?: () => void;
 }
 
 interface PolicyReplacement {
@@ -45,7 +47,8 @@ const isNamed = ({ namespace, name }: Policy, wanted: string): boolean =>
   name === wanted || `${namespace}/${name}` === wanted;
 
 /** See {@link PolicyService}. Changes are made one after the other. */
-export function createPolicyService({ engine, controller, store, prefixes }: PolicyServiceOptions): PolicyService {
+export function createPolicyService(options: PolicyServiceOptions): PolicyService {
+  const { engine, controller, store, prefixes } = options;
   let last: Promise<unknown> = Promise.resolve();
 
   /** The engine is put back where it was when the kernel has no room, or the disk fails: all three must mean the same. */
@@ -58,6 +61,7 @@ export function createPolicyService({ engine, controller, store, prefixes }: Pol
     try {
       await commit(change);
       await file.commit();
+      options.onReplaced?.();
     } catch (error) {
       const touched = [...change.upsert.map(({ key }) => key), ...change.delete];
       const upsert = touched.flatMap((key) => before.get(key) ?? []);

@@ -15,6 +15,7 @@ import { createEndpointTable, type EndpointTable } from '../endpoint/endpoint-ta
 import { createNamespaceLabelTable, type NamespaceLabelTable } from '../endpoint/namespace-labels.ts';
 import { createNamespaces, type Namespaces } from '../endpoint/namespaces.ts';
 import { restoreEndpoints, type Restored } from '../endpoint/restore-endpoints.ts';
+import { slotsInKernel } from '../host/host-policy.ts';
 import { createPrefixIdentities, type PrefixIdentities } from '../identity/prefix-identities.ts';
 import { type AddressPool, createAddressPool } from '../ipam/address-pool.ts';
 import { createDesiredIpcache, type DesiredIpcache } from '../ipcache/desired-ipcache.ts';
@@ -88,8 +89,7 @@ export function createTestAgent(node: TestNode): TestAgent {
   const table = createEndpointTable();
   const ipcache = createDesiredIpcache();
   const translation = createPolicyTranslation();
-  const adopted = node.datapath.listEndpoints().map(({ identity, policySlot }) => [identity, policySlot] as const);
-  const slots = createPolicySlots(100, new Map(adopted));
+  const slots = createPolicySlots(100, slotsInKernel(node.datapath));
   const published: number[] = [];
   const publishRuleSets = async (): Promise<void> => void published.push(translation.ruleSetTable().size);
   const logger = silent;

@@ -10,8 +10,8 @@ import type { PeerCache, PortTable } from './port-table.ts';
 import { createPortTables } from './port-tables.ts';
 
 /**
- * When policy is enforced: `default`, for whom a rule selects in a direction; `always`, for everybody; `never`, for
- * nobody.
+ * When policy is enforced: `default`, for whom a rule selects in a direction; `always`, for every endpoint, and for the
+ * host as `default`; `never`, for nobody.
  */
 export type EnforcementMode = 'default' | 'always' | 'never';
 
@@ -126,7 +126,9 @@ export function createDirectionPolicy(
     change({ added, removed }, record) {
       tally(sum, added, 1);
       tally(sum, removed, -1);
-      const isAsked = options.mode === 'always' || sum.defaultDenies > 0;
+      // A node that nobody has written a policy for is not locked out with its pods.
+      const isAlways = options.mode === 'always' && !subject.isHost;
+      const isAsked = isAlways || sum.defaultDenies > 0;
       const hasOther = sum.denials > 0 || (options.defaultAllow && sum.redirects > 0);
       const willEnforce = options.mode !== 'never' && (isAsked || hasOther);
       if (willEnforce !== isEnforced && record !== undefined) touchAll(record);

@@ -284,6 +284,18 @@ describePackets('the policy of a host with an overlay', () => {
   });
 
   it.each(families)(
+    'judges what pods of other nodes send to the address of the host, by a route, over %s',
+    (family) => {
+      const talk = conversation({ family, from: remotePod, to: host, over: tcp(40000, 80) });
+      expect(node.send(remotePod, talk.ask('SYN')).verdict).toBe('dropped: policyDenied ingress');
+      node.setHostPolicy({ ingress: [{ peer: remotePod, protocol: 6, port: 80 }] });
+      expect(node.send(remotePod, talk.ask('SYN')).verdict).toBe('to stack');
+      expect(node.send(host, talk.answer('SYN ACK')).verdict).toBe('to overlay');
+      expect(node.send(remotePod, talk.ask('ACK')).verdict).toBe('to stack');
+    },
+  );
+
+  it.each(families)(
     'judges what the host sends to pods of other nodes where it enters the overlay, over %s',
     (family) => {
       const talk = conversation({ family, from: host, to: remotePod, over: tcp(40000, 80) });
