@@ -30,6 +30,7 @@ import { createCluster } from './cluster/cluster.ts';
 import { createNodeRoutes } from './cluster/node-routes.ts';
 import { describeHost, includeHost, slotsInKernel } from './host/host-policy.ts';
 import { warnOfHostPolicy } from './host/host-status.ts';
+import { startMetrics } from './metrics/start-metrics.ts';
 import { createIdentityFeed, createIdentitySource } from './identity/identity-adapter.ts';
 import { createPrefixIdentities, labelledPrefixes } from './identity/prefix-identities.ts';
 import { createAddressPool } from './ipam/address-pool.ts';
@@ -265,6 +266,7 @@ async function serve(
   const notes = Promise.withResolvers<undefined>();
   const afterNotes: CniHandler = (request) => notes.promise.then(() => handler(request));
   const cni = createCniServer({ socketPath: `${runDir}/cni.sock`, handler: afterNotes, logger });
+  const metrics = await startMetrics(parts, { options, logger, datapath, status: () => describeStatus(status) });
   await rpc.start();
   await cni.start();
   await workOffDeletionNotes({ directory: `${runDir}/cni-deletions`, handler, logger });
@@ -273,6 +275,7 @@ async function serve(
   return {
     async stop() {
       manager.close();
+      await metrics?.close();
       await cni.stop();
       await rpc.stop();
     },

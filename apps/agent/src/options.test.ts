@@ -32,7 +32,7 @@ describe('parseCommandLine()', () => {
         nodeLabels: [],
         logLevel: 'info',
       },
-      ...{ observerListen: [], observerPlaintext: 'loopback', observerFlows: 4_096 },
+      ...{ observerListen: [], observerPlaintext: 'loopback', observerFlows: 4_096, metrics: undefined },
       ...{ conntrackMax: 131_072, policyMax: 262_144 },
     });
   });

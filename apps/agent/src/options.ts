@@ -2,7 +2,7 @@
 import { hostname } from 'node:os';
 import { WeirError } from '@weir/errors';
 import { type Cidr, createIdentityLabelFilter, isIpv4Cidr, parseCidr, parseLabelSet } from '@weir/model';
-import { parseRpcAddress } from '@weir/rpc';
+import { parseRpcAddress, parseTcpAddress } from '@weir/rpc';
 import {
   addTlsFlags,
   checkedFlag,
@@ -48,12 +48,17 @@ export interface AgentOptions {
   readonly observerListen: readonly string[];
   readonly observerPlaintext: 'loopback' | 'anywhere';
   readonly observerFlows: number;
+  /** Where metrics are served; undefined: nowhere. */
+  readonly metrics: { readonly host: string; readonly port: number } | undefined;
   readonly logLevel: LogLevel;
 }
 
 interface Flags
   extends
-    Omit<AgentOptions, 'identityAllocator' | 'tls' | 'nodeName' | 'devices' | 'mtu' | 'bpfObject' | 'cgroup'>,
+    Omit<
+      AgentOptions,
+      'identityAllocator' | 'tls' | 'nodeName' | 'devices' | 'mtu' | 'bpfObject' | 'cgroup' | 'metrics'
+    >,
     TlsFlags {
   readonly nodeName?: string;
   readonly identityAllocator?: string;
@@ -61,6 +66,7 @@ interface Flags
   readonly mtu?: number;
   readonly bpfObject?: string;
   readonly cgroup?: string;
+  readonly metrics?: { readonly host: string; readonly port: number };
 }
 
 const invalid = (message: string): WeirError => new WeirError('INVALID_ARGUMENT', message);
@@ -147,7 +153,7 @@ const policyFlags = (): readonly Option[] => [
   new Option('--log-level <level>', 'what is logged').choices(logLevels).default('info'),
 ];
 
-/** Where flows are served, and how many are kept. */
+/** Where flows and metrics are served, and how many flows are kept. */
 const observerFlags = (): readonly Option[] => [
   new Option(
     '--observer-listen <address>',
@@ -160,6 +166,9 @@ const observerFlags = (): readonly Option[] => [
     'anywhere',
   ]),
   numberFlag('--observer-flows', 'flows that are kept', { min: 1_024, max: 65_536, default: 4_096 }),
+  new Option('--metrics <address>', 'host:port for Prometheus (/metrics) and probes (/healthz)').argParser(
+    checkedFlag(parseTcpAddress),
+  ),
 ];
 
 function createCommand(): Command {
@@ -204,6 +213,7 @@ function fromFlags({ tlsCa, tlsCert, tlsKey, ...flags }: Flags): AgentOptions {
     mtu: flags.mtu,
     bpfObject: flags.bpfObject,
     cgroup: flags.cgroup,
+    metrics: flags.metrics,
   };
 }
 

@@ -10,6 +10,7 @@ import type { DesiredIpcache } from './ipcache/desired-ipcache.ts';
 import type { Cluster } from './cluster/cluster.ts';
 import type { EndpointTable } from './endpoint/endpoint-table.ts';
 import type { AddressPool } from './ipam/address-pool.ts';
+import { mapsUnderPressure } from './metrics/map-pressure.ts';
 import { type AgentOptions, version } from './options.ts';
 import type { PolicyController } from './policy/policy-controller.ts';
 import type { ProxyControl } from './proxy/proxy-control.ts';
@@ -86,15 +87,18 @@ function clusterStatus({ cluster }: StatusOptions): Component {
   return component('cluster', 'Warning', `${known}; this node is not announced: ${refusal ?? 'not yet'}`);
 }
 
-// A change of a policy needs room for the old entries and the new ones.
-const pressureMax = 0.75;
-
 function mapsStatus(maps: readonly MapUse[]): Component {
   const text = ({ map, entries, entriesMax }: MapUse): string => `${map} ${entries} of ${entriesMax}`;
-  const full = maps.filter(({ entries, entriesMax }) => entries > entriesMax * pressureMax);
+  const full = mapsUnderPressure(maps);
   if (full.length === 0) return component('maps', 'Ok', maps.map(text).join(', '));
   const which = full.map(text).join(', ');
-  return component('maps', 'Warning', `nearly full: ${which}; a policy that has no room stays as it was`);
+  const policies = 'a policy that has no room stays as it was';
+  const flows = 'of flows, the one that was idle for longest is forgotten';
+  return component(
+    'maps',
+    'Warning',
+    `nearly full: ${which}; ${full.some(({ map }) => map !== 'ct') ? policies : flows}`,
+  );
 }
 
 function proxyStatus({ proxy }: StatusOptions): Component {

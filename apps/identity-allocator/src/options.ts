@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { formatDurationMs, parseDurationMs } from '@weir/clock';
 import { WeirError } from '@weir/errors';
-import { parseRpcAddress } from '@weir/rpc';
+import { parseRpcAddress, parseTcpAddress } from '@weir/rpc';
 import { addTlsFlags, tlsFromFlags, type TlsFilePaths, type TlsFlags } from '@weir/service';
 import { logLevels, type LogLevel } from '@weir/telemetry';
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
@@ -98,12 +98,6 @@ const collectEndpoint = (text: string, previous: readonly string[] = []): readon
   ...previous,
   checked(() => (parseTcpAddress(text), text))(text),
 ];
-
-function parseTcpAddress(text: string): { readonly host: string; readonly port: number } {
-  const address = parseRpcAddress(text);
-  if (address.kind === 'tcp') return { host: address.host, port: address.port };
-  throw new WeirError('INVALID_ARGUMENT', `Address "${text}" is a unix socket, expected "host:port"`);
-}
 
 function createCommand(): Command {
   return addTlsFlags(new Command('identity-allocator'))

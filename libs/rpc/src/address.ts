@@ -30,6 +30,13 @@ export function parseRpcAddress(text: string): RpcAddress {
   return { kind: 'tcp', host, port, loopback: loopbackPattern.test(host) };
 }
 
+/** Reads `host:port`, of what is not served over unix sockets. Throws INVALID_ARGUMENT. */
+export function parseTcpAddress(text: string): { readonly host: string; readonly port: number } {
+  const address = parseRpcAddress(text);
+  if (address.kind === 'tcp') return { host: address.host, port: address.port };
+  throw new WeirError('INVALID_ARGUMENT', `Address "${text}" is a unix socket, expected "host:port"`);
+}
+
 function parseUnix(text: string, path: string): RpcAddress {
   if (!path.startsWith('/')) throw malformed(text, 'needs an absolute path after "unix:"');
   if (path.endsWith('/')) throw malformed(text, 'names a directory, expected a socket');

@@ -7,7 +7,7 @@ export { createRpcClient } from './rpc-client.ts';
 export type { CallOptions, RpcClient, RpcClientOptions } from './client.ts';
 export { createStreamQueue, type StreamQueue, type StreamQueueOptions } from './stream-queue.ts';
 export { openTlsIdentity, type TlsFiles, type TlsIdentity } from './tls.ts';
-export { grpcTarget, parseRpcAddress, type RpcAddress } from './address.ts';
+export { grpcTarget, parseRpcAddress, parseTcpAddress, type RpcAddress } from './address.ts';
 export type { HealthState, ServingStatus } from './health.ts';
 export type { ServiceDefinition, MethodTypes } from './method-types.ts';
 

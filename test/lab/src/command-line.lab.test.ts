@@ -21,13 +21,19 @@ const rule1 = policy(
   },
 );
 let deathstar: PlayedPod, tiefighter: PlayedPod, xwing: PlayedPod;
-const test = useLab('cli', async ({ pod }) => {
-  [deathstar, tiefighter, xwing] = await Promise.all([
-    pod('deathstar', { labels: { org: 'empire', class: 'deathstar' }, ...httpServer(port) }),
-    pod('tiefighter', { labels: { org: 'empire', class: 'tiefighter' } }),
-    pod('xwing', { labels: { org: 'alliance', class: 'xwing' } }),
-  ]);
-});
+const metricsAddress = '127.0.0.1:9962';
+const options = { agentArguments: ['--metrics', metricsAddress] };
+const test = useLab(
+  'cli',
+  async ({ pod }) => {
+    [deathstar, tiefighter, xwing] = await Promise.all([
+      pod('deathstar', { labels: { org: 'empire', class: 'deathstar' }, ...httpServer(port) }),
+      pod('tiefighter', { labels: { org: 'empire', class: 'tiefighter' } }),
+      pod('xwing', { labels: { org: 'alliance', class: 'xwing' } }),
+    ]);
+  },
+  options,
+);
 const list = <Value>(...args: string[]): Promise<Value> => weirJson(test.lab, ...args);
 
 describe('weir monitor', () => {
@@ -113,6 +119,21 @@ describe('weir monitor', () => {
     });
     monitor.kill('SIGINT');
     expect(await ended).toEqual({ status: 0, signal: null });
+  });
+});
+
+describe('--metrics', () => {
+  const get = async (path: string): Promise<string> =>
+    (await test.lab.exec('@node1', ['curl', '-sSf', `http://${metricsAddress}${path}`])).stdout;
+
+  it('serves what the node counts, and its health', async () => {
+    await test.apply(rule1);
+    expect(await get('/healthz')).toBe('ok\n');
+    const lines = (await get('/metrics')).split('\n');
+    expect(lines).toEqual(expect.arrayContaining(['weir_endpoint 3', 'weir_policy 1', 'weir_policy_behind 0']));
+    const pressure = lines.find((line) => line.startsWith('weir_bpf_map_pressure{map_name="policy"}'));
+    expect(Number(pressure?.split(' ')[1])).toBeGreaterThan(0);
+    expect(lines.some((line) => /^weir_forward_count_total\{direction="EGRESS"\} [1-9]/.test(line))).toBe(true);
   });
 });
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { BpfMap } from '@weir/bpf-loader-node';
 import { mapSpecs } from '@weir/datapath-layout';
-import type { Connection } from '@weir/datapath-maps';
+import type { Connection, Datapath, MapUse } from '@weir/datapath-maps';
 
 const { ct } = mapSpecs;
 const sliceEntries = 4096;
@@ -22,7 +22,7 @@ export function ticksBetween(times: { readonly from: number; readonly to: number
 const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 /** All flows that count, in slices; what has expired is left out. */
-export async function* listConnections(map: BpfMap): AsyncGenerator<readonly Connection[]> {
+async function* listConnections(map: BpfMap): AsyncGenerator<readonly Connection[]> {
   for await (const { count, keys, values } of map.slices({ sliceEntries })) {
     const now = nowTicks();
     const slice: Connection[] = [];
@@ -36,7 +36,7 @@ export async function* listConnections(map: BpfMap): AsyncGenerator<readonly Con
 }
 
 /** Deletes what has expired some time ago, with the reading done on a pool thread. */
-export async function sweepConnections(map: BpfMap): Promise<{ readonly seen: number; readonly deleted: number }> {
+async function sweepConnections(map: BpfMap): Promise<{ readonly seen: number; readonly deleted: number }> {
   let seen = 0;
   let deleted = 0;
   for await (const { count, keys, values } of map.slices({ sliceEntries })) {
@@ -54,4 +54,26 @@ export async function sweepConnections(map: BpfMap): Promise<{ readonly seen: nu
     if (deadCount > 0) deleted += await map.deleteManyAsync(dead.subarray(0, deadCount * ct.keySize));
   }
   return { seen, deleted };
+}
+
+/** The flows that the programs remember. */
+export interface ConnectionTable {
+  readonly list: Datapath['listConnections'];
+  readonly sweep: Datapath['sweepConnections'];
+  /** As the last sweep has counted: the kernel does not say how many there are. */
+  use(): MapUse;
+}
+
+/** The open map. */
+export function createConnectionTable(map: BpfMap): ConnectionTable {
+  let entries = 0;
+  return {
+    list: () => listConnections(map),
+    async sweep() {
+      const swept = await sweepConnections(map);
+      entries = swept.seen - swept.deleted;
+      return swept;
+    },
+    use: () => ({ map: 'ct', entries, entriesMax: map.info.maxEntries }),
+  };
 }

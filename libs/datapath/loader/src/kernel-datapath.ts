@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { mapSpecs, runtimeState, type DatapathConfig } from '@weir/datapath-layout';
 import type { Datapath, DatapathChange } from '@weir/datapath-maps';
 import { type Attachment, type Attachments, createAttachments } from './attachments.ts';
-import { listConnections, sweepConnections } from './connections.ts';
+import { createConnectionTable } from './connections.ts';
 import { readEventLoss, readTraffic } from './counters.ts';
 import { createEndpointTables, type EndpointTables } from './endpoint-tables.ts';
 import { readEvents } from './event-reader.ts';
@@ -197,6 +197,7 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
   const nodes = createNodeTables({ nodes: maps.nodes, addresses: maps.nodeAddresses, ranges: maps.podRanges });
   const revision = createRevision(loaded);
   const host = createHostPolicyWord(maps.runtime);
+  const connections = createConnectionTable(maps.ct);
   const cleaner = createCleaner(policies.clean);
   const enqueue = createQueue();
 
@@ -222,12 +223,12 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
     hostPolicySlot: host.slot,
     listNodes: nodes.list,
     listIpcache: ipcache.list,
-    listConnections: () => listConnections(maps.ct),
+    listConnections: connections.list,
     listTraffic: () => readTraffic(maps.metrics),
     listRuleTraffic: policies.traffic,
-    mapUse: () => [...policies.use(), ...ipcache.use()],
+    mapUse: () => [...policies.use(), ...ipcache.use(), connections.use()],
     eventLoss: () => readEventLoss(maps.eventBudget),
-    sweepConnections: () => sweepConnections(maps.ct),
+    sweepConnections: connections.sweep,
     readEvents: (onBatch) => readEvents(maps.events, onBatch),
     async close() {
       await enqueue(cleaner.finish);

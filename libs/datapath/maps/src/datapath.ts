@@ -88,7 +88,7 @@ export interface Datapath {
   listTraffic(): readonly TrafficCount[];
   /** Counts since the rules came; a rule that goes and comes again starts at 0. */
   listRuleTraffic(): readonly RuleTraffic[];
-  /** The maps that policies and addresses live in. Costs no system call. */
+  /** The maps that policies, addresses and flows live in; flows as the last sweep has counted them. Costs no system call. */
   mapUse(): readonly MapUse[];
   eventLoss(): EventLoss;
   /** Deletes expired conntrack entries. */
