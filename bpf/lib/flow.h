@@ -55,6 +55,30 @@ static __always_inline int send_on(struct __sk_buff *skb, const struct packet *p
 }
 
 /*
+ * A packet that may go and cannot. Where it is the proxy that is missing, the event names the rules that want it, and
+ * else none: no rule is against the packet.
+ */
+static __noinline int report_unsent(struct work *w, const struct ct_entry *entry, __u32 reply)
+{
+	report_entry(w, entry, reply);
+	if (!entry->egress_rule_set)
+		w->report.egress_cookie = 0;
+	if (!entry->ingress_rule_set)
+		w->report.ingress_cookie = 0;
+	return 0;
+}
+
+static __always_inline int send_flow(struct __sk_buff *skb, struct work *w, const struct ct_entry *entry,
+				     enum trace_point point, bool reply, enum hook hook)
+{
+	const int result = send_on(skb, &w->packet, entry, point, reply, hook);
+
+	if (unlikely(result < 0))
+		report_unsent(w, entry, reply);
+	return result;
+}
+
+/*
  * A pod's address is only believed from the pod itself, whose hook has checked it, that of another node's pod only from
  * the overlay, where it has been checked, and the host's never from outside. But what other nodes' pods send to the
  * host's own address comes outside of the overlay, too: a route leads there.
@@ -149,7 +173,7 @@ static __always_inline int known_flow(struct __sk_buff *skb, struct work *w, enu
 		entry->reported = now;
 		report_flow(skb, w, entry, reply, EVENT_TRACE, point, hook_direction(hook));
 	}
-	return send_on(skb, p, entry, point, reply, hook);
+	return send_flow(skb, w, entry, point, reply, hook);
 }
 
 /* Reasons why a flow cannot begin here, before any policy is asked. */
@@ -227,7 +251,7 @@ static __noinline int new_flow(struct __sk_buff *skb, struct work *w, enum hook 
 	point = flow_point(entry, &w->key, false, hook);
 	if (w->mark != MARK_SERVER_LEG)
 		report_flow(skb, w, entry, false, EVENT_POLICY_VERDICT, point, hook_direction(hook));
-	return send_on(skb, p, entry, point, false, hook);
+	return send_flow(skb, w, entry, point, false, hook);
 }
 
 static __always_inline struct ct_entry *live_entry(const struct ct_key *key, __u32 now)

@@ -115,5 +115,5 @@ static __noinline int handle_related(struct __sk_buff *skb, struct work *w, enum
 		skb->mark = MARK_TO_PROXY;
 		return TC_ACT_OK;
 	}
-	return send_on(skb, &w->packet, entry, point, reply, hook);
+	return send_flow(skb, w, entry, point, reply, hook);
 }

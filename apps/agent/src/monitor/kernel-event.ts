@@ -1,16 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-import {
-  direction,
-  dropReason,
-  dropReasonTexts,
-  type Event,
-  eventFlag,
-  eventType,
-  tracePointNames,
-} from '@weir/datapath-layout';
+import { direction, dropReasonTexts, type Event, eventFlag, eventType, tracePointNames } from '@weir/datapath-layout';
 import { formatProtocol } from '@weir/model';
 import type { PolicyEngine } from '@weir/policy';
 import type { weir } from '@weir/proto';
+import { blameOf } from '../policy/drop-blame.ts';
 import { type Origin, originNames, policyName } from '../policy/policy-names.ts';
 import type { Peers } from './peers.ts';
 
@@ -51,9 +44,24 @@ function directionText(event: Event): string {
 /** The policies that decided on the flow of an event: those that allowed it, denied it, or put it into default deny. */
 function decidingPolicies(event: Event, { engine, cookies }: KernelEventOptions): string[] {
   const behind = (cookie: number): string[] => originNames(cookies.meaningOf(cookie) ?? []);
-  if (!isAgainst(event)) return [...new Set([...behind(event.egressCookie), ...behind(event.ingressCookie)])];
+  const both = (): string[] => [...new Set([...behind(event.egressCookie), ...behind(event.ingressCookie)])];
+  if (!isAgainst(event)) return both();
   const isIngress = event.direction === direction.ingress;
-  if (event.reason !== dropReason.policyDenied) return behind(isIngress ? event.ingressCookie : event.egressCookie);
+  switch (blameOf(event.reason)) {
+    case 'nobody':
+      return [];
+    case 'proxy-rules':
+      return both();
+    case 'rule':
+      return behind(isIngress ? event.ingressCookie : event.egressCookie);
+    case 'default-deny':
+      return policiesAgainst(event, engine);
+  }
+}
+
+/** The policies that put the end whose policy decided into default deny. */
+function policiesAgainst(event: Event, engine: KernelEventOptions['engine']): string[] {
+  const isIngress = event.direction === direction.ingress;
   // The direction is that of the flow; a reply has its ends the other way round.
   const isReply = (event.flags & eventFlag.reply) !== 0;
   const subject = isIngress === isReply ? event.sourceIdentity : event.destinationIdentity;

@@ -51,7 +51,11 @@ beforeEach(() => {
     remotePodOf: (address) => (address === '10.0.9.2' ? { namespace: 'default', pod: 'far' } : undefined),
     labelsOf: (id) => (id === 300 ? ['k8s:app=web'] : []),
   });
-  const engine = { policiesInDefaultDeny: () => ['CiliumNetworkPolicy/default/web'] };
+  const engine = {
+    policiesInDefaultDeny: (identity: number) => [
+      identity === 1 ? 'CiliumClusterwideNetworkPolicy//nodes' : 'CiliumNetworkPolicy/default/web',
+    ],
+  };
   monitor = createMonitor({ datapath, peers, engine, cookies, ruleSets, node: 'n1' });
 });
 afterEach(() => {
@@ -128,6 +132,48 @@ describe('events of the kernel', () => {
       ...{ type: 'drop', verdict: 'dropped', direction: 'ingress', reasonCode: dropReason.policyDenied },
       policies: ['default/web'],
     });
+  });
+
+  it.each([
+    { reason: dropReason.policyDeny, way: direction.ingress, names: ['default/in'] },
+    { reason: dropReason.policyDeny, way: direction.egress, names: ['default/out'] },
+    { reason: dropReason.noConfiguration, way: direction.ingress, names: ['default/in'] },
+    { reason: dropReason.proxyUnsupportedProtocol, way: direction.egress, names: ['default/out'] },
+    { reason: dropReason.proxyNeedsNewConnection, way: direction.ingress, names: ['default/in'] },
+    { reason: dropReason.proxyNotListening, way: direction.egress, names: ['default/out', 'default/in'] },
+    { reason: dropReason.socketAssignFailed, way: direction.ingress, names: ['default/out', 'default/in'] },
+    { reason: dropReason.invalidSourceIp, way: direction.ingress, names: [] },
+    { reason: dropReason.ctInsertFailed, way: direction.egress, names: [] },
+  ])(
+    'name the policies that a drop is owed to, and no others: reason $reason, direction $way',
+    async ({ reason, way, names }) => {
+      const watcher = watch();
+      const [egressCookie, ingressCookie] = ['out', 'in'].map((name) =>
+        cookies.numberOf(name, [{ policy: `CiliumNetworkPolicy/default/${name}` } as EntryOrigin]),
+      );
+      emit({
+        type: eventType.drop,
+        reason,
+        direction: way,
+        egressCookie: egressCookie!,
+        ingressCookie: ingressCookie!,
+      });
+      expect(await watcher.next()).toMatchObject({ verdict: 'dropped', policies: names });
+    },
+  );
+
+  it('of the host name the policies for nodes', async () => {
+    const watcher = watch();
+    for (const isReply of [false, true]) {
+      const ends = isReply
+        ? { sourceIdentity: 1, destinationIdentity: 2 }
+        : { sourceIdentity: 2, destinationIdentity: 1 };
+      emit({
+        ...{ type: eventType.drop, reason: dropReason.policyDenied, direction: direction.ingress },
+        ...{ ...ends, sourceEndpoint: 0, flags: isReply ? eventFlag.reply : 0 },
+      });
+      expect(await watcher.next()).toMatchObject({ verdict: 'dropped', policies: ['nodes'] });
+    }
   });
 
   it('say of a redirected flow that it is', async () => {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { direction, dropReason, event as layout, eventFlag, eventType, tracePoint } from '@weir/datapath-layout';
+import { direction, event as layout, eventFlag, eventType, tracePoint } from '@weir/datapath-layout';
 import { type Flow, type FlowEndpoint, monitorType, observationPoint, type Timestamp, timestampOf } from '@weir/flow';
 import { flow } from '@weir/proto';
+import { blameOf } from '../policy/drop-blame.ts';
 import type { AddressTexts } from './address-texts.ts';
 import type { Names } from './names.ts';
 import { ipProtocols, packetSummary, tcpFlagsOf } from './packet-summary.ts';
@@ -203,17 +204,19 @@ export class KernelFlow implements Flow {
     return this.#context.names.cookiePolicies(this.#u32(cookie)) as flow.Policy.$Properties[];
   }
   #deniedBy(isIngress: boolean): flow.Policy.$Properties[] {
-    const isAgainst = this.#isDrop || this.#isAudited;
-    if (!isAgainst || (this.#u8('direction') === direction.ingress) !== isIngress) return none;
+    if (!this.#isDrop && !this.#isAudited) return none;
     const { names } = this.#context;
-    const reason = this.#u8('reason');
-    let policies: Policies = none;
-    if (reason === dropReason.policyDeny) {
-      policies = names.cookiePolicies(this.#u32(isIngress ? 'ingressCookie' : 'egressCookie'));
-    } else if (reason === dropReason.policyDenied) {
+    const blame = blameOf(this.#u8('reason'));
+    // What wants the proxy stands in the event for its own direction, whichever way the packet went.
+    const isDeciding = blame === 'proxy-rules' || (this.#u8('direction') === direction.ingress) === isIngress;
+    if (blame === 'nobody' || !isDeciding) return none;
+    let policies: Policies;
+    if (blame === 'default-deny') {
       // The direction is that of the connection; a reply has its ends the other way round.
       const subject = this.#u32(isIngress === this.#isReply ? 'sourceIdentity' : 'destinationIdentity');
       policies = names.defaultDenyPolicies(subject, isIngress, this.#timeMs);
+    } else {
+      policies = names.cookiePolicies(this.#u32(isIngress ? 'ingressCookie' : 'egressCookie'));
     }
     return policies as flow.Policy.$Properties[];
   }

@@ -100,6 +100,24 @@ describePackets('events', () => {
       ]);
     });
 
+    it.each([
+      { title: 'receiver', egress: {}, ingress: { verdict: 'redirect', ruleSet: 7 }, cookies: [0, 6] },
+      { title: 'sender', egress: { verdict: 'redirect', ruleSet: 7 }, ingress: {}, cookies: [5, 0] },
+    ] as const)(
+      'name the rules of the $title that want the proxy, and no other, with every packet that it misses',
+      async (row) => {
+        node.setPolicy(client, { egress: [{ ...row.egress, cookie: 5 }] });
+        node.setPolicy(server, { ingress: [{ ...row.ingress, cookie: 6 }] });
+        node.send(client, talk.ask('SYN'));
+        node.send(client, talk.ask('ACK'));
+        const [egressCookie, ingressCookie] = row.cookies;
+        const ends = { sourceIdentity: client.identity, destinationIdentity: server.identity };
+        const raw = { ...ends, sourceEndpoint: client.id, destinationEndpoint: server.id, egressCookie, ingressCookie };
+        const drop = { type: 'drop', reason: 'proxyNotListening', raw };
+        expect((await node.events()).filter(({ type }) => type === 'drop')).toMatchObject([drop, drop]);
+      },
+    );
+
     it('tell of each packet of a denied flow, with both ends and the rules', async () => {
       node.setPolicy(server, { ingress: [{ verdict: 'refuse', cookie: 66 }] });
       node.send(client, talk.ask('SYN'));
