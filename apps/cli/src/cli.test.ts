@@ -57,7 +57,8 @@ describe('weir status', () => {
 
 describe('weir endpoint', () => {
   it('list prints a row an endpoint in the order of numbers, further labels below', async () => {
-    const second = { ...endpoint, id: 3, pod: 'db', state: 'restoring', ingressEnforced: false, labels: [] };
+    const waits = { state: 'restoring', reason: 'it waits' };
+    const second = { ...endpoint, ...waits, id: 3, pod: 'db', ingressEnforced: false, labels: [] };
     await cli.answer({ listEndpoints: () => ({ endpoints: [endpoint, second] }) });
     expect(await cli.weir('endpoint', 'list')).toEqual(
       done(
@@ -66,6 +67,7 @@ describe('weir endpoint', () => {
           '3         default/db   restoring  none     300                       10.0.0.2  fd00::2',
           '7         default/web  ready      ingress  300       k8s:app=web     10.0.0.2  fd00::2',
           '                                                     k8s:tier=front',
+          'default/db: it waits',
           '',
         ].join('\n'),
       ),

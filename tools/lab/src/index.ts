@@ -2,6 +2,7 @@
 // Nodes and pods on one machine, made of network namespaces, for tests, benchmarks, the demo and a user's experiments. It
 // starts Weir's own programs as they are built; it knows nothing of how they do their work.
 export { createLab, type Lab } from './lab/lab.ts';
+export { findStoreProgram, type LabStore } from './lab/store-program.ts';
 export type { UpOptions, UpOutcome } from './lab/lab-lifecycle.ts';
 export type { AddPodOptions, LabelChanges, LabNamespace, Pod } from './lab/lab-pods.ts';
 export type { LabStatus, NodeStatus } from './lab/lab-status.ts';

@@ -25,7 +25,11 @@ beforeEach(async () => {
   node = createTestNode();
   agent = createTestAgent(node);
   const { engine, controller, prefixes, translation } = agent;
-  const labelled = { ...node.identities, all: () => [[256, agent.table.require(1).labels] as const] };
+  const labelled = {
+    ...node.identities,
+    all: () => [[256, agent.table.require(1).labels] as const],
+    waitingReason: () => 'The store is away',
+  };
   const peers = createPeers({ endpointOf: () => undefined, remotePodOf: () => undefined, labelsOf: () => [] });
   const forMonitor = { engine, cookies: translation.cookies, ruleSets: translation.ruleSets, node: 'n1' };
   const service = createAgentService({
@@ -99,6 +103,18 @@ describe('endpoints', () => {
         ...{ ingressEnforced: true, policyRevision: 1, labels: expect.arrayContaining(['k8s:app=web']) },
       },
     ]);
+  });
+
+  it('that wait say for what, and why that takes its time', async () => {
+    node.identities.goAway();
+    const adding = agent.manager.add(podSpec('late'));
+    const { endpoint } = await client.getEndpoint({ endpoint: { reference: 'late' } });
+    expect(endpoint).toMatchObject({
+      state: 'waiting-for-identity',
+      reason: 'the identity of its labels is not known yet; The store is away',
+    });
+    node.identities.comeBack();
+    await adding;
   });
 
   it.each(['1', 'default/web', 'web', 'c-web', '10.0.0.2', 'fd00::2', 'FD00:0::2'])(

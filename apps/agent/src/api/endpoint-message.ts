@@ -5,11 +5,13 @@ import type { PolicyEngine } from '@weir/policy';
 import type { weir } from '@weir/proto';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { EndpointTable } from '../endpoint/endpoint-table.ts';
+import type { IdentityDirectory } from '../identity/identity-source.ts';
 import type { PolicyController } from '../policy/policy-controller.ts';
 import { policyName } from '../policy/policy-names.ts';
 
-/** What is asked about the policy of an endpoint. */
+/** What is asked about an endpoint's policy and identity. */
 export interface EndpointPolicySource {
+  readonly identities: Pick<IdentityDirectory, 'waitingReason'>;
   readonly engine: PolicyEngine;
   readonly controller: Pick<PolicyController, 'behind'>;
 }
@@ -17,11 +19,12 @@ export interface EndpointPolicySource {
 /** What the API says of an endpoint. One whose policy the kernel does not have yet is `regenerating`. */
 export function endpointMessage(
   endpoint: Endpoint,
-  { engine, controller }: EndpointPolicySource,
+  { engine, controller, identities }: EndpointPolicySource,
 ): weir.agent.v1.IEndpoint {
   const { record, identity, labels } = endpoint;
   const behind = endpoint.state === 'ready' ? controller.behind.get(identity ?? 0) : undefined;
   const { state, reason } = behind === undefined ? endpoint : { state: 'regenerating', reason: behind.reason };
+  const waits = endpoint.state === 'ready' ? undefined : identities.waitingReason(labels);
   const policy = identity === undefined ? undefined : engine.resolve(identity);
   return {
     id: record.id,
@@ -29,7 +32,7 @@ export function endpointMessage(
     namespace: record.namespace,
     pod: record.pod,
     state,
-    reason: reason ?? '',
+    reason: [reason, waits].filter((each) => each !== undefined).join('; '),
     identity: identity ?? 0,
     labels: labels.labels.map(formatLabel),
     ipv4: record.ipv4,

@@ -15,6 +15,7 @@ export function createIdentitySource(
     recall: (id, labels) => client.recall({ id, labels }),
     labelsOf: (identity) =>
       reservedIdentities.get(identity) ?? client.labelsOf(identity) ?? prefixes.labelsOf(identity),
+    waitingReason: (labels) => client.status().waiting.find((each) => each.labels.key === labels.key)?.reason,
     *all() {
       for (const { id, labels } of client.identities()) yield [id, labels] as const;
       yield* prefixes.all();

@@ -18,4 +18,6 @@ export interface IdentitySource {
 /** All identities that are known on this node, for people. */
 export interface IdentityDirectory extends Pick<IdentitySource, 'labelsOf'> {
   all(): Iterable<readonly [number, LabelSet]>;
+  /** What keeps a label set from its number; undefined when nobody waits for it. */
+  waitingReason(labels: LabelSet): string | undefined;
 }

@@ -25,11 +25,15 @@ function rowsOf(endpoint: Endpoint): string[][] {
   ];
 }
 
+/** Below the table: what keeps endpoints from being ready. */
+const reasonsText = (endpoints: readonly Endpoint[]): string =>
+  endpoints.flatMap(({ namespace, pod, reason }) => (reason ? [`${namespace}/${pod}: ${reason}\n`] : [])).join('');
+
 const listText = (endpoints: readonly Endpoint[]): string =>
   table(
     ['ENDPOINT', 'POD', 'STATE', 'POLICY', 'IDENTITY', 'LABELS', 'IPV4', 'IPV6'],
     endpoints.toSorted((a, b) => (a.id ?? 0) - (b.id ?? 0)).flatMap(rowsOf),
-  );
+  ) + reasonsText(endpoints);
 
 function detailText(endpoint: Endpoint): string {
   const lines: [string, string | number | null | undefined][] = [

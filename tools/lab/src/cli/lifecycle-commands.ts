@@ -4,6 +4,7 @@ import type { LogLevel } from '@weir/telemetry';
 import { onStdout, outputOption, print, progress, table, type OutputFormat } from '@weir/terminal';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Routing } from '../lab/lab-spec.ts';
+import { type LabStore, labStores } from '../lab/store-program.ts';
 import type { LabStatus, NodeStatus } from '../lab/lab-status.ts';
 import { nodesMax } from '../network/plan.ts';
 import type { ServiceStatus } from '../supervisor/api.ts';
@@ -15,12 +16,17 @@ const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const satisfie
 interface UpFlags {
   readonly nodes?: number;
   readonly routing?: Routing;
+  readonly store?: LabStore;
+  readonly storeProgram?: string;
+  readonly allocators?: number;
   readonly timeout: number;
   readonly dist?: string;
   readonly agentArg?: readonly string[];
   readonly logLevel: string;
   readonly output: OutputFormat;
 }
+
+const allocatorsMax = 9;
 
 const collect = (value: string, previous: readonly string[] = []): string[] => [...previous, value];
 
@@ -44,6 +50,13 @@ export function addLifecycleCommands(program: Command): void {
         'how packets reach pods of other nodes (default: direct for one node, overlay for more)',
       ).choices(['direct', 'overlay']),
     )
+    .addOption(
+      new Option('--store <backend>', 'where identities live, on a server of the lab (default: embedded)').choices(
+        labStores,
+      ),
+    )
+    .option('--store-program <file>', 'the server of that store, if not the one on the PATH')
+    .option('--allocators <count>', 'how many identity-allocators share the store (1)', wholeNumber(allocatorsMax))
     .option('--timeout <seconds>', 'how long the nodes may take', wholeNumber(3600), 60)
     .option('--dist <directory>', 'where the programs are, if not where `make build` puts them')
     .option('--agent-arg <flag>', 'a further flag for the agents, as in --agent-arg=--enable-policy=always', collect)
@@ -77,6 +90,9 @@ async function up(flags: UpFlags, command: Command): Promise<void> {
   const { alreadyUp, nodeCount, podCount } = await lab.up({
     ...(flags.nodes !== undefined && { nodeCount: flags.nodes }),
     ...(flags.routing !== undefined && { routing: flags.routing }),
+    ...(flags.store !== undefined && { store: flags.store }),
+    ...(flags.storeProgram !== undefined && { storeProgram: flags.storeProgram }),
+    ...(flags.allocators !== undefined && { allocatorCount: flags.allocators }),
     ...(flags.dist !== undefined && { distDirectory: flags.dist }),
     ...(flags.agentArg && { agentArguments: flags.agentArg }),
     logLevel: flags.logLevel,

@@ -18,6 +18,7 @@ import { findInstallation } from './installation.ts';
 import type { LabContext } from './lab-context.ts';
 import type { LabPaths } from './lab-paths.ts';
 import { writeLabSpec, type LabSpec, type Routing } from './lab-spec.ts';
+import { type LabStore, requireStoreProgram } from './store-program.ts';
 import { hostPlaces } from './target.ts';
 import { labsCgroup } from './teardown.ts';
 
@@ -27,6 +28,12 @@ export interface LabOptions {
   readonly nodeCount?: number;
   /** `direct` for one node, `overlay` for more, by default. */
   readonly routing?: Routing;
+  /** `embedded` by default. */
+  readonly store?: LabStore;
+  /** The server of that store, if not the one on the PATH. */
+  readonly storeProgram?: string;
+  /** How many identity-allocators there are, which share the store; 1 by default. */
+  readonly allocatorCount?: number;
   /** Where the programs come from; what `make build` made by default. */
   readonly distDirectory?: string;
   /** Further flags for every agent, such as `--enable-policy=always`. */
@@ -48,12 +55,14 @@ export async function bringUp(
   const installation = findInstallation(options.distDirectory);
   const nodeCount = options.nodeCount ?? 1;
   const network = planNetwork({ lab: paths.name, nodeCount });
+  const storeSpec = chooseStore(options);
   await mkdir(paths.directory, { recursive: true, mode: 0o700 });
   const spec: LabSpec = {
     nodeCount,
     distDirectory: installation.directory,
     cgroup: join(await cgroupRoot(paths), labsCgroup, paths.name),
     routing: options.routing ?? (nodeCount === 1 ? 'direct' : 'overlay'),
+    ...storeSpec,
     agentArguments: options.agentArguments ?? [],
     allocatorArguments: options.allocatorArguments ?? [],
     logLevel: options.logLevel ?? 'info',
@@ -63,10 +72,24 @@ export async function bringUp(
 
   onProgress(`Building the network of ${nodeCount === 1 ? '1 node' : `${nodeCount} nodes`}`);
   await buildNetwork(network, createNamespaceRegistry(paths.namespaceDirectory));
-  await Promise.all([paths.identityDirectory, paths.logDirectory, paths.podDirectory].map(makeDirectory));
+  await Promise.all(
+    [paths.identityDirectory, paths.storeDirectory, paths.logDirectory, paths.podDirectory].map(makeDirectory),
+  );
   for (const { name } of network.nodes) await prepareNode(paths, name);
   await Promise.all([...hostPlaces(network, spec.cgroup).values()].map(({ cgroup }) => createCgroup(cgroup)));
   return spec;
+}
+
+function chooseStore(options: LabOptions): Pick<LabSpec, 'store' | 'storeProgram' | 'allocatorCount'> {
+  const { store = 'embedded', allocatorCount = 1 } = options;
+  if (store !== 'embedded') {
+    return { store, allocatorCount, storeProgram: requireStoreProgram(store, options.storeProgram) };
+  }
+  if (allocatorCount === 1) return { store, allocatorCount };
+  throw new WeirError(
+    'INVALID_ARGUMENT',
+    `${allocatorCount} allocators cannot share an embedded store, expected --store consul or etcd`,
+  );
 }
 
 async function makeDirectory(path: string): Promise<void> {

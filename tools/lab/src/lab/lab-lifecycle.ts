@@ -52,9 +52,20 @@ export function upLab(context: LabContext, options: UpOptions): Promise<UpOutcom
         `Lab "${paths.name}" is up with ${lab.spec.routing} routing, asked for ${options.routing}: run \`weir lab down\` first`,
       );
     }
+    refuseOtherStore(lab, options);
     await waitForNodes(lab, options.timeoutMs ?? 60_000, onProgress);
     return { alreadyUp, nodeCount, podCount: pods.length };
   });
+}
+
+function refuseOtherStore({ paths, spec }: OpenLab, { store, allocatorCount }: UpOptions): void {
+  const other =
+    (store !== undefined && store !== spec.store && `the store ${spec.store}, asked for ${store}`) ||
+    (allocatorCount !== undefined &&
+      allocatorCount !== spec.allocatorCount &&
+      `${spec.allocatorCount} allocators, asked for ${allocatorCount}`);
+  if (!other) return;
+  throw new WeirError('FAILED_PRECONDITION', `Lab "${paths.name}" is up with ${other}: run \`weir lab down\` first`);
 }
 
 async function makeLab(context: LabContext, options: UpOptions, onProgress: (text: string) => void): Promise<void> {

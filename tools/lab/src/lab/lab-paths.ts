@@ -23,9 +23,12 @@ export interface LabPaths {
   readonly specFile: string;
   readonly supervisorSocket: string;
   readonly identityDirectory: string;
-  readonly identitySocket: string;
   /** Where the flows of all nodes are served, if there are several. */
   readonly relaySocket: string;
+  /** The sockets of the allocators, counted from 0. */
+  identitySocket(index: number): string;
+  /** Data of a store that is not embedded. */
+  readonly storeDirectory: string;
   readonly logDirectory: string;
   readonly podDirectory: string;
   /** One file for each network namespace that the lab has made. */
@@ -57,8 +60,9 @@ export function labPaths(name: string): LabPaths {
     specFile: join(directory, 'lab.json'),
     supervisorSocket: join(directory, 'supervisor.sock'),
     identityDirectory: join(directory, 'identity'),
-    identitySocket: join(directory, 'identity', 'identity.sock'),
     relaySocket: join(directory, 'relay.sock'),
+    identitySocket: (index) => join(directory, 'identity', `identity${index === 0 ? '' : index + 1}.sock`),
+    storeDirectory: join(directory, 'store'),
     logDirectory: join(directory, 'log'),
     podDirectory: join(directory, 'pods'),
     namespaceDirectory: join(directory, 'namespaces'),

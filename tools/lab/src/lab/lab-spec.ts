@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { writeWhole } from '../machine/write-whole.ts';
 import type { LabPaths } from './lab-paths.ts';
+import type { LabStore } from './store-program.ts';
 
 /** How packets get from one node's pods to another's: by routes of the kernel, or in VXLAN. */
 export type Routing = 'direct' | 'overlay';
@@ -16,6 +17,12 @@ export interface LabSpec {
   readonly cgroup: string;
   /** How packets get to pods of other nodes. */
   readonly routing: Routing;
+  /** Where the allocators keep identities. */
+  readonly store: LabStore;
+  /** The server of that store; undefined where it is embedded. */
+  readonly storeProgram?: string;
+  /** How many identity-allocators there are. */
+  readonly allocatorCount: number;
   /** Flags that every agent gets besides those of the lab. */
   readonly agentArguments: readonly string[];
   /** Flags for the identity-allocator, likewise. */

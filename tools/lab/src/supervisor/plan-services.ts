@@ -5,7 +5,8 @@ import type { LabPaths } from '../lab/lab-paths.ts';
 import type { LabSpec } from '../lab/lab-spec.ts';
 import { enter } from '../machine/enter.ts';
 import type { Argv } from '../machine/run-command.ts';
-import { lanDevice, lanMtu, type NetworkPlan, type NodePlan } from '../network/plan.ts';
+import { type HostPlan, lanDevice, lanMtu, type NetworkPlan, type NodePlan } from '../network/plan.ts';
+import { storeCommand, storeEndpoint } from './plan-store.ts';
 import type { ServiceSpec } from './service.ts';
 
 const observerPort = 4_244;
@@ -18,25 +19,41 @@ export interface PlanServices {
 }
 
 /**
- * The processes of a lab: on each node an agent and a proxy; beside the first one an identity-allocator, and a relay that
- * serves the flows of all nodes when there are several.
+ * The processes of a lab: a store, if it is not embedded; identity-allocators, each beside a node; on each node an agent and a
+ * proxy; and beside the first one a relay that serves the flows of all nodes when there are several.
  */
 export function planServices(plan: PlanServices): readonly ServiceSpec[] {
-  const [first] = plan.network.nodes;
+  const { nodes } = plan.network;
+  const [first] = nodes;
+  const indexes = Array.from({ length: plan.spec.allocatorCount }, (_, index) => index);
   return [
-    ...(first === undefined ? [] : [identityAllocator(plan, first)]),
-    ...plan.network.nodes.flatMap((node) => [agent(plan, node), l7Proxy(plan, node)]),
-    ...(first !== undefined && plan.network.nodes.length > 1 ? [monitorRelay(plan, first)] : []),
+    ...store(plan),
+    ...indexes.map((index) => identityAllocator(plan, nodes[index % nodes.length] as NodePlan, index)),
+    ...nodes.flatMap((node) => [agent(plan, node), l7Proxy(plan, node)]),
+    ...(first !== undefined && nodes.length > 1 ? [monitorRelay(plan, first)] : []),
   ];
 }
 
 /** The cgroup of a service, or of anything else that a name stands for in a lab. */
 export const labCgroup = (spec: LabSpec, name: string): string => join(spec.cgroup, name);
 
-function identityAllocator(plan: PlanServices, node: NodePlan): ServiceSpec {
+function store(plan: PlanServices): ServiceSpec[] {
+  const command = storeCommand(plan);
+  return command === undefined ? [] : [service(plan, plan.network.world, { name: 'store', command })];
+}
+
+function storeFlags(plan: PlanServices): string[] {
+  const endpoint = storeEndpoint(plan);
+  return endpoint === undefined
+    ? ['--store', 'embedded', '--store-path', join(plan.paths.identityDirectory, 'identities.db')]
+    : ['--store', plan.spec.store, '--store-endpoint', endpoint];
+}
+
+/** The first allocator bears the plain name, further ones have a number. */
+function identityAllocator(plan: PlanServices, node: NodePlan, index: number): ServiceSpec {
   const { paths, installation } = plan;
   return service(plan, node, {
-    name: 'identity-allocator',
+    name: `identity-allocator${index === 0 ? '' : index + 1}`,
     command: [
       ...installation.identityAllocator,
       ...common({
@@ -45,12 +62,15 @@ function identityAllocator(plan: PlanServices, node: NodePlan): ServiceSpec {
         stateDirectory: paths.identityDirectory,
         plan,
       }),
-      ...['--listen', `unix:${paths.identitySocket}`],
-      ...['--store', 'embedded', '--store-path', join(paths.identityDirectory, 'identities.db')],
+      ...['--listen', `unix:${paths.identitySocket(index)}`],
+      ...storeFlags(plan),
       ...plan.spec.allocatorArguments,
     ],
   });
 }
+
+const allocatorAddresses = ({ paths, spec }: PlanServices): string =>
+  Array.from({ length: spec.allocatorCount }, (_, index) => `unix:${paths.identitySocket(index)}`).join(',');
 
 function agent(plan: PlanServices, node: NodePlan): ServiceSpec {
   const { paths, spec, installation } = plan;
@@ -61,7 +81,7 @@ function agent(plan: PlanServices, node: NodePlan): ServiceSpec {
       ...installation.agent,
       ...common({ node: node.name, runDirectory, stateDirectory, plan }),
       ...['--bpf-root', bpfRoot, '--cgroup', labCgroup(spec, node.name)],
-      ...['--identity-allocator', `unix:${paths.identitySocket}`],
+      ...['--identity-allocator', allocatorAddresses(plan)],
       ...['--ipv4-range', node.podRange.ipv4, '--ipv6-range', node.podRange.ipv6],
       ...['--devices', lanDevice, '--routing', spec.routing],
       ...(spec.routing === 'direct' ? ['--mtu', String(lanMtu)] : []),
@@ -111,7 +131,7 @@ const common = (options: {
   ...['--run-dir', options.runDirectory, '--state-dir', options.stateDirectory],
 ];
 
-function service(plan: PlanServices, node: NodePlan, what: { name: string; command: Argv }): ServiceSpec {
+function service(plan: PlanServices, node: HostPlan, what: { name: string; command: Argv }): ServiceSpec {
   const place = { netns: node.netns, cgroup: labCgroup(plan.spec, what.name) };
   return {
     name: what.name,
