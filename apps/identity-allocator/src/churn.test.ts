@@ -12,8 +12,8 @@ import { createIdentityClient, type IdentityClient } from '@weir/identity-client
 import { parseLabelSet, type LabelSet } from '@weir/model';
 import { IdentityAllocatorDefinition } from '@weir/proto';
 import { createRpcClient } from '@weir/rpc';
+import { consul, etcd, type StoreServer, type StoreServerKind } from '@weir/shared-log-testing';
 import { createLogger } from '@weir/telemetry';
-import { consul, etcd, type StoreServer, type StoreServerKind } from './testing/store-servers.ts';
 import { createAllocatorProcess, type AllocatorProcess } from './testing/allocator-process.ts';
 import { createSeededRandom } from './testing/seeded-random.ts';
 

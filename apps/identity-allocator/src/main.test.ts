@@ -7,7 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { HealthDefinition, IdentityAllocatorDefinition } from '@weir/proto';
 import { createRpcClient, type RpcClient } from '@weir/rpc';
-import { freePort } from './testing/store-servers.ts';
+import { freePort } from '@weir/shared-log-testing';
 import { createAllocatorProcess, runAllocator, type AllocatorProcess } from './testing/allocator-process.ts';
 
 let directory: string;

@@ -7,8 +7,8 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createAuthority, type Authority } from '@weir/certificates';
 import { ClusterDirectoryDefinition, IdentityAllocatorDefinition } from '@weir/proto';
 import { createRpcClient, openTlsIdentity, type ServiceDefinition } from '@weir/rpc';
+import { freePort } from '@weir/shared-log-testing';
 import { createAllocatorProcess, type AllocatorProcess } from './testing/allocator-process.ts';
-import { freePort } from './testing/store-servers.ts';
 
 let directory: string;
 let authority: Authority;

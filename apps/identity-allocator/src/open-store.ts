@@ -2,15 +2,17 @@
 import { readFileSync } from 'node:fs';
 import { createBackoff, type Clock } from '@weir/clock';
 import { WeirError } from '@weir/errors';
+import {
+  createConsulKeyValueStore,
+  createEtcdKeyValueStore,
+  createSharedLog,
+  type KeyValueStore,
+} from '@weir/shared-log';
 import type { Logger } from '@weir/telemetry';
 import type { ClusterDirectory } from './cluster/cluster-directory.ts';
-import { createConsulKeyValueStore } from './consul/consul-key-value-store.ts';
 import { openEmbeddedStore } from './embedded/embedded-store.ts';
-import { createEtcdKeyValueStore } from './etcd/etcd-key-value-store.ts';
 import type { AllocatorOptions, StoreOptions } from './options.ts';
-import type { KeyValueStore } from './replicated/key-value-store.ts';
 import { openReplicatedStore } from './replicated/replicated-store.ts';
-import { createSharedLog } from './replicated/shared-log.ts';
 import type { IdentityStore } from './store/identity-store.ts';
 
 export interface OpenStoreDeps {

@@ -2,13 +2,12 @@
 // The behaviour of every store, against a real server.
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createConsulKeyValueStore, createSharedLog } from '@weir/shared-log';
+import { consul, type StoreServer } from '@weir/shared-log-testing';
 import { createLogger } from '@weir/telemetry';
 import { openReplicatedStore } from '../replicated/replicated-store.ts';
-import { createSharedLog } from '../replicated/shared-log.ts';
 import { checkStoreProperties } from '../testing/identity-store.properties.ts';
 import { describeIdentityStore, type StoreUnderTest } from '../testing/identity-store.suite.ts';
-import { consul, type StoreServer } from '../testing/store-servers.ts';
-import { createConsulKeyValueStore } from './consul-key-value-store.ts';
 
 if (consul.skipReason !== undefined) process.stderr.write(`Skipped: the tests of Consul: ${consul.skipReason}\n`);
 

@@ -5,7 +5,7 @@ import type { Logger } from '@weir/telemetry';
 import { entryFromChanges } from './entry-text.ts';
 import type { LogFollower } from './log-follower.ts';
 import type { ReplicaMemory } from './replica-memory.ts';
-import type { SharedLog } from './shared-log.ts';
+import type { SharedLog } from '@weir/shared-log';
 import type { StoreContact } from './store-contact.ts';
 
 /** Makes batches of operations durable as entries of the log. */

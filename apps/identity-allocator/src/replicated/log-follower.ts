@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createBackoff, type Clock } from '@weir/clock';
 import { WeirError } from '@weir/errors';
+import type { SharedLog } from '@weir/shared-log';
 import type { Logger } from '@weir/telemetry';
 import type { ReplicaMemory } from './replica-memory.ts';
-import type { SharedLog } from './shared-log.ts';
 import type { StoreContact } from './store-contact.ts';
 
 /** Keeps the memory of a replica in line with what others write. */

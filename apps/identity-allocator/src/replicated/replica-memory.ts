@@ -11,7 +11,7 @@ import { createIdentityTable, type IdentityTable } from '../store/identity-table
 import type { StateChange } from '../store/state-change.ts';
 import { createUndoLog } from '../store/undo-log.ts';
 import { changesFromEntry, snapshotFromState } from './entry-text.ts';
-import type { LogContent, LogPosition } from './shared-log.ts';
+import type { LogContent, LogPosition } from '@weir/shared-log';
 
 /** What one replica has in memory of one epoch of the log. */
 export interface ReplicaMemory {

@@ -8,10 +8,10 @@ import { systemClock } from '@weir/clock';
 import { parseLabelSet } from '@weir/model';
 import { createLogger } from '@weir/telemetry';
 import type { IdentityStore } from '../store/identity-store.ts';
-import { createMemoryKeyValueStore, type Fault } from '../testing/memory-key-value-store.ts';
+import { createMemoryKeyValueStore, type Fault } from '@weir/shared-log-testing';
 import { createSeededRandom } from '../testing/seeded-random.ts';
 import { openReplicatedStore } from './replicated-store.ts';
-import { createSharedLog } from './shared-log.ts';
+import { createSharedLog } from '@weir/shared-log';
 
 const seed = Number(process.env.WEIR_SEED ?? Math.floor(Math.random() * 2 ** 32));
 const logger = createLogger({ service: 'test', level: 'silent' });

@@ -2,10 +2,11 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { createManualClock, type ManualClock } from '@weir/clock';
 import { type ClusterPod, parseCidr } from '@weir/model';
+import { createSharedLog } from '@weir/shared-log';
+import { createMemoryKeyValueStore, type MemoryKeyValueStore } from '@weir/shared-log-testing';
 import { createLogger } from '@weir/telemetry';
 import { createClusterDirectory, type Announcement, type ClusterDirectory } from '../cluster/cluster-directory.ts';
 import type { IdentityStore } from '../store/identity-store.ts';
-import { createMemoryKeyValueStore, type MemoryKeyValueStore } from '../testing/memory-key-value-store.ts';
 import { checkStoreProperties } from '../testing/identity-store.properties.ts';
 import {
   app,
@@ -15,7 +16,6 @@ import {
   type StoreUnderTest,
 } from '../testing/identity-store.suite.ts';
 import { openReplicatedStore } from './replicated-store.ts';
-import { createSharedLog } from './shared-log.ts';
 
 const logger = createLogger({ service: 'test', level: 'silent' });
 const onFatal = (error: unknown): void => {

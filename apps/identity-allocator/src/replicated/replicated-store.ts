@@ -2,6 +2,7 @@
 import type { Clock } from '@weir/clock';
 import type { WeirError } from '@weir/errors';
 import { identityRange } from '@weir/model';
+import type { SharedLog } from '@weir/shared-log';
 import type { Logger } from '@weir/telemetry';
 import { collectGarbage, expireNodes } from '../store/collect-garbage.ts';
 import { storeLimits, type IdentityStore, type StoreTimes } from '../store/identity-store.ts';
@@ -11,7 +12,6 @@ import { createOperationQueue, type OperationQueue } from '../store/operation-qu
 import { createBatchWriter, type BatchWriter } from './batch-writer.ts';
 import { createLogFollower, type LogFollower } from './log-follower.ts';
 import { createReplicaMemory, type ReplicaMemory } from './replica-memory.ts';
-import type { SharedLog } from './shared-log.ts';
 import { createStoreContact, type StoreContact } from './store-contact.ts';
 
 export interface ReplicatedStoreOptions {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/** A value with the version of its key: any text that differs after every write. */
+/** A value with the version of its key: any text that differs after every write of another value. */
 export interface VersionedValue {
   readonly value: string;
   readonly version: string;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { EtcdKeyValueDefinition, EtcdWatchDefinition, type etcdserverpb } from '@weir/proto';
 import { createRpcClient, type RpcClient, type RpcClientOptions } from '@weir/rpc';
-import { createEndpointRotation } from '../replicated/endpoint-rotation.ts';
-import type { KeyValueStore } from '../replicated/key-value-store.ts';
+import { createEndpointRotation } from './endpoint-rotation.ts';
+import type { KeyValueStore } from './key-value-store.ts';
 
 export interface EtcdOptions extends Pick<RpcClientOptions, 'deadlineMs'> {
   /** `host:port` of one or more members of the cluster. */

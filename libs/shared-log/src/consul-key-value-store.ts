@@ -3,8 +3,8 @@ import { EventEmitter } from 'node:events';
 import { Agent as HttpAgent } from 'node:http';
 import { WeirError } from '@weir/errors';
 import Consul from 'consul';
-import { createEndpointRotation } from '../replicated/endpoint-rotation.ts';
-import type { KeyValueStore } from '../replicated/key-value-store.ts';
+import { createEndpointRotation } from './endpoint-rotation.ts';
+import type { KeyValueStore } from './key-value-store.ts';
 
 export interface ConsulOptions {
   /** `host:port` of the HTTP API of one or more servers or agents. */

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { WeirError } from '@weir/errors';
 
 /** A server that runs. */
 export interface StoreServer {
@@ -31,7 +32,7 @@ export interface StoreServerKind {
 
 const startDeadlineMs = 30_000;
 // Beside the repository, or where `WEIR_TEST_ASSETS` says.
-const assets = process.env.WEIR_TEST_ASSETS ?? fileURLToPath(new URL('../../../../../shared/assets/', import.meta.url));
+const assets = process.env.WEIR_TEST_ASSETS ?? fileURLToPath(new URL('../../../../shared/assets/', import.meta.url));
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** A port that nobody listens on at the moment. */
@@ -76,7 +77,9 @@ function createServerProcess({ program, args, directory, endpoint, isReady }: Se
       child = started;
       const untilMs = performance.now() + startDeadlineMs;
       while (!(await isReady().catch(() => false))) {
-        if (started.exitCode !== null || performance.now() > untilMs) throw new Error(`${program} does not start`);
+        if (started.exitCode !== null || performance.now() > untilMs) {
+          throw new WeirError('UNAVAILABLE', `${program} does not start`);
+        }
         await sleep(50);
       }
     },

@@ -2,7 +2,7 @@
 // A key-value store in memory that several replicas share, with faults on demand: for histories that no real server can be
 // made to have at will.
 import { WeirError } from '@weir/errors';
-import type { KeyValueStore } from '../replicated/key-value-store.ts';
+import type { KeyValueStore } from '@weir/shared-log';
 
 /** What goes wrong with one call: before it has happened, or after. */
 export type Fault = 'none' | 'lost-before' | 'lost-after';
