@@ -95,6 +95,7 @@ describe('a lab with two nodes', () => {
       'node1/l7-proxy',
       'node2/agent',
       'node2/l7-proxy',
+      'monitor-relay',
     ]);
     expect(status.nodes.map(({ agent }) => agent.kind)).toEqual(['answering', 'answering']);
   });
