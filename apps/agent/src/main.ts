@@ -28,10 +28,11 @@ import { createNamespaces } from './endpoint/namespaces.ts';
 import { restoreEndpoints } from './endpoint/restore-endpoints.ts';
 import { createCluster } from './cluster/cluster.ts';
 import { createNodeRoutes } from './cluster/node-routes.ts';
-import { describeHost, includeHost, slotsInKernel } from './host/host-policy.ts';
+import { createNodeSlots, describeHost, includeHost } from './host/host-policy.ts';
 import { warnOfHostPolicy } from './host/host-status.ts';
 import { startMetrics } from './metrics/start-metrics.ts';
 import { createIdentityFeed, createIdentitySource } from './identity/identity-adapter.ts';
+import { createIdentityPorts } from './identity/identity-ports.ts';
 import { createPrefixIdentities, labelledPrefixes } from './identity/prefix-identities.ts';
 import { createAddressPool } from './ipam/address-pool.ts';
 import { createDesiredIpcache } from './ipcache/desired-ipcache.ts';
@@ -51,7 +52,7 @@ import { type AgentOptions, parseCommandLine, version } from './options.ts';
 import { createPolicyController } from './policy/policy-controller.ts';
 import { createPolicyPrefixes } from './policy/policy-prefixes.ts';
 import { createPolicyService } from './policy/policy-service.ts';
-import { createPolicySlots } from './policy/policy-slots.ts';
+import { createPolicySubjects } from './policy/policy-subjects.ts';
 import { createPolicyStore } from './policy/policy-store.ts';
 import { createPolicyTranslation } from './policy/policy-translation.ts';
 import { prune } from './prune.ts';
@@ -126,11 +127,19 @@ const createEngine = (options: AgentOptions): PolicyEngine =>
     clusterPeer: { clusterName: defaultClusterName },
   });
 
+/** The ways to the pods of other nodes. `own` are the addresses of this one that others reach. */
+function routesOf(
+  { netlink, pools, overlay }: Node,
+  { own, logger }: { readonly own: () => readonly string[]; readonly logger: Logger },
+) {
+  const routers = [pools.ipv4.router, pools.ipv6.router].map(formatIpAddress);
+  return createNodeRoutes({ netlink, overlay: overlay && { hostDevice: hostDevice.name, routers, own }, logger });
+}
+
 /** Identities, policies and endpoints, and what brings kernel and proxy in line with them. */
 function wireParts(options: AgentOptions, { logger, node }: { readonly logger: Logger; readonly node: Node }) {
   const { netlink, datapath, pools, network } = node;
-  const { nodeName, stateDir } = options;
-  const clock = systemClock;
+  const [{ nodeName, stateDir }, clock] = [options, systemClock];
   const observer = createObserverHost({
     thread: observerThreadOptions(options),
     snapshot: () => namesSnapshot({ table, identities, cluster, engine, translation }),
@@ -138,12 +147,14 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   });
   const engine = watchEngine(createEngine(options), observer);
   const translation = createPolicyTranslation(numberFeed(observer));
-  const slots = createPolicySlots(policySlotsMax, slotsInKernel(datapath));
+  const slots = createNodeSlots(policySlotsMax, datapath);
+  const subjects = createPolicySubjects(() => table.subjectsInUse());
   const table = watchEndpoints(createEndpointTable(), observer);
   const ipcache = createDesiredIpcache();
 
   const feed = createIdentityFeed(({ upserted, deleted }) => {
-    controller.commit({ policy: { upsertIdentities: upserted, deleteIdentities: deleted } }).catch((error: unknown) => {
+    const policy = { upsertIdentities: upserted.map(ports.describe), deleteIdentities: deleted };
+    controller.commit({ policy }).catch((error: unknown) => {
       logger.error({ error, count: upserted.length + deleted.length }, 'Change of identities is not in force');
     });
   });
@@ -155,8 +166,9 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   });
   const prefixIdentities = createPrefixIdentities();
   const identities = createIdentitySource(client, prefixIdentities);
-  const ruleSets = translation.ruleSetTable;
-  const proxy = createProxyControl({ ruleSets, onAccessLog: observer.accessLog, clock, logger });
+  const ports = createIdentityPorts(identities.labelsOf);
+  const forProxy = { ruleSets: translation.ruleSetTable, onAccessLog: observer.accessLog };
+  const proxy = createProxyControl({ ...forProxy, clock, logger });
   const policyParts = { engine, datapath, slots, translation, publishRuleSets: proxy.publish };
   const controller = createPolicyController({ ...policyParts, clock, logger });
 
@@ -165,22 +177,20 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   const store = createEndpointStore(`${stateDir}/endpoints`);
   const onPlaced = (): void => cluster.announce();
   const auditAll = options.policyAuditMode;
-  const placement = createEndpointPlacement({ table, controller, slots, ipcache, onPlaced, auditAll });
+  const placement = createEndpointPlacement({ table, controller, slots, subjects, ports, ipcache, onPlaced, auditAll });
   const forEndpoints = { table, placement, datapath, identities, pools, podNetwork, store, ...forLabels };
   const manager = createEndpointManager({ ...forEndpoints, mtu: network.mtu });
   const namespaces = createNamespaces({ labels: forLabels.namespaces, manager });
   const podRanges = [options.ipv4Range, options.ipv6Range];
   const addresses = createHostAddresses(netlink, network);
   const routers = [pools.ipv4.router, pools.ipv6.router];
-  const own = (): readonly string[] => cluster.ownAddresses;
-  const forOverlay = { hostDevice: hostDevice.name, routers: routers.map(formatIpAddress), own };
   const tellPeers = createPeerTeller({
     ...{ self: nodeName, isEncrypted: observerTls(options) !== undefined },
     ...{ nodes: () => cluster.client.nodes, tell: observer.setPeers },
   });
-  const routes = createNodeRoutes({ netlink, overlay: node.overlay && forOverlay, logger });
+  const routes = routesOf(node, { own: () => cluster.ownAddresses, logger });
   const cluster = createCluster({
-    ...{ nodeName, stateDir, podRanges, table, ipcache, controller, addresses, routes, clock, logger },
+    ...{ nodeName, stateDir, podRanges, table, ipcache, ports, controller, addresses, routes, clock, logger },
     ...{ allocator: options.identityAllocator, ...tls, routers, isOverlay: node.overlay !== undefined },
     onChange(changes) {
       observer.names(remotePodChanges(changes));
@@ -195,8 +205,8 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   return {
     ...{ engine, translation, slots, table, ipcache, client, identities, observer, proxy, controller },
     ...{ forEndpoints, manager, policyStore, policies, podNetwork, podRanges, addresses, routes, cluster, services },
-    ...{ prefixes, prefixIdentities, monitor: observer, namespaces, namespaceLabels: forLabels.namespaces },
-    tellPeers,
+    ...{ prefixes, prefixIdentities, subjects, ports, monitor: observer },
+    ...{ namespaces, namespaceLabels: forLabels.namespaces, tellPeers },
   };
 }
 
@@ -207,7 +217,20 @@ async function restoreNode(
   parts: Parts,
   { options, logger, node }: Running,
 ): Promise<{ hostAddresses: { stop(): void }; sockets: SocketsState }> {
-  const { client, cluster, ipcache, controller, forEndpoints, manager, podNetwork, policyStore, table, slots } = parts;
+  const {
+    client,
+    cluster,
+    ipcache,
+    controller,
+    forEndpoints,
+    manager,
+    podNetwork,
+    policyStore,
+    table,
+    slots,
+    subjects,
+    ports,
+  } = parts;
   const { datapath, netlink, network, overlay } = node;
   await parts.services.restore();
   await parts.namespaceLabels.load();
@@ -222,8 +245,9 @@ async function restoreNode(
     inKernel.map((entry) => ({ range: toRange(entry), identity: entry.identity })),
   );
   const upsertPolicies = await policyStore.load();
-  const upsertIdentities = [...client.identities(), ...labelledPrefixes(adopted)];
-  const forRestore = { ...forEndpoints, controller, manager };
+  await cluster.load();
+  const upsertIdentities = [...[...client.identities()].map(ports.describe), ...labelledPrefixes(adopted)];
+  const forRestore = { ...forEndpoints, controller, manager, slots, subjects, ports };
   const host = describeHost({ nodeName: options.nodeName, labels: options.nodeLabels });
   const isAudited = options.policyAuditMode;
   const known = includeHost(prefixes.include({ upsertPolicies, upsertIdentities }), { host, slots, isAudited });

@@ -33,12 +33,9 @@ export async function prune(options: PruneOptions): Promise<void> {
       const keptIds = idsOf(table);
       const inKernel = datapath.listEndpoints();
       const unreadable = inKernel.filter(({ id }) => table.reserved().has(id));
-      const identities = new Set([
-        hostSubject,
-        ...table.identitiesInUse(),
-        ...unreadable.map(({ identity }) => identity),
-      ]);
-      const usedSlots = new Set([...slots.retain(identities), ...unreadable.map(({ policySlot }) => policySlot)]);
+      const unreadableSlots = new Set(unreadable.map(({ policySlot }) => policySlot));
+      const subjects = new Set([hostSubject, ...table.subjectsInUse()]);
+      const usedSlots = new Set([...slots.retain(subjects, unreadableSlots), ...unreadableSlots]);
       const unreadableAddresses = unreadable.flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6]);
       const isKept = (address: Uint8Array): boolean =>
         unreadableAddresses.some((each) => Buffer.compare(each, address) === 0);

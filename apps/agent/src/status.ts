@@ -13,6 +13,7 @@ import type { AddressPool } from './ipam/address-pool.ts';
 import { mapsUnderPressure } from './metrics/map-pressure.ts';
 import { type AgentOptions, version } from './options.ts';
 import type { PolicyController } from './policy/policy-controller.ts';
+import { identityOfSubject } from './policy/policy-subjects.ts';
 import type { ProxyControl } from './proxy/proxy-control.ts';
 import type { ServiceController } from './service/service-controller.ts';
 import type { SocketsState } from './service/socket-cgroup.ts';
@@ -61,9 +62,13 @@ function allocatorStatus(client: IdentityClient): Component {
 function policyStatus({ controller, engine }: StatusOptions): Component {
   const [first] = controller.behind;
   if (first === undefined) return component('policy', 'Ok', `revision ${engine.revision} is enforced`);
-  const [identity, { reason }] = first;
+  const [subject, { reason }] = first;
   const count = controller.behind.size;
-  return component('policy', 'Failure', `${count} identities are behind, the first is ${identity}: ${reason}`);
+  return component(
+    'policy',
+    'Failure',
+    `${count} identities are behind, the first is ${identityOfSubject(subject)}: ${reason}`,
+  );
 }
 
 function hostStatus({ options, engine, ipcache }: StatusOptions): Component {

@@ -27,7 +27,7 @@ export interface ClusterClientOptions {
   readonly cachePath: string;
   /** What is true of this node at the moment of the call. */
   readonly own: () => OwnAnnouncement;
-  /** Told of every change of the view, synchronously and in order. Must not throw. What `start` has read is not told. */
+  /** Told of every change of the view, synchronously and in order. Must not throw. What is read from disk is not told. */
   readonly onChange: (changes: ClusterChanges) => void;
   readonly log: Logger;
   readonly clock?: Clock;
@@ -44,7 +44,9 @@ export interface ClusterClientStatus {
 
 /** A node's view of the cluster, and its own place in it. */
 export interface ClusterClient {
-  /** Reads what is on disk, then connects and keeps connected. Does not wait for the allocator. */
+  /** Reads what is on disk; `start` does so unless it has been done. */
+  load(): Promise<void>;
+  /** Connects and keeps connected. Does not wait for the allocator. */
   start(): Promise<void>;
   /** Tells the others what is new of this node, soon. Does nothing before `start`. */
   announce(): void;
@@ -70,9 +72,10 @@ export function createClusterClient(options: ClusterClientOptions): ClusterClien
   const announcer = createAnnouncer({
     ...{ rpc, clock, random, log },
     content() {
-      const { addresses, podRanges, endpoints } = own();
+      const { addresses, podRanges, namedPorts = [], endpoints } = own();
+      const ports = namedPorts.map(([identity, named]) => ({ identity, ports: [...named] }));
       return {
-        node: { name: node, addresses: [...addresses], podRanges: [...podRanges] },
+        node: { name: node, addresses: [...addresses], podRanges: [...podRanges], namedPorts: ports },
         endpoints: endpoints.map(([at, pod]) => ({ address: at, ...pod })),
       };
     },
@@ -90,11 +93,14 @@ export function createClusterClient(options: ClusterClientOptions): ClusterClien
     onConnected: announcer.announce,
     onDisconnected: view.interrupt,
   });
+  let loading: Promise<void> | undefined;
+  const load = (): Promise<void> => (loading ??= file.load(view));
   let isStarted = false;
 
   return {
+    load,
     async start() {
-      await file.load(view);
+      await load();
       isStarted = true;
       watch.start();
       announcer.announce();

@@ -3,7 +3,7 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { CancelTimer, Clock } from '@weir/clock';
 import { WeirError } from '@weir/errors';
-import type { ClusterPod } from '@weir/model';
+import type { ClusterPod, NamedPort } from '@weir/model';
 import type { Logger } from '@weir/telemetry';
 import type { ClusterNode, ClusterView } from './cluster-view.ts';
 
@@ -33,6 +33,13 @@ const formatWithoutNames = 1;
 const saveDelayMs = 1_000;
 
 const isText = (value: unknown): value is string => typeof value === 'string';
+const isNamedPorts = (value: unknown): boolean =>
+  value === undefined ||
+  (Array.isArray(value) &&
+    value.every(
+      ([identity, ports]: readonly [unknown, readonly NamedPort[]]) =>
+        Number.isInteger(identity) && ports.every(({ name, port }) => isText(name) && Number.isInteger(port)),
+    ));
 const isTexts = (value: unknown): boolean => Array.isArray(value) && value.every(isText);
 
 function parse(text: string): Content {
@@ -44,6 +51,7 @@ function parse(text: string): Content {
     Number.isSafeInteger(content.revision) &&
     Array.isArray(nodes) &&
     nodes.every((node) => isText(node.name) && isTexts(node.addresses) && isTexts(node.podRanges)) &&
+    nodes.every((node) => isNamedPorts(node.namedPorts)) &&
     Array.isArray(endpoints) &&
     endpoints.every(([address, identity, ...names]) => isText(address) && Number.isInteger(identity) && isTexts(names));
   if (!isWhole) throw new WeirError('CORRUPT_STATE', `The file is not what is known of a cluster in format ${format}`);

@@ -42,6 +42,19 @@ describe('createClusterView()', () => {
     expect(told.at(-1)).toEqual({ endpoints: [['10.0.0.2', { identity: 300, ...names, pod: 'web-2' }]] });
   });
 
+  it('tells of a node again when its pods call their ports something else', () => {
+    const ports = [{ name: 'http', protocol: 6, port: 80 }];
+    const named = (identity: number) => ({ ...node('a'), namedPorts: [{ identity, ports }] });
+    for (const [revision, identity] of [
+      [1, 300],
+      [2, 300],
+      [3, 301],
+    ] as const)
+      // prettier-ignore
+      view.apply(response({ revision, nodes: [named(identity)] }));
+    expect(told.map(({ nodes }) => nodes?.[0]?.namedPorts)).toEqual([[[300, ports]], [[301, ports]]]);
+  });
+
   it('tells what is gone, with what it was', () => {
     first();
     view.apply(response({ revision: 2, deletedNodes: ['b', 'nobody'], deletedEndpoints: ['10.0.0.2'] }));

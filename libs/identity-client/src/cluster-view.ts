@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { CancelTimer, Clock } from '@weir/clock';
-import { type ClusterPod, isSameClusterPod } from '@weir/model';
+import { type ClusterPod, isSameClusterPod, type NamedPort } from '@weir/model';
 import type { weir } from '@weir/proto';
 import type { Cursor } from './identity-cache.ts';
 
@@ -9,6 +9,8 @@ export interface ClusterNode {
   readonly name: string;
   readonly addresses: readonly string[];
   readonly podRanges: readonly string[];
+  /** What its pods call their ports, by identity. Absent: nothing. */
+  readonly namedPorts?: readonly (readonly [identity: number, ports: readonly NamedPort[]])[];
 }
 
 /** What is different from before. A row is upserted or deleted, not both. */
@@ -87,11 +89,18 @@ function createRows() {
   };
 }
 
+const namedPortsOf = (all: readonly weir.identity.v1.IIdentityPorts[]): Required<ClusterNode>['namedPorts'] =>
+  all.map(({ identity, ports }) => [
+    identity ?? 0,
+    (ports ?? []).map(({ name, protocol, port }) => ({ name: name ?? '', protocol: protocol ?? 0, port: port ?? 0 })),
+  ]);
+
 const rowsOf = ({ nodes, endpoints }: weir.identity.v1.WatchClusterResponse): Upserted => ({
-  nodes: nodes.map(({ name, addresses, podRanges }) => ({
+  nodes: nodes.map(({ name, addresses, podRanges, namedPorts }) => ({
     name: name ?? '',
     addresses: addresses ?? [],
     podRanges: podRanges ?? [],
+    ...(namedPorts?.length && { namedPorts: namedPortsOf(namedPorts) }),
   })),
   endpoints: endpoints.map(({ address, identity, namespace, pod }) => [
     address ?? '',

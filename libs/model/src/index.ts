@@ -37,7 +37,7 @@ export {
 } from './numeric-identity.ts';
 export { cidrIdentityLabels, cidrOfLabel } from './cidr-identity.ts';
 export { icmpPort, icmpTypeOf, type IcmpFamily } from './icmp.ts';
-export { isPortName, type NamedPort } from './named-port.ts';
+export { canonicalNamedPorts, formatNamedPort, isPortName, type NamedPort, parseNamedPort } from './named-port.ts';
 export { reservedIdentities, reservedIdentity, type ReservedIdentityName } from './reserved-identity.ts';
 export { entities, entityReservedIdentities, type Entity } from './entity.ts';
 export {

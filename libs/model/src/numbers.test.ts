@@ -3,7 +3,7 @@ import { canFollow, endpointStates } from './endpoint-state.ts';
 import { entities, entityReservedIdentities } from './entity.ts';
 import { formatLabelSet } from './label-set.ts';
 import { icmpPort, icmpTypeOf } from './icmp.ts';
-import { isPortName } from './named-port.ts';
+import { canonicalNamedPorts, isPortName, parseNamedPort } from './named-port.ts';
 import { clusterPeer, identityScope, isClusterIdentity } from './numeric-identity.ts';
 import { parsePort } from './port.ts';
 import { formatProtocol, parseProtocol, protocolNumber } from './protocol.ts';
@@ -50,6 +50,26 @@ describe('isPortName()', () => {
 
   it.each(['', '80', '8-0', '-a', 'a-', 'a--b', 'a_b', 'a.b', 'a b', 'a'.repeat(16)])('does not for %j', (text) => {
     expect(isPortName(text)).toBe(false);
+  });
+});
+
+describe('parseNamedPort()', () => {
+  it.each([
+    ['http=80', { name: 'http', protocol: 6, port: 80 }],
+    ['DNS=53/udp', { name: 'dns', protocol: 17, port: 53 }],
+    ['m3ua=2905/SCTP', { name: 'm3ua', protocol: 132, port: 2905 }],
+  ])('reads %s', (text, port) => expect(parseNamedPort(text)).toEqual(port));
+
+  it.each(['http', '80=http', '=80', 'http=', 'http=0', 'http=80/icmp', 'http=80/any', 'http=80/'])(
+    'refuses %j',
+    (text) => expect(() => parseNamedPort(text)).toThrow(),
+  );
+});
+
+describe('canonicalNamedPorts()', () => {
+  it('is the same for the same ports in any order and case', () => {
+    const [a, b] = [parseNamedPort('http=80'), parseNamedPort('dns=53/udp')];
+    expect(canonicalNamedPorts([a, b, { ...a, name: 'HTTP' }])).toEqual(canonicalNamedPorts([b, a]));
   });
 });
 

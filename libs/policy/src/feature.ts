@@ -33,6 +33,7 @@ export const defaultFeatures: FeatureSet = new Set<PolicyFeature>([
   'defaultAllow',
   'hostPolicy',
   'icmp',
+  'namedPorts',
   'portRanges',
 ]);
 

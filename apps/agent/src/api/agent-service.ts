@@ -16,6 +16,7 @@ import type { PolicyController } from '../policy/policy-controller.ts';
 import { policyName } from '../policy/policy-names.ts';
 import type { PolicyOutcome, PolicyService } from '../policy/policy-service.ts';
 import type { PolicySlots } from '../policy/policy-slots.ts';
+import { identityOfSubject } from '../policy/policy-subjects.ts';
 import type { PolicyTranslation } from '../policy/policy-translation.ts';
 import { connectionMessage, ipcacheMessage, metricMessage, policyEntryMessage } from './datapath-messages.ts';
 import { nodeMessages, type NodeSources, tunnelMessage } from './node-message.ts';
@@ -162,7 +163,7 @@ function policyCalls({
   function policyMessage(policy: Policy, traffic: ReturnType<typeof trafficByPolicy>): weir.agent.v1.IPolicy {
     const { kind, namespace, name, source, document, key } = policy;
     const subjects = new Set(engine.subjectsOf(key));
-    const endpoints = table.list().flatMap(({ identity, record }) => (subjects.has(identity ?? 0) ? [record.id] : []));
+    const endpoints = table.list().flatMap(({ subject, record }) => (subjects.has(subject ?? 0) ? [record.id] : []));
     return { kind, namespace, name, file: source.file, document, endpoints, traffic: traffic.get(key) ?? [] };
   }
 }
@@ -181,13 +182,15 @@ function datapathCalls(
   return {
     listPolicyEntries({ endpoint }) {
       const chosen = endpoint === null ? table.list() : [findEndpoint(table, endpoint?.reference)];
-      const subjects = new Set(chosen.flatMap(({ identity }) => identity ?? []));
+      const subjects = new Set(chosen.flatMap(({ subject }) => subject ?? []));
       const { cookies } = translation;
       const traffic = new Map(datapath.listRuleTraffic().map((each) => [each.cookie, each]));
       const entries = [...subjects].flatMap((subject) =>
         datapath
           .listPolicy(slots.find(subject) ?? 0)
-          .map((entry) => policyEntryMessage(entry, { subject, identities, cookies, traffic })),
+          .map((entry) =>
+            policyEntryMessage(entry, { subject: identityOfSubject(subject), identities, cookies, traffic }),
+          ),
       );
       return { entries };
     },

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError } from '@weir/errors';
-import { formatLabel, tryParseIpAddress, formatIpAddress } from '@weir/model';
+import { formatIpAddress, formatLabel, formatNamedPort, tryParseIpAddress } from '@weir/model';
 import type { PolicyEngine } from '@weir/policy';
 import type { weir } from '@weir/proto';
 import type { Endpoint } from '../endpoint/endpoint.ts';
@@ -21,11 +21,11 @@ export function endpointMessage(
   endpoint: Endpoint,
   { engine, controller, identities }: EndpointPolicySource,
 ): weir.agent.v1.IEndpoint {
-  const { record, identity, labels } = endpoint;
-  const behind = endpoint.state === 'ready' ? controller.behind.get(identity ?? 0) : undefined;
+  const { record, identity, subject, labels } = endpoint;
+  const behind = endpoint.state === 'ready' ? controller.behind.get(subject ?? 0) : undefined;
   const { state, reason } = behind === undefined ? endpoint : { state: 'regenerating', reason: behind.reason };
   const waits = endpoint.state === 'ready' ? undefined : identities.waitingReason(labels);
-  const policy = identity === undefined ? undefined : engine.resolve(identity);
+  const policy = subject === undefined ? undefined : engine.resolve(subject);
   return {
     id: record.id,
     containerId: record.containerId,
@@ -46,6 +46,7 @@ export function endpointMessage(
     policyRevision: endpoint.state === 'ready' ? (behind?.revision ?? engine.revision) : 0,
     createdMs: record.createdMs,
     audit: record.audit ?? false,
+    namedPorts: (record.namedPorts ?? []).map(formatNamedPort),
     policies: policy === undefined ? [] : engine.policiesSelecting(policy.subject).map(policyName),
   };
 }

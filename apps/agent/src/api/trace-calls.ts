@@ -20,8 +20,8 @@ export interface TraceCallsOptions {
 const protocolMax = 255;
 const portMax = 65_535;
 
-function endOfEndpoint({ record, identity, state }: Endpoint): FlowEnd {
-  if (identity !== undefined) return { kind: 'subject', id: identity };
+function endOfEndpoint({ record, subject, state }: Endpoint): FlowEnd {
+  if (subject !== undefined) return { kind: 'subject', id: subject };
   const name = `${record.namespace}/${record.pod}`;
   throw new WeirError('FAILED_PRECONDITION', `Endpoint ${record.id} (${name}) has no identity yet: it is ${state}`);
 }
@@ -78,9 +78,7 @@ export function traceCalls(
       selectors: engine.selectors().map(({ selector, policies, subjects, identities }) => ({
         selector,
         policies: policies.map(policyName),
-        endpoints: table
-          .list()
-          .flatMap(({ identity, record }) => (subjects.includes(identity ?? 0) ? [record.id] : [])),
+        endpoints: table.list().flatMap(({ subject, record }) => (subjects.includes(subject ?? 0) ? [record.id] : [])),
         identities: [...identities],
       })),
     }),

@@ -10,17 +10,20 @@ import {
   type OwnAnnouncement,
 } from '@weir/identity-client';
 import {
+  canonicalNamedPorts,
   type Cidr,
   cidrContains,
   formatCidr,
   formatIpAddress,
   type IpAddress,
   parseCidr,
+  type NamedPort,
   parseIpAddress,
 } from '@weir/model';
 import type { TlsIdentity } from '@weir/rpc';
 import type { Logger } from '@weir/telemetry';
 import type { EndpointTable } from '../endpoint/endpoint-table.ts';
+import type { IdentityPorts } from '../identity/identity-ports.ts';
 import type { DesiredIpcache } from '../ipcache/desired-ipcache.ts';
 import type { HostAddresses } from '../node/host-addresses.ts';
 import type { PolicyController } from '../policy/policy-controller.ts';
@@ -37,6 +40,7 @@ export interface ClusterOptions {
   readonly routers: readonly IpAddress[];
   readonly table: EndpointTable;
   readonly ipcache: DesiredIpcache;
+  readonly ports: IdentityPorts;
   readonly controller: PolicyController;
   readonly addresses: HostAddresses;
   readonly routes: NodeRoutes;
@@ -51,6 +55,8 @@ export interface ClusterOptions {
 /** The other nodes: who they are, how to get there, and what identities their pods have. */
 export interface Cluster {
   readonly client: ClusterClient;
+  /** Reads what the agent before knew of the other nodes. Before that, names of their pods' ports mean nothing. */
+  load(): Promise<void>;
   /** Resolves when the kernel has what was known of the other nodes when the agent before stopped. */
   start(): Promise<void>;
   /** Of this node, that others reach. */
@@ -75,6 +81,14 @@ const everything = ({ nodes, endpoints }: Pick<ClusterClient, 'nodes' | 'endpoin
 /** Ranges whose identity in the kernel is to change; no identity: it goes. The newest change of a range counts. */
 type Pending = Map<string, { readonly range: Cidr; readonly identity: number | undefined }>;
 
+/** What is written together. */
+interface Due {
+  readonly ranges: Pending;
+  readonly areNodesDue: boolean;
+  /** Identities whose named ports have changed. */
+  readonly named: ReadonlySet<number>;
+}
+
 function addPending(pending: Pending, { upserted, removed }: RangeChanges): void {
   for (const range of removed) pending.set(formatCidr(range), { range, identity: undefined });
   for (const { range, identity } of upserted) pending.set(formatCidr(range), { range, identity });
@@ -85,7 +99,7 @@ async function describeSelf({
   podRanges,
   addresses,
   routers,
-}: ClusterOptions): Promise<Omit<OwnAnnouncement, 'endpoints'>> {
+}: ClusterOptions): Promise<Omit<OwnAnnouncement, 'endpoints' | 'namedPorts'>> {
   const reachable = (await addresses.ofUplinks()).filter(
     (address) => !podRanges.some((range) => cidrContains(range, address)),
   );
@@ -105,6 +119,16 @@ function endpointsOf({ table, podRanges }: ClusterOptions): OwnAnnouncement['end
   });
 }
 
+/** What the node's pods call their ports. */
+function namedPortsOf({ table }: ClusterOptions): Required<OwnAnnouncement>['namedPorts'] {
+  const named = new Map<number, NamedPort[]>();
+  for (const { record, identity = record.identity?.id, state } of table.list()) {
+    if (identity === undefined || state === 'disconnecting' || record.namedPorts === undefined) continue;
+    named.set(identity, [...(named.get(identity) ?? []), ...record.namedPorts]);
+  }
+  return [...named].map(([identity, ports]) => [identity, canonicalNamedPorts(ports)]);
+}
+
 /** The other nodes as the overlay goes by them. */
 const overlayNodes = (nodes: readonly ClusterNode[], own: readonly string[]): DatapathNode[] =>
   nodes.flatMap((node) => {
@@ -120,24 +144,36 @@ const overlayNodes = (nodes: readonly ClusterNode[], own: readonly string[]): Da
     };
   });
 
+/** Notes what other nodes say of ports. Returns the identities whose ports are others now. */
+function takePorts({ nodeName, ports }: ClusterOptions, changes: ClusterChanges): number[] {
+  const isOther = ({ name }: ClusterNode): boolean => name !== nodeName;
+  return [
+    ...changes.nodes.filter(isOther).flatMap(({ name, namedPorts }) => ports.set(`node ${name}`, new Map(namedPorts))),
+    ...changes.deletedNodes.filter(isOther).flatMap(({ name }) => ports.delete(`node ${name}`)),
+  ];
+}
+
 /** Brings the kernel in line with what has been told, in steps, and again where that fails. */
 function createFollower(
   options: ClusterOptions,
   { others, own }: { readonly others: () => readonly ClusterNode[]; readonly own: () => readonly string[] },
 ) {
-  const { ipcache, controller, routes, clock, logger } = options;
+  const { ipcache, ports, controller, routes, clock, logger } = options;
   const toRanges = createClusterRanges({ self: options.nodeName, podRanges: options.podRanges });
   let pending: Pending = new Map();
   let areNodesPending = false;
+  // Identities whose named ports have changed since.
+  let portsPending = new Set<number>();
   let state: 'idle' | 'scheduled' | 'stopped' = 'idle';
   let behind: string | undefined;
   let last: Promise<void> = Promise.resolve();
 
-  const write = async (due: Pending, areNodesDue: boolean): Promise<void> => {
-    const rows = [...due.values()];
+  const write = async ({ ranges, areNodesDue, named }: Due): Promise<void> => {
+    const rows = [...ranges.values()];
     const upserts = rows.flatMap(({ range, identity }) => (identity === undefined ? [] : [{ range, identity }]));
     const removals = rows.flatMap(({ range, identity }) => (identity === undefined ? [range] : []));
     await controller.commit({
+      policy: { upsertIdentities: ports.known(named) },
       datapath: () => ({
         ...ipcache.change({ upsert: upserts, remove: removals }),
         ...(areNodesDue && options.isOverlay && { nodes: overlayNodes(others(), own()) }),
@@ -147,17 +183,19 @@ function createFollower(
   };
   const flush = async (): Promise<void> => {
     // What is told while this is written is for the next time.
-    const [due, areNodesDue] = [pending, areNodesPending];
+    const due: Due = { ranges: pending, areNodesDue: areNodesPending, named: portsPending };
     pending = new Map();
     areNodesPending = false;
+    portsPending = new Set();
     try {
-      await write(due, areNodesDue);
+      await write(due);
       behind = undefined;
     } catch (error) {
       logger.error({ error }, 'What other nodes have told is not in force');
       behind = WeirError.from(error).message;
-      pending = new Map([...due, ...pending]);
-      areNodesPending ||= areNodesDue;
+      pending = new Map([...due.ranges, ...pending]);
+      areNodesPending ||= due.areNodesDue;
+      portsPending = new Set([...due.named, ...portsPending]);
       follow(retryDelayMs);
     }
   };
@@ -174,6 +212,7 @@ function createFollower(
     take(changes: ClusterChanges): void {
       addPending(pending, toRanges(changes));
       areNodesPending ||= changes.nodes.length + changes.deletedNodes.length > 0;
+      for (const identity of takePorts(options, changes)) portsPending.add(identity);
     },
     follow,
     flush,
@@ -190,7 +229,7 @@ function createFollower(
 /** Makes the node's place in the cluster; `start` begins. */
 export function createCluster(options: ClusterOptions): Cluster {
   const { nodeName, addresses, routes, clock, logger } = options;
-  let self: Omit<OwnAnnouncement, 'endpoints'> = { addresses: [], podRanges: [] };
+  let self: Omit<OwnAnnouncement, 'endpoints' | 'namedPorts'> = { addresses: [], podRanges: [] };
   let cancelPrune: CancelTimer | undefined;
   let stopListening = (): void => undefined;
   const follower = createFollower(options, {
@@ -201,7 +240,7 @@ export function createCluster(options: ClusterOptions): Cluster {
     ...{ address: options.allocator, node: nodeName, log: logger, clock },
     ...(options.tls && { tls: options.tls }),
     cachePath: `${options.stateDir}/cluster.json`,
-    own: () => ({ ...self, endpoints: endpointsOf(options) }),
+    own: () => ({ ...self, namedPorts: namedPortsOf(options), endpoints: endpointsOf(options) }),
     onChange(changes) {
       options.onChange(changes);
       follower.take(changes);
@@ -218,6 +257,10 @@ export function createCluster(options: ClusterOptions): Cluster {
   };
   return {
     client,
+    async load() {
+      await client.load();
+      takePorts(options, everything(client));
+    },
     async start() {
       self = await describeSelf(options);
       await client.start();

@@ -8,13 +8,24 @@ const add = {
   ...{ args: 'IgnoreUnknown=1;K8S_POD_NAMESPACE=kube;K8S_POD_NAME=web', path: '/opt/cni/bin', config },
 };
 
+const withPorts = (ports: unknown): object => ({ ...add, config: { ...config, args: { cni: { ports } } } });
+
 describe('parseCniRequest()', () => {
   it.each(cniVersions)('reads what a plugin of version %s sends', (cniVersion) => {
     const labels = [{ key: 'app', value: 'web' }, { key: 'empty' }];
-    const request = { ...add, config: { ...config, cniVersion, args: { cni: { labels } } } };
+    const ports = [
+      { name: 'HTTP', containerPort: 80 },
+      { containerPort: 81 },
+      { name: 'dns', containerPort: 53, protocol: 'UDP' },
+    ];
+    const request = { ...add, config: { ...config, cniVersion, args: { cni: { labels, ports } } } };
     expect(parseCniRequest(request)).toEqual({
       ...{ command: 'ADD', cniVersion, network: 'weir', containerId: 'c1', ifName: 'eth0', netns: '/run/netns/a' },
       ...{ namespace: 'kube', pod: 'web', labels: { app: 'web', empty: '' }, prevResult: undefined },
+      namedPorts: [
+        { name: 'http', protocol: 6, port: 80 },
+        { name: 'dns', protocol: 17, port: 53 },
+      ],
       validAttachments: [],
     });
   });
@@ -56,6 +67,11 @@ describe('parseCniRequest()', () => {
     [{ ...add, netns: 'relative' }, 'netns: "relative" is not the absolute path of a network namespace'],
     [{ ...add, args: 'novalue' }, 'args: "novalue" is not of the form KEY=VALUE'],
     [{ ...add, args: 7 }, 'args: 7 is not text of the form KEY=VALUE;…'],
+    [withPorts('http'), 'config.args.cni.ports: "http" is not a list of at most 64'],
+    [withPorts([7]), 'config.args.cni.ports[0]: 7 is not a {name, containerPort, protocol}'],
+    [withPorts([{ name: '80', containerPort: 80 }]), 'config.args.cni.ports[0].name: "80" is not the name of a port'],
+    [withPorts([{ name: 'a', containerPort: 0 }]), 'config.args.cni.ports[0].containerPort: 0 is not a port (1–65535)'],
+    [withPorts([{ name: 'a', containerPort: 1, protocol: 'ICMP' }]), '[0].protocol: "ICMP" is not TCP, UDP or SCTP'],
     [
       { ...add, config: { ...config, args: { cni: { labels: 'app' } } } },
       'config.args.cni.labels: "app" is not a list of at most 128 {key, value}',

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError } from '@weir/errors';
+import { isPortName, type NamedPort, parseProtocol, portMax } from '@weir/model';
 import { cniDetail } from './cni-error.ts';
 
 /** One attachment: a container and the name of the interface in it. */
@@ -19,6 +20,7 @@ export interface CniRequest extends Attachment {
   readonly namespace: string;
   readonly pod: string;
   readonly labels: Readonly<Record<string, string>>;
+  readonly namedPorts: readonly NamedPort[];
   readonly prevResult: unknown;
   /** GC: the attachments that are still wanted. */
   readonly validAttachments: readonly Attachment[];
@@ -28,6 +30,7 @@ export interface CniRequest extends Attachment {
 export const cniVersions = ['0.3.1', '0.4.0', '1.0.0', '1.1.0'] as const;
 
 const labelsMax = 128;
+const namedPortsMax = 64;
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -56,11 +59,15 @@ function parseArguments(given: unknown): ReadonlyMap<string, string> {
   );
 }
 
+/** `args.cni` of the CNI conventions. */
+function conventionsOf(config: Fields): Fields {
+  const args = isFields(config['args']) ? config['args'] : {};
+  return isFields(args['cni']) ? args['cni'] : {};
+}
+
 /** `args.cni.labels` of the CNI conventions: `[{key, value}]`. */
 function parseLabels(config: Fields): Readonly<Record<string, string>> {
-  const args = isFields(config['args']) ? config['args'] : {};
-  const cni = isFields(args['cni']) ? args['cni'] : {};
-  const labels = cni['labels'] ?? [];
+  const labels = conventionsOf(config)['labels'] ?? [];
   if (!Array.isArray(labels) || labels.length > labelsMax) {
     return refuse('config.args.cni.labels', labels, `a list of at most ${labelsMax} {key, value}`);
   }
@@ -72,6 +79,27 @@ function parseLabels(config: Fields): Readonly<Record<string, string>> {
       return typeof value === 'string' ? [label['key'], value] : refuse(`${field}.value`, value, 'text');
     }),
   );
+}
+
+/** `args.cni.ports`, our own: `[{name, containerPort, protocol}]`, as containers have them. Without a name it is not for us. */
+function parseNamedPorts(config: Fields): NamedPort[] {
+  const ports = conventionsOf(config)['ports'] ?? [];
+  if (!Array.isArray(ports) || ports.length > namedPortsMax) {
+    return refuse('config.args.cni.ports', ports, `a list of at most ${namedPortsMax} {name, containerPort, protocol}`);
+  }
+  return ports.flatMap((entry: unknown, index): NamedPort[] => {
+    const field = `config.args.cni.ports[${index}]`;
+    if (!isFields(entry)) return refuse(field, entry, 'a {name, containerPort, protocol}');
+    const { name, containerPort: port, protocol = 'TCP' } = entry;
+    if (name === undefined || name === '') return [];
+    if (typeof name !== 'string' || !isPortName(name)) return refuse(`${field}.name`, name, 'the name of a port');
+    if (typeof port !== 'number' || !Number.isInteger(port) || port < 1 || port > portMax) {
+      return refuse(`${field}.containerPort`, port, `a port (1–${portMax})`);
+    }
+    const isKnown = typeof protocol === 'string' && ['TCP', 'UDP', 'SCTP'].includes(protocol.toUpperCase());
+    if (!isKnown) return refuse(`${field}.protocol`, protocol, 'TCP, UDP or SCTP');
+    return [{ name: name.toLowerCase(), protocol: parseProtocol(protocol), port }];
+  });
 }
 
 /** Without the list nothing would be wanted any more: it must be there, be it empty. */
@@ -133,6 +161,7 @@ export function parseCniRequest(body: unknown): CniRequest {
     namespace: args.get('K8S_POD_NAMESPACE') || 'default',
     pod: args.get('K8S_POD_NAME') || String(body['containerId'] ?? ''),
     labels: parseLabels(config),
+    namedPorts: parseNamedPorts(config),
     prevResult: config['prevResult'],
     validAttachments: command === 'GC' ? parseAttachments(config) : [],
   };

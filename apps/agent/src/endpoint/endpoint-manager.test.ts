@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import {
   createTestAgent,
   createTestNode,
+  egressPolicy,
   inventory,
   podSpec,
   policyFor,
@@ -256,6 +257,61 @@ describe('patchLabels()', () => {
     node.faults.failCall(1);
     await agent.manager.remove(record).catch(() => undefined);
     await expect(agent.manager.patchLabels(record.id, relabel)).rejects.toMatchObject({ code: 'FAILED_PRECONDITION' });
+  });
+});
+
+describe('named ports', () => {
+  const http = (port: number) => ({ namedPorts: [{ name: 'http', protocol: 6, port }] });
+  const twin = (pod: string, port: number) => podSpec(pod, { labels: { app: 'server' }, ...http(port) });
+  const byName = policyFor('server', { from: 'client', ports: ['http'] });
+  const keyOf = (slot: number): unknown[] => (node.datapath.policy(slot)?.entries ?? []).map((entry) => entry.port);
+  const slots = (): number[] => node.datapath.listEndpoints().map(({ policySlot }) => policySlot);
+
+  it('mean in ingress what each pod says, also where pods of one identity say different things', async () => {
+    await agent.controller.commit({ policy: { upsertPolicies: [byName] } });
+    for (const [pod, port] of [['a', 80], ['b', 8080], ['c', 80]] as const) await agent.manager.add(twin(pod, port)); // prettier-ignore
+    await agent.manager.add(podSpec('client'));
+    const [a = 0, b = 0, c = 0] = slots();
+    expect(c).toBe(a);
+    expect([keyOf(a), keyOf(b)]).toEqual([[80], [8080]]);
+    await agent.manager.remove(podSpec('b'));
+    expect(node.datapath.policy(b)).toBeUndefined();
+    for (const pod of ['a', 'c', 'client']) await agent.manager.remove(podSpec(pod));
+    await agent.controller.commit({ policy: { upsertPolicies: [policyFor('server', { from: 'client' })] } });
+    expect(inventory(node, agent)).toEqual(empty);
+  });
+
+  it('mean in egress what the pods of an identity say, and nothing any more when those are gone', async () => {
+    await agent.controller.commit({
+      policy: { upsertPolicies: [egressPolicy('client', { to: 'server', port: 'http' })] },
+    });
+    await agent.manager.add(podSpec('client'));
+    const [client = 0] = slots();
+    expect(keyOf(client)).toEqual([]);
+    await agent.manager.add(twin('a', 80));
+    await agent.manager.add(twin('b', 8080));
+    expect(keyOf(client).toSorted()).toEqual([80, 8080]);
+    await agent.manager.remove(podSpec('a'));
+    expect(keyOf(client)).toEqual([8080]);
+    node.faults.failCall(1);
+    await agent.manager.add(twin('c', 81)).catch(() => undefined);
+    expect(keyOf(client)).toEqual([8080]);
+    await agent.manager.patchLabels(agent.table.list().at(-1)!.record.id, { set: { app: 'other' }, remove: [] });
+    expect(keyOf(client)).toEqual([]);
+  });
+
+  it('survive a restart, with every policy where it was', async () => {
+    await agent.controller.commit({ policy: { upsertPolicies: [byName] } });
+    for (const [pod, port] of [['a', 80], ['b', 8080]] as const) await agent.manager.add(twin(pod, port)); // prettier-ignore
+    await agent.manager.add(podSpec('client'));
+    const before = [slots(), slots().map(keyOf)];
+    const next = createTestAgent(node);
+    await (
+      await next.restore([byName])
+    ).complete;
+    await next.prune();
+    expect([slots(), slots().map(keyOf)]).toEqual(before);
+    expect(next.table.list().map(({ record }) => record.namedPorts?.[0]?.port)).toEqual([80, 8080, undefined]);
   });
 });
 

@@ -3,7 +3,7 @@ import { type Clock, createBackoff } from '@weir/clock';
 import type { Datapath } from '@weir/datapath-maps';
 import { WeirError } from '@weir/errors';
 import { formatIpAddress, type IdentityLabelFilter, type IpAddress, isProtectedLabel } from '@weir/model';
-import { formatLabelSet, type LabelSet, podLabels } from '@weir/model';
+import { canonicalNamedPorts, formatLabelSet, type LabelSet, type NamedPort, podLabels } from '@weir/model';
 import type { Logger } from '@weir/telemetry';
 import { hostInterfaceOf, type PodNetwork } from '../cni/pod-network.ts';
 import type { IdentitySource } from '../identity/identity-source.ts';
@@ -24,6 +24,7 @@ export interface EndpointSpec extends AttachmentName {
   readonly namespace: string;
   readonly pod: string;
   readonly labels: Readonly<Record<string, string>>;
+  readonly namedPorts?: readonly NamedPort[];
 }
 
 /** A change of the user's labels. */
@@ -248,6 +249,7 @@ function draftOf(options: EndpointManagerOptions, making: { readonly spec: Endpo
   const ipv6 = allocate(pools.ipv6);
   const id = table.freeId();
   const { containerId, ifName, network, netns, namespace, pod } = spec;
+  const namedPorts = canonicalNamedPorts(spec.namedPorts ?? []);
   const record: EndpointRecord = {
     ...{ id, containerId, ifName, network, netns, namespace, pod, labels: spec.labels, mtu },
     ipv4: formatIpAddress(ipv4),
@@ -256,6 +258,7 @@ function draftOf(options: EndpointManagerOptions, making: { readonly spec: Endpo
     hostInterface: hostInterfaceOf(id),
     hostIfindex: 0,
     createdMs: clock.nowMs(),
+    ...(namedPorts.length > 0 && { namedPorts }),
   };
   const reason = 'the identity of its labels is not known yet';
   table.put({ record, state: 'waiting-for-identity', reason, identity: undefined, labels });

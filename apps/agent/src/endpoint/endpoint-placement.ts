@@ -1,17 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { DatapathChange } from '@weir/datapath-maps';
 import type { LabelSet } from '@weir/model';
-import type { PolicyUpdate } from '@weir/policy';
+import type { LabelledIdentity, PolicySubject, PolicyUpdate } from '@weir/policy';
+import type { IdentityPorts } from '../identity/identity-ports.ts';
 import { type DesiredIpcache, rangesOf } from '../ipcache/desired-ipcache.ts';
 import type { PolicyController } from '../policy/policy-controller.ts';
 import type { PolicySlots } from '../policy/policy-slots.ts';
+import type { PolicySubjects } from '../policy/policy-subjects.ts';
 import { addressesOf, datapathEndpoint, type Endpoint, moved } from './endpoint.ts';
+import type { EndpointRecord } from './endpoint-record.ts';
 import type { EndpointTable } from './endpoint-table.ts';
 
 export interface EndpointPlacementOptions {
   readonly table: EndpointTable;
   readonly controller: PolicyController;
   readonly slots: PolicySlots;
+  readonly subjects: PolicySubjects;
+  readonly ports: IdentityPorts;
   readonly ipcache: DesiredIpcache;
   /** Told when the addresses of this node's endpoints, or their identities, are others than before. */
   readonly onPlaced?: () => void;
@@ -34,40 +39,76 @@ export interface EndpointPlacement {
   leave(endpoint: Endpoint): Promise<void>;
 }
 
-/** See {@link EndpointPlacement}. */
-export function createEndpointPlacement(options: EndpointPlacementOptions): EndpointPlacement {
-  const { table, controller, slots, ipcache, onPlaced, auditAll = false } = options;
+/** Notes what an endpoint calls its ports, under the identity that it is to have; without one, nothing any more. */
+export function notePorts(
+  ports: IdentityPorts,
+  { record, identity }: { readonly record: EndpointRecord; readonly identity: number | undefined },
+): readonly LabelledIdentity[] {
+  const { id, namedPorts } = record;
+  const isNamed = identity !== undefined && namedPorts !== undefined;
+  return ports.known(ports.set(`endpoint ${id}`, new Map(isNamed ? [[identity, namedPorts]] : [])));
+}
+
+/** What endpoints that come and go mean for policies. */
+function createMoves({ table, subjects, ports }: Pick<EndpointPlacementOptions, 'table' | 'subjects' | 'ports'>) {
+  const subjectOf = ({ endpoint: { record }, identity }: Pick<Arrival, 'endpoint' | 'identity'>): number =>
+    subjects.numberOf(identity, record.namedPorts);
+
+  /** A policy that an endpoint is the first to have. */
+  const subjectWith = (id: number, { record, labels }: Pick<Endpoint, 'record' | 'labels'>): PolicySubject => ({
+    ...{ id, labels },
+    ...(record.namedPorts && { namedPorts: record.namedPorts }),
+  });
 
   /*
-   * Users of an identity are counted before the commit: of two endpoints that come to one at the same time, the first
-   * brings its policy, and the second one's commit is made after the first one's.
+   * Users of a policy are counted before the commit: of two endpoints that come to one at the same time, the first
+   * brings it, and the second one's commit is made after the first one's.
    */
-  const move = ({ endpoint: { record }, labels, identity }: Arrival, from: Endpoint['identity']): PolicyUpdate => {
-    const isFirst = table.join(identity, record.id);
-    const isLast = from !== undefined && from !== identity && table.leave(from, record.id);
+  const move = (arrival: Arrival): PolicyUpdate => {
+    const { endpoint, labels, identity } = arrival;
+    const { record, subject: from } = endpoint;
+    const subject = subjectOf(arrival);
+    const isFirst = table.join(subject, record.id);
+    const isLast = from !== undefined && from !== subject && table.leave(from, record.id);
     return {
-      upsertIdentities: [{ id: identity, labels }],
-      upsertSubjects: isFirst ? [{ id: identity, labels }] : [],
+      upsertIdentities: [...notePorts(ports, { record, identity }), ports.describe({ id: identity, labels })],
+      upsertSubjects: isFirst ? [subjectWith(subject, { record, labels })] : [],
       deleteSubjects: isLast ? [from] : [],
     };
   };
 
   /** What undoes {@link move}, as far as policies go. */
-  const moveBack = ({ endpoint, identity }: Arrival): PolicyUpdate => {
-    const isLast = table.leave(identity, endpoint.record.id);
-    const { identity: id, labels } = table.get(endpoint.record.id) ?? endpoint;
-    const isFirst = id !== undefined && id !== identity && table.join(id, endpoint.record.id);
-    return { deleteSubjects: isLast ? [identity] : [], upsertSubjects: isFirst ? [{ id, labels }] : [] };
+  const moveBack = (arrival: Arrival): PolicyUpdate => {
+    const { record } = arrival.endpoint;
+    const subject = subjectOf(arrival);
+    const isLast = table.leave(subject, record.id);
+    const before = table.get(record.id) ?? arrival.endpoint;
+    const id = before.subject;
+    const isFirst = id !== undefined && id !== subject && table.join(id, record.id);
+    return {
+      upsertIdentities: notePorts(ports, before),
+      deleteSubjects: isLast ? [subject] : [],
+      upsertSubjects: isFirst ? [subjectWith(id, before)] : [],
+    };
   };
 
+  return { subjectOf, move, moveBack };
+}
+
+/** See {@link EndpointPlacement}. */
+export function createEndpointPlacement(options: EndpointPlacementOptions): EndpointPlacement {
+  const { table, controller, slots, subjects, ports, ipcache, onPlaced, auditAll = false } = options;
+  const { subjectOf, move, moveBack } = createMoves(options);
+
   const placesOf = (arrivals: readonly Arrival[]): DatapathChange => ({
-    endpoints: arrivals.map(({ endpoint: { record }, identity }) =>
-      datapathEndpoint(record, {
-        identity,
-        policySlot: slots.slotOf(identity),
+    endpoints: arrivals.map((arrival) => {
+      const { record } = arrival.endpoint;
+      return datapathEndpoint(record, {
+        identity: arrival.identity,
+        policySlot: slots.slotOf(subjectOf(arrival)),
         isAudited: auditAll || record.audit === true,
-      }),
-    ),
+      });
+    }),
     ...ipcache.change({
       upsert: arrivals.flatMap(({ endpoint: { record }, identity }) =>
         rangesOf(addressesOf(record)).map((range) => ({ range, identity })),
@@ -79,7 +120,7 @@ export function createEndpointPlacement(options: EndpointPlacementOptions): Endp
     async enter(arrivals, more = {}) {
       const before = arrivals.map(({ endpoint }) => endpoint);
       for (const { endpoint } of arrivals) table.put(moved(endpoint, 'regenerating'));
-      const policy = joinUpdates([more, ...arrivals.map((arrival) => move(arrival, arrival.endpoint.identity))]);
+      const policy = joinUpdates([more, ...arrivals.map(move)]);
       try {
         await controller.commit({ policy, datapath: () => placesOf(arrivals) });
       } catch (error) {
@@ -87,16 +128,23 @@ export function createEndpointPlacement(options: EndpointPlacementOptions): Endp
         await controller.commit({ policy: joinUpdates(arrivals.map(moveBack)) }).catch(() => undefined);
         throw error;
       }
-      const ready = arrivals.map(({ endpoint, labels, identity }) =>
-        table.put({ ...moved({ ...endpoint, state: 'regenerating' }, 'ready'), labels, identity }),
-      );
+      const ready = arrivals.map((arrival) => {
+        const { endpoint, labels, identity } = arrival;
+        const entered = moved({ ...endpoint, state: 'regenerating' }, 'ready');
+        return table.put({ ...entered, labels, identity, subject: subjectOf(arrival) });
+      });
       onPlaced?.();
       return ready;
     },
-    async leave({ record, identity }) {
-      const isLast = identity !== undefined && table.leave(identity, record.id);
+    async leave({ record, identity, subject }) {
+      // One that has not got so far has joined as it would have been.
+      const joined = subject ?? (identity === undefined ? undefined : subjects.numberOf(identity, record.namedPorts));
+      const isLast = joined !== undefined && table.leave(joined, record.id);
       await controller.commit({
-        policy: isLast ? { deleteSubjects: [identity] } : {},
+        policy: {
+          upsertIdentities: notePorts(ports, { record, identity: undefined }),
+          deleteSubjects: isLast ? [joined] : [],
+        },
         datapath: () => ({
           // Also of an endpoint that is being restored: the kernel has it from the agent before.
           endpointsRemoved: [datapathEndpoint(record, { identity: 0, policySlot: 0 })],

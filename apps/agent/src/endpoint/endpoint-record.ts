@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError } from '@weir/errors';
+import { isPortName, type NamedPort, portMax, portProtocols } from '@weir/model';
 
 /** What is written down of an endpoint: all that a restarted agent cannot find out by itself. */
 export interface EndpointRecord {
@@ -31,12 +32,16 @@ export interface EndpointRecord {
   readonly identity?: { readonly id: number; readonly labels: string };
   /** What its policy denies is let through, and reported. Absent: no. */
   readonly audit?: boolean;
+  /** What its author calls its ports, at least one. */
+  readonly namedPorts?: readonly NamedPort[];
 }
 
 /** Written into every file; a file with a higher one is from a newer agent. */
 export const endpointRecordVersion = 1;
 
-const shape: Readonly<Record<Exclude<keyof EndpointRecord, 'identity' | 'audit'>, 'string' | 'number' | 'object'>> = {
+const shape: Readonly<
+  Record<Exclude<keyof EndpointRecord, 'identity' | 'audit' | 'namedPorts'>, 'string' | 'number' | 'object'>
+> = {
   id: 'number',
   containerId: 'string',
   ifName: 'string',
@@ -81,7 +86,8 @@ export function parseEndpointRecord(text: string, file: string): EndpointRecord 
   if (Object.values(labels).some((label) => typeof label !== 'string'))
     throw corrupt(file, 'has labels that are not text');
   const record = Object.fromEntries(Object.keys(shape).map((field) => [field, fields[field]]));
-  return { ...record, ...identityOf(fields, file), ...auditOf(fields, file) } as unknown as EndpointRecord;
+  const more = { ...identityOf(fields, file), ...auditOf(fields, file), ...namedPortsOf(fields, file) };
+  return { ...record, ...more } as unknown as EndpointRecord;
 }
 
 function identityOf(fields: Readonly<Record<string, unknown>>, file: string): Pick<EndpointRecord, 'identity'> {
@@ -96,6 +102,21 @@ function auditOf({ audit }: Readonly<Record<string, unknown>>, file: string): Pi
   if (audit === undefined) return {};
   if (typeof audit === 'boolean') return { audit };
   throw corrupt(file, `has audit ${JSON.stringify(audit)}; expected true or false`);
+}
+
+function isNamedPort(value: unknown): value is NamedPort {
+  const { name, protocol, port } = (value ?? {}) as Readonly<Record<string, unknown>>;
+  if (typeof name !== 'string' || typeof protocol !== 'number' || typeof port !== 'number') return false;
+  return isPortName(name) && portProtocols.includes(protocol) && port >= 1 && port <= portMax;
+}
+
+function namedPortsOf(
+  { namedPorts }: Readonly<Record<string, unknown>>,
+  file: string,
+): Pick<EndpointRecord, 'namedPorts'> {
+  if (namedPorts === undefined) return {};
+  if (Array.isArray(namedPorts) && namedPorts.every(isNamedPort)) return { namedPorts };
+  throw corrupt(file, `has namedPorts ${JSON.stringify(namedPorts)}; expected a list of {name, protocol, port}`);
 }
 
 /** One line of JSON with its version. */

@@ -8,7 +8,7 @@ export interface AttachmentName {
   readonly ifName: string;
 }
 
-/** All endpoints of the node, and how many of them share an identity. */
+/** All endpoints of the node, and how many of them share a policy. */
 export interface EndpointTable {
   /** A number that no endpoint has and that is not reserved. Throws RESOURCE_EXHAUSTED. */
   freeId(): number;
@@ -24,12 +24,12 @@ export interface EndpointTable {
   /** The endpoint that has an address, given as text in canonical form. */
   findAddress(address: string): Endpoint | undefined;
   list(): readonly Endpoint[];
-  /** Identities that some endpoint uses, or is about to. */
-  identitiesInUse(): Iterable<number>;
-  /** Notes that an endpoint uses an identity; true if it is the first one. */
-  join(identity: number, id: number): boolean;
-  /** Notes that an endpoint does not use an identity any more; true if it was the last one. */
-  leave(identity: number, id: number): boolean;
+  /** Numbers of the policies that some endpoint has, or is about to. */
+  subjectsInUse(): Iterable<number>;
+  /** Notes that an endpoint has a policy; true if it is the first one. */
+  join(subject: number, id: number): boolean;
+  /** Notes that an endpoint does not have a policy any more; true if it was the last one. */
+  leave(subject: number, id: number): boolean;
 }
 
 const idMax = 65_535;
@@ -84,17 +84,17 @@ export function createEndpointTable(): EndpointTable {
     find: (name) => get(byName.get(nameOf(name)) ?? 0),
     findAddress: (address) => get(byAddress.get(address) ?? 0),
     list: () => [...endpoints.values()],
-    identitiesInUse: () => users.keys(),
-    join(identity, id) {
-      const ids = users.get(identity);
-      users.set(identity, (ids ?? new Set()).add(id));
+    subjectsInUse: () => users.keys(),
+    join(subject, id) {
+      const ids = users.get(subject);
+      users.set(subject, (ids ?? new Set()).add(id));
       return ids === undefined;
     },
-    leave(identity, id) {
-      const ids = users.get(identity);
+    leave(subject, id) {
+      const ids = users.get(subject);
       ids?.delete(id);
       if (ids === undefined || ids.size > 0) return false;
-      return users.delete(identity);
+      return users.delete(subject);
     },
   };
 }

@@ -12,6 +12,8 @@ export interface Endpoint {
   readonly reason: string | undefined;
   /** Undefined until it is known. */
   readonly identity: number | undefined;
+  /** The number of its policy; absent until it is ready for the first time. */
+  readonly subject?: number;
   /** Those that make its identity. */
   readonly labels: LabelSet;
 }

@@ -6,11 +6,14 @@ import { type IdentityLabelFilter, type IpAddress, ipAddressFromBytes, parseIpAd
 import type { Logger } from '@weir/telemetry';
 import type { PodNetwork } from '../cni/pod-network.ts';
 import type { IdentitySource } from '../identity/identity-source.ts';
+import type { IdentityPorts } from '../identity/identity-ports.ts';
 import type { AddressPool } from '../ipam/address-pool.ts';
 import type { Commit, PolicyController } from '../policy/policy-controller.ts';
+import type { PolicySlots } from '../policy/policy-slots.ts';
+import type { PolicySubjects } from '../policy/policy-subjects.ts';
 import type { Endpoint } from './endpoint.ts';
 import { type EndpointManager, identityLabels, openWay } from './endpoint-manager.ts';
-import type { Arrival, EndpointPlacement } from './endpoint-placement.ts';
+import { notePorts, type Arrival, type EndpointPlacement } from './endpoint-placement.ts';
 import type { EndpointRecord } from './endpoint-record.ts';
 import type { EndpointStore } from './endpoint-store.ts';
 import type { EndpointTable } from './endpoint-table.ts';
@@ -23,6 +26,9 @@ export interface RestoreOptions {
   readonly manager: Pick<EndpointManager, 'resume'>;
   readonly datapath: Pick<Datapath, 'attachEndpoint' | 'detachEndpoint' | 'listEndpoints'>;
   readonly identities: IdentitySource;
+  readonly slots: PolicySlots;
+  readonly subjects: PolicySubjects;
+  readonly ports: IdentityPorts;
   readonly pools: { readonly ipv4: AddressPool; readonly ipv6: AddressPool };
   readonly podNetwork: PodNetwork;
   readonly store: EndpointStore;
@@ -50,11 +56,15 @@ const identityPatienceMs = 1_000;
  * read stays in the kernel as it is, with its number and its addresses. Rejects when the policies are not accepted.
  */
 export async function restoreEndpoints(options: RestoreOptions, policies: Commit): Promise<Restored> {
-  const { store, controller, placement, identities, manager, table, logger } = options;
+  const { store, controller, placement, identities, ports, manager, table, logger } = options;
   const { records, problems } = await store.load();
   for (const { id, error } of problems) keepUnreadable(options, { id, error });
   const endpoints = (await withLivingLinks(options, records)).flatMap((record) => restoring(options, record));
-  await controller.commit(policies);
+  keepSlots(options, endpoints);
+  const named = endpoints.flatMap(({ record }) => notePorts(ports, { record, identity: record.identity?.id }));
+  const { policy } = policies;
+  const upsertIdentities = [...(policy?.upsertIdentities ?? []), ...named];
+  await controller.commit({ ...policies, policy: { ...policy, upsertIdentities } });
 
   const arrivals = await arrivalsOf(options, endpoints);
   try {
@@ -68,6 +78,15 @@ export async function restoreEndpoints(options: RestoreOptions, policies: Commit
   const rest = endpoints.filter((endpoint) => !ready.includes(endpoint));
   const complete = Promise.all(rest.map(({ record }) => manager.resume(record.id)));
   return { ready: ready.length, complete: complete.then(() => undefined) };
+}
+
+/** Each policy stays where the kernel has it. */
+function keepSlots({ datapath, slots, subjects }: RestoreOptions, endpoints: readonly Endpoint[]): void {
+  const inKernel = new Map(datapath.listEndpoints().map((endpoint) => [endpoint.id, endpoint]));
+  for (const { record } of endpoints) {
+    const found = inKernel.get(record.id);
+    if (found !== undefined) slots.adopt(subjects.numberOf(found.identity, record.namedPorts), found.policySlot);
+  }
 }
 
 /** Those whose identity is known soon. */

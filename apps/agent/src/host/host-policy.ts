@@ -3,7 +3,7 @@ import type { Datapath } from '@weir/datapath-maps';
 import { createLabelSet, parseLabelSet, reservedIdentity } from '@weir/model';
 import type { PolicySubject } from '@weir/policy';
 import type { Commit } from '../policy/policy-controller.ts';
-import type { PolicySlots } from '../policy/policy-slots.ts';
+import { createPolicySlots, type PolicySlots } from '../policy/policy-slots.ts';
 
 /** Every node has this label, as those of Kubernetes do. */
 const hostnameLabel = 'kubernetes.io/hostname';
@@ -29,11 +29,14 @@ export function includeHost(
   };
 }
 
-/** Which identity has which slot in the kernel: what an agent before has given to pods and to the host. */
-export function slotsInKernel(
+/** Slots for the policies of a node, where the kernel has those of an agent before: the host's stays where it is. */
+export function createNodeSlots(
+  slotsMax: number,
   datapath: Pick<Datapath, 'listEndpoints' | 'hostPolicySlot'>,
-): ReadonlyMap<number, number> {
-  const slots = new Map(datapath.listEndpoints().map(({ identity, policySlot }) => [identity, policySlot]));
+): PolicySlots {
   const hostSlot = datapath.hostPolicySlot();
-  return hostSlot === undefined ? slots : slots.set(hostSubject, hostSlot);
+  const ofPods = datapath.listEndpoints().map(({ policySlot }) => policySlot);
+  const slots = createPolicySlots(slotsMax, hostSlot === undefined ? ofPods : [...ofPods, hostSlot]);
+  if (hostSlot !== undefined) slots.adopt(hostSubject, hostSlot);
+  return slots;
 }

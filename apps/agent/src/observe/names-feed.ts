@@ -5,6 +5,7 @@ import type { EntryOrigin, PolicyEngine, PolicyUpdate } from '@weir/policy';
 import { flow } from '@weir/proto';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { EndpointTable } from '../endpoint/endpoint-table.ts';
+import { identityOfSubject } from '../policy/policy-subjects.ts';
 import type { NumberFeed } from '../policy/policy-translation.ts';
 import type { NameChange, NamedEndpoint } from './thread-messages.ts';
 
@@ -58,14 +59,15 @@ export const ruleSetChange = (number: number, origins: readonly EntryOrigin[]): 
 /** The policies that keep an identity to what they allow, from now on. */
 export const defaultDenyChange = (
   engine: Pick<PolicyEngine, 'policiesInDefaultDeny'>,
-  identity: number,
+  subject: number,
 ): NameChange => ({
   kind: 'default-deny',
   atMs: Date.now(),
   subject: {
-    identity,
-    ingress: [...engine.policiesInDefaultDeny(identity, 'ingress')],
-    egress: [...engine.policiesInDefaultDeny(identity, 'egress')],
+    // Which rules select depends on labels alone.
+    identity: identityOfSubject(subject),
+    ingress: [...engine.policiesInDefaultDeny(subject, 'ingress')],
+    egress: [...engine.policiesInDefaultDeny(subject, 'egress')],
   },
 });
 

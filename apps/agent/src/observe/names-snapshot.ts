@@ -16,7 +16,7 @@ import {
 import type { NameChange } from './thread-messages.ts';
 
 export interface SnapshotParts {
-  readonly table: Pick<EndpointTable, 'list' | 'identitiesInUse'>;
+  readonly table: Pick<EndpointTable, 'list' | 'subjectsInUse'>;
   readonly identities: Pick<IdentityDirectory, 'all'>;
   readonly cluster: { readonly client: Pick<ClusterClient, 'endpoints'> };
   readonly engine: Pick<PolicyEngine, 'policiesInDefaultDeny'>;
@@ -25,9 +25,9 @@ export interface SnapshotParts {
 
 /** All that flows are named by, as it is now: for a thread that starts. */
 export function namesSnapshot({ table, identities, cluster, engine, translation }: SnapshotParts): NameChange[] {
-  const denies = [hostSubject, ...table.identitiesInUse()].flatMap((identity) => {
+  const denies = [hostSubject, ...table.subjectsInUse()].flatMap((subject) => {
     try {
-      return [defaultDenyChange(engine, identity)];
+      return [defaultDenyChange(engine, subject)];
     } catch {
       // It is about to become a subject, and is told of then.
       return [];

@@ -37,6 +37,7 @@ import {
 import {
   arbitraryDocuments,
   arbitraryPod,
+  type ArbitraryPod,
   createReplay,
   evaluateNaively,
   type NaiveEnd,
@@ -74,8 +75,10 @@ const reserved = (name: string, address?: string): Known => ({
 const hostLabels = ['reserved:host', 'node:role=web', 'k8s:kubernetes.io/hostname=n1'];
 
 /** Who the parties of the scene are: pods by random labels, the others by what they are. */
-function knownParties(labelSets: readonly (readonly string[])[]): Map<Party, Known> {
-  const pod = (labels: readonly string[]): Known => ({ labels: parseLabelSet(labels), end: { labels } });
+function knownParties(made: readonly ArbitraryPod[]): Map<Party, Known> {
+  const pod = ({ labels, namedPorts }: ArbitraryPod): Known => ({
+    ...{ labels: parseLabelSet(labels), end: { labels, namedPorts } },
+  });
   const known = new Map<Party, Known>([
     [host, { labels: parseLabelSet(hostLabels), end: { labels: hostLabels } }],
     [world, reserved('world', world.ipv4)],
@@ -83,7 +86,8 @@ function knownParties(labelSets: readonly (readonly string[])[]): Map<Party, Kno
   ]);
   for (const [index, party] of [...pods, remotePod].entries()) {
     // Each has a label of its own: here they are different identities.
-    known.set(party, pod([...(labelSets[index] ?? []), `k8s:party=${index}`]));
+    const { labels = [], namedPorts = [] } = made[index] ?? {};
+    known.set(party, pod({ labels: [...labels, `k8s:party=${index}`], namedPorts }));
   }
   return known;
 }
@@ -192,13 +196,12 @@ if (!isRoot) process.stderr.write('Packet tests are skipped: they need root\n');
 
   function enforce({ documents, known }: Case): void {
     const engine = createPolicyEngine({ clusterPeer: { clusterName: 'default' } });
-    const identities = [...known].map(([{ identity }, { labels }]) => ({ id: identity, labels }));
+    const described = ({ labels, end: { namedPorts = [] } }: Known) => ({ labels, namedPorts });
+    const identities = [...known].map(([{ identity }, party]) => ({ id: identity, ...described(party) }));
     engine.apply({
       upsertPolicies: read(documents),
       upsertIdentities: identities.filter(({ id }) => id > 255),
-      upsertSubjects: [...pods, host].map((subject) => ({
-        ...{ id: subject.identity, labels: known.get(subject)!.labels },
-      })),
+      upsertSubjects: [...pods, host].map((subject) => ({ id: subject.identity, ...described(known.get(subject)!) })),
     });
     for (const pod of pods) node.setPolicy(pod, rulesOf(engine, pod));
     node.setHostPolicy(rulesOf(engine, host));
@@ -225,7 +228,7 @@ if (!isRoot) process.stderr.write('Packet tests are skipped: they need root\n');
       fc.array(arbitraryPod, { minLength: pods.length + 1, maxLength: pods.length + 1 }),
       fc.array(arbitraryFlow, { minLength: 40, maxLength: 40 }),
       (documents, made, flows) => {
-        const known = knownParties(made.map(({ labels }) => labels));
+        const known = knownParties(made);
         const one: Case = { documents: inScene(withoutDefaultAllow(documents)), known };
         enforce(one);
         for (const flow of flows) check(one, flow);

@@ -5,6 +5,7 @@ import { WeirError } from '@weir/errors';
 import type { PolicyEngine, PolicyUpdate, SubjectChange } from '@weir/policy';
 import type { Logger } from '@weir/telemetry';
 import type { PolicySlots } from './policy-slots.ts';
+import { identityOfSubject } from './policy-subjects.ts';
 import type { PolicyTranslation } from './policy-translation.ts';
 
 /** What is committed together. `datapath` may depend on slots, which are known once policies have been worked out. */
@@ -24,7 +25,7 @@ export interface PolicyController {
   commit(commit: Commit): Promise<void>;
   /** Runs a task while no commit is being made. */
   between<Result>(task: () => Result): Promise<Result>;
-  /** Identities whose policy in the kernel is older than it should be. Empty in good times. */
+  /** Subjects whose policy in the kernel is older than it should be. Empty in good times. */
   readonly behind: ReadonlyMap<number, BehindPolicy>;
 }
 
@@ -128,7 +129,7 @@ export function createPolicyController(options: PolicyControllerOptions): Policy
         await publishRuleSets();
         await datapath.apply({ policies });
         behind.delete(subject);
-        logger.info({ identity: subject }, 'Policy is in force after all');
+        logger.info({ identity: identityOfSubject(subject) }, 'Policy is in force after all');
       } catch (error) {
         behind.set(subject, { revision, reason: WeirError.from(error).message });
       }
@@ -168,7 +169,8 @@ export function createPolicyController(options: PolicyControllerOptions): Policy
       for (const { subject, kind } of subjects) {
         if (kind !== 'removed' && !behind.has(subject)) behind.set(subject, { revision, reason: error.message });
       }
-      logger.error({ error, identities: subjects.map(({ subject }) => subject) }, 'Policy could not be written');
+      const identities = subjects.map(({ subject }) => identityOfSubject(subject));
+      logger.error({ error, identities }, 'Policy could not be written');
       scheduleRetry();
       throw error;
     }

@@ -3,9 +3,10 @@ import { describe, expect, it } from '@jest/globals';
 import { createPolicySlots } from './policy-slots.ts';
 
 describe('createPolicySlots()', () => {
-  it('keeps the slots that were adopted, and gives new identities others', () => {
-    const slots = createPolicySlots(10, new Map([[300, 2]]));
-    expect([slots.slotOf(300), slots.slotOf(301), slots.slotOf(302)]).toEqual([2, 1, 3]);
+  it('keeps the slots that were adopted, and gives new policies others', () => {
+    const slots = createPolicySlots(10, [2, 3]);
+    slots.adopt(300, 2);
+    expect([slots.slotOf(300), slots.slotOf(301), slots.slotOf(302)]).toEqual([2, 1, 4]);
     expect(slots.find(999)).toBeUndefined();
   });
 
@@ -26,9 +27,18 @@ describe('createPolicySlots()', () => {
     expect(slots.slotOf(301)).toBe(1);
   });
 
-  it('frees all but those of certain identities', () => {
-    const slots = createPolicySlots(10, new Map([[300, 1], [301, 2], [302, 3]])); // prettier-ignore
-    expect(slots.retain(new Set([301]))).toEqual([2]);
+  it('lets a slot be adopted once, by a policy that has none', () => {
+    const slots = createPolicySlots(10, [2]);
+    [301, 300].forEach((subject) => slots.adopt(subject, 2));
+    slots.adopt(301, 4);
+    expect([slots.find(301), slots.find(300)]).toEqual([2, undefined]);
+  });
+
+  it('frees all but those of certain policies, and those that are to be kept', () => {
+    const slots = createPolicySlots(10, [1, 2, 3, 4]);
+    [300, 301].forEach((subject, index) => slots.adopt(subject, index + 1));
+    expect(slots.retain(new Set([301]), new Set([4]))).toEqual([2, 4]);
     expect(slots.find(300)).toBeUndefined();
+    expect([302, 303, 304].map(slots.slotOf)).toEqual([1, 3, 5]);
   });
 });

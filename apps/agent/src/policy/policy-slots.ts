@@ -1,36 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError } from '@weir/errors';
 
-/** Which policy slot of the datapath belongs to which local identity. */
+/** Which policy slot of the datapath belongs to which policy of local endpoints. */
 export interface PolicySlots {
-  /** The slot of an identity; the first call gives it one. Throws RESOURCE_EXHAUSTED. */
-  slotOf(identity: number): number;
-  /** The slot of an identity that has one. */
-  find(identity: number): number | undefined;
-  /** Frees the slot of an identity and returns it. */
-  release(identity: number): number | undefined;
-  /** Frees the slots of all identities but these; returns the slots that are left. */
-  retain(identities: ReadonlySet<number>): readonly number[];
+  /** The slot of a policy; the first call gives it one. Throws RESOURCE_EXHAUSTED. */
+  slotOf(subject: number): number;
+  /** The slot of a policy that has one. */
+  find(subject: number): number | undefined;
+  /** Gives a policy the slot that it had under the agent before, unless one of them has found another partner since. */
+  adopt(subject: number, slot: number): void;
+  /** Frees the slot of a policy and returns it. */
+  release(subject: number): number | undefined;
+  /** Frees all slots but those of these policies and `slotsKept`; returns the slots that are left. */
+  retain(subjects: ReadonlySet<number>, slotsKept: ReadonlySet<number>): readonly number[];
 }
 
 /**
- * Hands out slots 1 to `slotsMax`. `adopted` says which identity had which slot under the agent before; keeping them
- * means that a restart changes nothing in the kernel.
+ * Hands out slots 1 to `slotsMax`. `inKernel` are those that endpoints of the agent before have: nobody else gets one of
+ * them before it is known whose they are. Keeping them means that a restart changes nothing in the kernel.
  */
-export function createPolicySlots(slotsMax: number, adopted: ReadonlyMap<number, number> = new Map()): PolicySlots {
-  const slots = new Map(adopted);
-  const taken = new Set(slots.values());
+export function createPolicySlots(slotsMax: number, inKernel: Iterable<number> = []): PolicySlots {
+  const slots = new Map<number, number>();
+  const unclaimed = new Set(inKernel);
+  const taken = new Set(unclaimed);
   let next = 1;
-  const release = (identity: number): number | undefined => {
-    const slot = slots.get(identity);
+  const release = (subject: number): number | undefined => {
+    const slot = slots.get(subject);
     if (slot === undefined) return undefined;
-    slots.delete(identity);
+    slots.delete(subject);
     taken.delete(slot);
     return slot;
   };
   return {
-    slotOf(identity) {
-      const known = slots.get(identity);
+    slotOf(subject) {
+      const known = slots.get(subject);
       if (known !== undefined) return known;
       if (taken.size >= slotsMax) {
         throw new WeirError('RESOURCE_EXHAUSTED', `All ${slotsMax} policy slots of this node are in use`);
@@ -40,14 +43,22 @@ export function createPolicySlots(slotsMax: number, adopted: ReadonlyMap<number,
       const slot = next;
       next = (next % slotsMax) + 1;
       taken.add(slot);
-      slots.set(identity, slot);
+      slots.set(subject, slot);
       return slot;
     },
-    find: (identity) => slots.get(identity),
+    find: (subject) => slots.get(subject),
+    adopt(subject, slot) {
+      if (!slots.has(subject) && unclaimed.delete(slot)) slots.set(subject, slot);
+    },
     release,
-    retain(identities) {
-      for (const identity of [...slots.keys()]) if (!identities.has(identity)) release(identity);
-      return [...slots.values()];
+    retain(subjects, slotsKept) {
+      for (const subject of [...slots.keys()]) if (!subjects.has(subject)) release(subject);
+      for (const slot of unclaimed) {
+        if (slotsKept.has(slot)) continue;
+        unclaimed.delete(slot);
+        taken.delete(slot);
+      }
+      return [...taken];
     },
   };
 }

@@ -15,13 +15,15 @@ import { createEndpointTable, type EndpointTable } from '../endpoint/endpoint-ta
 import { createNamespaceLabelTable, type NamespaceLabelTable } from '../endpoint/namespace-labels.ts';
 import { createNamespaces, type Namespaces } from '../endpoint/namespaces.ts';
 import { restoreEndpoints, type Restored } from '../endpoint/restore-endpoints.ts';
-import { slotsInKernel } from '../host/host-policy.ts';
+import { createNodeSlots } from '../host/host-policy.ts';
+import { createIdentityPorts } from '../identity/identity-ports.ts';
 import { createPrefixIdentities, type PrefixIdentities } from '../identity/prefix-identities.ts';
 import { type AddressPool, createAddressPool } from '../ipam/address-pool.ts';
 import { createDesiredIpcache, type DesiredIpcache } from '../ipcache/desired-ipcache.ts';
 import { createPolicyController, type PolicyController } from '../policy/policy-controller.ts';
 import { createPolicyPrefixes, type PolicyPrefixes } from '../policy/policy-prefixes.ts';
-import { createPolicySlots, type PolicySlots } from '../policy/policy-slots.ts';
+import type { PolicySlots } from '../policy/policy-slots.ts';
+import { createPolicySubjects } from '../policy/policy-subjects.ts';
 import { createPolicyTranslation, type PolicyTranslation } from '../policy/policy-translation.ts';
 import { prune } from '../prune.ts';
 import { createFakeIdentities, type FakeIdentities } from './fake-identities.ts';
@@ -89,12 +91,14 @@ export function createTestAgent(node: TestNode): TestAgent {
   const table = createEndpointTable();
   const ipcache = createDesiredIpcache();
   const translation = createPolicyTranslation();
-  const slots = createPolicySlots(100, slotsInKernel(node.datapath));
+  const slots = createNodeSlots(100, node.datapath);
+  const subjects = createPolicySubjects(() => table.subjectsInUse());
+  const ports = createIdentityPorts((identity) => node.identities.labelsOf(identity));
   const published: number[] = [];
   const publishRuleSets = async (): Promise<void> => void published.push(translation.ruleSetTable().size);
   const logger = silent;
   const controller = createPolicyController({ engine, datapath, slots, translation, publishRuleSets, clock, logger });
-  const placement = createEndpointPlacement({ table, controller, slots, ipcache });
+  const placement = createEndpointPlacement({ table, controller, slots, subjects, ports, ipcache });
   const prefixIdentities = createPrefixIdentities();
   const prefixes = createPolicyPrefixes({ identities: prefixIdentities, ipcache, controller, logger });
   const labelFilter = createIdentityLabelFilter('');
@@ -133,7 +137,10 @@ export function createTestAgent(node: TestNode): TestAgent {
       prefixIdentities,
     },
     restore: (upsertPolicies = []) =>
-      restoreEndpoints({ ...forEndpoints, controller, manager }, prefixes.include({ upsertPolicies })),
+      restoreEndpoints(
+        { ...forEndpoints, controller, manager, slots, subjects, ports },
+        prefixes.include({ upsertPolicies }),
+      ),
     prune: () => prune({ datapath, controller, table, slots, ipcache, podNetwork }),
   };
 }
@@ -144,7 +151,7 @@ export function inventory({ datapath, podNetwork, identities, directory }: TestN
     endpoints: agent.table.list().map(({ record }) => record.id),
     ipv4: agent.pools.ipv4.allocatedCount,
     ipv6: agent.pools.ipv6.allocatedCount,
-    inUse: [...agent.table.identitiesInUse()],
+    inUse: [...agent.table.subjectsInUse()],
     identities: identities.held(),
     devices: [...podNetwork.devices.keys()],
     attached: [...datapath.attached.keys()],
@@ -168,28 +175,41 @@ export function podSpec(pod: string, more: Partial<EndpointSpec> = {}): Endpoint
 /** A call of the plugin. */
 export function cniCall(pod: string, more: Partial<CniRequest> = {}): CniRequest {
   return {
-    ...{ command: 'ADD', cniVersion: '1.1.0', ...podSpec(pod), prevResult: undefined, validAttachments: [] },
+    ...{
+      command: 'ADD',
+      cniVersion: '1.1.0',
+      ...podSpec(pod),
+      namedPorts: [],
+      prevResult: undefined,
+      validAttachments: [],
+    },
     ...more,
   };
 }
 
-/** A policy: `app` takes calls from `from` on some ports. */
-export function policyFor(app: string, { from, ports = [80] }: { from: string; ports?: readonly number[] }): Policy {
+/** A policy: `app` takes calls from `from` on some ports, by number or by name. */
+export function policyFor(
+  app: string,
+  { from, ports = [80] }: { from: string; ports?: readonly (number | string)[] },
+): Policy {
+  const toPorts = ports.map((port) => ({ ports: [{ port: String(port), protocol: 'TCP' }] }));
+  return readPolicy(app, { ingress: [{ fromEndpoints: [{ matchLabels: { app: from } }], toPorts }] });
+}
+
+/** A policy: `app` may call `to` on a port, and nobody else. */
+export function egressPolicy(app: string, { to, port }: { to: string; port: number | string }): Policy {
+  const toPorts = [{ ports: [{ port: String(port), protocol: 'TCP' }] }];
+  return readPolicy(`${app}-out`, { egress: [{ toEndpoints: [{ matchLabels: { app: to } }], toPorts }] }, app);
+}
+
+function readPolicy(name: string, sections: object, app = name): Policy {
   const document = {
     apiVersion: 'cilium.io/v2',
     kind: 'CiliumNetworkPolicy',
-    metadata: { name: app },
-    spec: {
-      endpointSelector: { matchLabels: { app } },
-      ingress: [
-        {
-          fromEndpoints: [{ matchLabels: { app: from } }],
-          toPorts: ports.map((port) => ({ ports: [{ port: String(port), protocol: 'TCP' }] })),
-        },
-      ],
-    },
+    metadata: { name },
+    spec: { endpointSelector: { matchLabels: { app } }, ...sections },
   };
-  const { policies, problems } = parsePolicyFiles([{ name: `${app}.json`, content: JSON.stringify(document) }]);
+  const { policies, problems } = parsePolicyFiles([{ name: `${name}.json`, content: JSON.stringify(document) }]);
   const [policy] = policies;
   if (policy === undefined) throw new TypeError(JSON.stringify(problems));
   return policy;

@@ -43,6 +43,7 @@ function detailText(endpoint: Endpoint): string {
     ['State', endpoint.reason ? `${stateText(endpoint)}: ${endpoint.reason}` : stateText(endpoint)],
     ['Identity', endpoint.identity],
     ['Labels', (endpoint.labels ?? []).join(', ')],
+    ['Named ports', (endpoint.namedPorts ?? []).join(', ') || 'none'],
     ['IPv4', endpoint.ipv4],
     ['IPv6', endpoint.ipv6],
     ['MAC', endpoint.mac],

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError } from '@weir/errors';
-import { type ClusterPod, formatCidr, isSameClusterPod, parseCidr } from '@weir/model';
-import type { Announcement } from './cluster-directory.ts';
+import { type ClusterPod, formatCidr, isSameClusterPod, type NamedPort, parseCidr } from '@weir/model';
+import { type Announcement, isSameNode } from './cluster-directory.ts';
 
 /** What is new of what a node says of itself: all of the node, and of its endpoints those that differ. */
 export interface AnnouncementDelta extends Omit<Announcement, 'endpoints'> {
@@ -20,31 +20,29 @@ export interface WireAnnouncement {
   readonly ranges: readonly string[];
   readonly changed: Readonly<Record<string, WirePod>>;
   readonly gone: readonly string[];
+  /** Absent where a replica has written it that knows nothing of named ports. */
+  readonly ports?: readonly (readonly [identity: number, ports: readonly NamedPort[]])[];
 }
 
 const none: ReadonlyMap<string, ClusterPod> = new Map();
 
 /** What has changed since `known`; undefined when nothing has. */
 export function deltaOf(announcement: Announcement, known: Announcement | undefined): AnnouncementDelta | undefined {
-  const { name, addresses, podRanges, endpoints } = announcement;
+  const { endpoints, ...node } = announcement;
   const before = known?.endpoints ?? none;
   const changed = new Map([...endpoints].filter(([address, pod]) => !isSameClusterPod(before.get(address), pod)));
   const gone = [...before.keys()].filter((address) => !endpoints.has(address));
-  const isSameNode =
-    known !== undefined &&
-    known.addresses.join() === addresses.join() &&
-    known.podRanges.map(formatCidr).join() === podRanges.map(formatCidr).join();
-  if (isSameNode && changed.size === 0 && gone.length === 0) return undefined;
-  return { name, addresses, podRanges, changed, gone };
+  if (isSameNode(known, announcement) && changed.size === 0 && gone.length === 0) return undefined;
+  return { ...node, changed, gone };
 }
 
 /** What the node says with the delta. */
 export function applyDelta(delta: AnnouncementDelta, known: Announcement | undefined): Announcement {
-  const { name, addresses, podRanges, changed, gone } = delta;
+  const { changed, gone, ...node } = delta;
   const endpoints = new Map(known?.endpoints ?? none);
   for (const address of gone) endpoints.delete(address);
   for (const [address, pod] of changed) endpoints.set(address, pod);
-  return { name, addresses, podRanges, endpoints };
+  return { ...node, endpoints };
 }
 
 const podToWire = ({ identity, namespace, pod }: ClusterPod): WirePod =>
@@ -60,10 +58,12 @@ export const announcementToWire = ({
   name,
   addresses,
   podRanges,
+  namedPorts,
   changed,
   gone,
 }: AnnouncementDelta): WireAnnouncement => ({
   ...{ name, addresses, gone },
+  ...(namedPorts.length > 0 && { ports: namedPorts }),
   ranges: podRanges.map(formatCidr),
   changed: Object.fromEntries([...changed].map(([address, pod]) => [address, podToWire(pod)])),
 });
@@ -71,10 +71,10 @@ export const announcementToWire = ({
 /** Reads what {@link announcementToWire} made. CORRUPT_STATE names what is something else. */
 export function announcementFromWire(wire: unknown): AnnouncementDelta {
   try {
-    const { name, addresses, ranges, changed, gone } = wire as WireAnnouncement;
+    const { name, addresses, ranges, changed, gone, ports = [] } = wire as WireAnnouncement;
     if (typeof name !== 'string') throw new WeirError('CORRUPT_STATE', 'It has no name');
     return {
-      ...{ name, addresses, gone },
+      ...{ name, addresses, gone, namedPorts: ports },
       podRanges: ranges.map((text) => parseCidr(text)),
       changed: new Map(Object.entries(changed).map(([address, pod]) => [address, podFromWire(pod)])),
     };

@@ -1,6 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError } from '@weir/errors';
-import { type Cidr, cidrContains, formatIpAddress, identityRange, parseCidr, parseIpAddress } from '@weir/model';
+import {
+  canonicalNamedPorts,
+  type Cidr,
+  cidrContains,
+  formatIpAddress,
+  identityRange,
+  isPortName,
+  parseCidr,
+  parseIpAddress,
+  portMax,
+  portProtocols,
+} from '@weir/model';
 import { reservedIdentity } from '@weir/model';
 import type { weir } from '@weir/proto';
 import { readNode } from '../service/request-fields.ts';
@@ -56,6 +67,27 @@ function readEndpoints(
   );
 }
 
+function readNamedPorts(all: readonly weir.identity.v1.IIdentityPorts[]): Announcement['namedPorts'] {
+  refuseMany('node.named_ports', {
+    count: all.reduce((sum, { ports }) => sum + (ports?.length ?? 0), 0),
+    max: directoryLimits.namedPortsPerNodeMax,
+  });
+  return all
+    .map(({ identity, ports }, index) => {
+      const field = `node.named_ports[${index}]`;
+      const id = identity ?? 0;
+      if (!isPodIdentity(id)) throw invalid(`${field}.identity`, `${id} is not the identity of a pod`);
+      const read = (ports ?? []).map(({ name, protocol, port }, at) => {
+        const named = { name: name ?? '', protocol: protocol ?? 0, port: port ?? 0 };
+        const isRight = isPortName(named.name) && portProtocols.includes(named.protocol);
+        if (isRight && named.port >= 1 && named.port <= portMax) return named;
+        throw invalid(`${field}.ports[${at}]`, `${JSON.stringify(named)} is not a named port`);
+      });
+      return [id, canonicalNamedPorts(read)] as const;
+    })
+    .sort(([a], [b]) => a - b);
+}
+
 /** What a node announces, checked. Throws INVALID_ARGUMENT, or RESOURCE_EXHAUSTED, with the field in front. */
 export function readAnnouncement(request: weir.identity.v1.AnnounceRequest): Announcement {
   const { node, endpoints } = request;
@@ -70,6 +102,7 @@ export function readAnnouncement(request: weir.identity.v1.AnnounceRequest): Ann
       read(`node.addresses[${index}]`, () => formatIpAddress(parseIpAddress(text))),
     ),
     podRanges,
+    namedPorts: readNamedPorts(node?.namedPorts ?? []),
     endpoints: readEndpoints(endpoints, podRanges),
   };
 }

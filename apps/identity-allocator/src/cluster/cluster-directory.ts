@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Clock } from '@weir/clock';
 import { WeirError } from '@weir/errors';
-import { type Cidr, cidrContainsCidr, type ClusterPod, formatCidr, isSameClusterPod } from '@weir/model';
+import {
+  type Cidr,
+  cidrContainsCidr,
+  type ClusterPod,
+  formatCidr,
+  formatNamedPort,
+  isSameClusterPod,
+  type NamedPort,
+} from '@weir/model';
 import { createChangeLog, type ChangeLog } from './change-log.ts';
 
 /** All that a node tells of itself. Addresses are text in canonical form. */
@@ -9,12 +17,14 @@ export interface Announcement {
   readonly name: string;
   readonly addresses: readonly string[];
   readonly podRanges: readonly Cidr[];
+  /** What its pods call their ports, by identity, ascending. */
+  readonly namedPorts: readonly (readonly [identity: number, ports: readonly NamedPort[]])[];
   /** By address; each lies in one of the pod ranges. */
   readonly endpoints: ReadonlyMap<string, ClusterPod>;
 }
 
 /** What of a node the others are told. */
-export type DirectoryNode = Pick<Announcement, 'name' | 'addresses' | 'podRanges'>;
+export type DirectoryNode = Omit<Announcement, 'endpoints'>;
 
 /** What came after some revision. */
 export interface DirectoryChanges {
@@ -59,7 +69,12 @@ export interface ClusterDirectoryOptions {
 }
 
 /** What any directory holds at most. */
-export const directoryLimits = { nodesMax: 10_000, endpointsPerNodeMax: 8_192, addressesPerNodeMax: 64 } as const;
+export const directoryLimits = {
+  nodesMax: 10_000,
+  endpointsPerNodeMax: 8_192,
+  addressesPerNodeMax: 64,
+  namedPortsPerNodeMax: 8_192,
+} as const;
 
 const deletedMax = 65_536;
 const rowsPerMessageMax = 1_000;
@@ -70,9 +85,16 @@ type Row = { readonly node: DirectoryNode } | { readonly pod: ClusterPod };
 const overlap = (a: Cidr, b: Cidr): boolean =>
   cidrContainsCidr({ outer: a, inner: b }) || cidrContainsCidr({ outer: b, inner: a });
 
-const isSameNode = (a: DirectoryNode | undefined, b: DirectoryNode): boolean =>
+const isSamePlace = (a: DirectoryNode | undefined, b: DirectoryNode): boolean =>
   a?.addresses.join() === b.addresses.join() &&
   a.podRanges.map(formatCidr).join() === b.podRanges.map(formatCidr).join();
+
+const portsKey = ({ namedPorts }: DirectoryNode): string =>
+  namedPorts.map(([identity, ports]) => `${identity}:${ports.map(formatNamedPort).join()}`).join(';');
+
+/** Whether others are to be told nothing new of a node. */
+export const isSameNode = (a: DirectoryNode | undefined, b: DirectoryNode): boolean =>
+  a !== undefined && isSamePlace(a, b) && portsKey(a) === portsKey(b);
 
 /** What belongs to one node is not another one's. */
 function refuseConflict(wanted: Announcement, others: Iterable<Announcement>): void {
@@ -101,7 +123,7 @@ export function createClusterDirectory({ epoch, leaseMs, clock }: ClusterDirecto
     if (!nodes.has(name) && count >= directoryLimits.nodesMax) {
       throw new WeirError('RESOURCE_EXHAUSTED', `Node "${name}" is one too many: there are ${count} nodes`);
     }
-    if (isSameNode(nodes.get(name)?.announcement, announcement)) return;
+    if (isSamePlace(nodes.get(name)?.announcement, announcement)) return;
     refuseConflict(announcement, [...announcements(), ...others]);
   };
 
@@ -162,12 +184,12 @@ function createNodes(log: ChangeLog<Row>, onChange: () => void) {
   return {
     nodes,
     put(announcement: Announcement, expiresMs: number): void {
-      const { name, addresses, podRanges, endpoints } = announcement;
+      const { name, endpoints, ...described } = announcement;
       const known = nodes.get(name)?.announcement;
       nodes.set(name, { announcement, expiresMs });
       telling(() => {
         // Where the pods are comes before who they are.
-        if (!isSameNode(known, announcement)) log.set(nodeKey + name, { node: { name, addresses, podRanges } });
+        if (!isSameNode(known, announcement)) log.set(nodeKey + name, { node: { name, ...described } });
         setEndpoints(known?.endpoints ?? new Map(), endpoints);
       });
     },

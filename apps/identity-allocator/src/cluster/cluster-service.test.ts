@@ -47,6 +47,12 @@ const nodeOf = (number: number): weir.identity.v1.AnnounceRequest.$Properties =>
   endpoints: [{ address: `10.0.${number}.2`, identity: 300 + number, namespace: 'default', pod: `web-${number}` }],
 });
 
+const http = { name: 'http', protocol: 6, port: 80 };
+const withPorts = (identity: number, ...ports: (typeof http)[]) => ({
+  ...nodeOf(1),
+  node: { ...nodeOf(1).node!, namedPorts: [{ identity, ports }] },
+});
+
 describe('Announce', () => {
   it('says how long it holds', async () => {
     expect(await client.announce(nodeOf(1))).toEqual({ leaseMs, epoch: 'e1' });
@@ -71,6 +77,12 @@ describe('Announce', () => {
       { ...nodeOf(1), endpoints: [{ address: '10.0.1.2', identity: 300, namespace: 'x', pod: 'y'.repeat(254) }] },
       'endpoints[0].pod: has 254 characters, expected at most 253',
     ],
+    [
+      'named ports that are none',
+      withPorts(300, { ...http, port: 0 }),
+      'node.named_ports[0].ports[0]: {"name":"http",',
+    ],
+    ['named ports of nobody', withPorts(1, http), 'node.named_ports[0].identity: 1 is not the identity of a pod'],
   ])('refuses %s and changes nothing', async (_what, request, message) => {
     await expect(client.announce(request)).rejects.toMatchObject({
       code: 'INVALID_ARGUMENT',
@@ -111,6 +123,18 @@ async function read(from: object = {}): Promise<weir.identity.v1.WatchClusterRes
 }
 
 describe('WatchCluster', () => {
+  it('tells what the pods of a node call their ports, again only when that has changed', async () => {
+    await client.announce(withPorts(301, { ...http, name: 'HTTP' }));
+    const [response] = await read();
+    expect(response?.nodes[0]?.namedPorts).toEqual([{ identity: 301, ports: [http] }]);
+    const { revision } = directory;
+    await client.announce(withPorts(301, http));
+    expect(directory.revision).toBe(revision);
+    await client.announce(nodeOf(1));
+    const [changed] = await read({ epoch: 'e1', afterRevision: revision });
+    expect(changed?.nodes[0]).toMatchObject({ name: 'n1', namedPorts: [] });
+  });
+
   it('sends all that there is, then what changes, then what goes', async () => {
     await client.announce(nodeOf(1));
     const stream = client.watchCluster({ node: 'w' })[Symbol.asyncIterator]();

@@ -109,10 +109,11 @@ const toMessage = (
 ): WatchResponse => ({
   ...head,
   revision: changes.revision,
-  nodes: changes.nodes.map(({ name, addresses, podRanges }) => ({
+  nodes: changes.nodes.map(({ name, addresses, podRanges, namedPorts }) => ({
     name,
     addresses: [...addresses],
     podRanges: podRanges.map(formatCidr),
+    namedPorts: namedPorts.map(([identity, ports]) => ({ identity, ports: [...ports] })),
   })),
   endpoints: changes.endpoints.map(([address, pod]) => ({ address, ...pod })),
   deletedNodes: [...changes.deletedNodes],

@@ -8681,6 +8681,9 @@ export namespace weir {
                 /** Endpoint audit. */
                 audit: boolean;
 
+                /** Endpoint namedPorts. */
+                namedPorts: string[];
+
                 /**
                  * Encodes the specified Endpoint message. Does not implicitly {@link weir.agent.v1.Endpoint.verify|verify} messages.
                  * @param message Endpoint message or plain object to encode
@@ -8764,6 +8767,9 @@ export namespace weir {
 
                     /** Endpoint audit */
                     audit?: (boolean|null);
+
+                    /** Endpoint namedPorts */
+                    namedPorts?: (string[]|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
@@ -13447,6 +13453,9 @@ export namespace weir {
                 /** ClusterNode podRanges. */
                 podRanges: string[];
 
+                /** ClusterNode namedPorts. */
+                namedPorts: weir.identity.v1.IdentityPorts.$Properties[];
+
                 /**
                  * Encodes the specified ClusterNode message. Does not implicitly {@link weir.identity.v1.ClusterNode.verify|verify} messages.
                  * @param message ClusterNode message or plain object to encode
@@ -13480,12 +13489,147 @@ export namespace weir {
                     /** ClusterNode podRanges */
                     podRanges?: (string[]|null);
 
+                    /** ClusterNode namedPorts */
+                    namedPorts?: (weir.identity.v1.IdentityPorts.$Properties[]|null);
+
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
                 }
 
                 /** Shape of a ClusterNode. */
                 type $Shape = weir.identity.v1.ClusterNode.$Properties;
+            }
+
+            /**
+             * Properties of an IdentityPorts.
+             * @deprecated Use weir.identity.v1.IdentityPorts.$Properties instead.
+             */
+            interface IIdentityPorts extends weir.identity.v1.IdentityPorts.$Properties {
+            }
+
+            /** Represents an IdentityPorts. */
+            class IdentityPorts {
+
+                /**
+                 * Constructs a new IdentityPorts.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.identity.v1.IdentityPorts.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** IdentityPorts identity. */
+                identity: number;
+
+                /** IdentityPorts ports. */
+                ports: weir.identity.v1.NamedPort.$Properties[];
+
+                /**
+                 * Encodes the specified IdentityPorts message. Does not implicitly {@link weir.identity.v1.IdentityPorts.verify|verify} messages.
+                 * @param message IdentityPorts message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.identity.v1.IdentityPorts.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes an IdentityPorts message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.identity.v1.IdentityPorts & weir.identity.v1.IdentityPorts.$Shape} IdentityPorts
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.identity.v1.IdentityPorts & weir.identity.v1.IdentityPorts.$Shape;
+            }
+
+            namespace IdentityPorts {
+
+                /** Properties of an IdentityPorts. */
+                interface $Properties {
+
+                    /** IdentityPorts identity */
+                    identity?: (number|null);
+
+                    /** IdentityPorts ports */
+                    ports?: (weir.identity.v1.NamedPort.$Properties[]|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of an IdentityPorts. */
+                type $Shape = weir.identity.v1.IdentityPorts.$Properties;
+            }
+
+            /**
+             * Properties of a NamedPort.
+             * @deprecated Use weir.identity.v1.NamedPort.$Properties instead.
+             */
+            interface INamedPort extends weir.identity.v1.NamedPort.$Properties {
+            }
+
+            /** Represents a NamedPort. */
+            class NamedPort {
+
+                /**
+                 * Constructs a new NamedPort.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.identity.v1.NamedPort.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** NamedPort name. */
+                name: string;
+
+                /** NamedPort protocol. */
+                protocol: number;
+
+                /** NamedPort port. */
+                port: number;
+
+                /**
+                 * Encodes the specified NamedPort message. Does not implicitly {@link weir.identity.v1.NamedPort.verify|verify} messages.
+                 * @param message NamedPort message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.identity.v1.NamedPort.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a NamedPort message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.identity.v1.NamedPort & weir.identity.v1.NamedPort.$Shape} NamedPort
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.identity.v1.NamedPort & weir.identity.v1.NamedPort.$Shape;
+            }
+
+            namespace NamedPort {
+
+                /** Properties of a NamedPort. */
+                interface $Properties {
+
+                    /** NamedPort name */
+                    name?: (string|null);
+
+                    /** NamedPort protocol */
+                    protocol?: (number|null);
+
+                    /** NamedPort port */
+                    port?: (number|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a NamedPort. */
+                type $Shape = weir.identity.v1.NamedPort.$Properties;
             }
 
             /**

@@ -12157,6 +12157,7 @@ export const weir = $root.weir = (() => {
                 const Endpoint = function (properties) {
                     this.labels = [];
                     this.policies = [];
+                    this.namedPorts = [];
                     if (properties)
                         for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                             if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -12183,6 +12184,7 @@ export const weir = $root.weir = (() => {
                 Endpoint.prototype.createdMs = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
                 Endpoint.prototype.policies = $util.emptyArray;
                 Endpoint.prototype.audit = false;
+                Endpoint.prototype.namedPorts = $util.emptyArray;
 
                 Endpoint.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -12233,6 +12235,9 @@ export const weir = $root.weir = (() => {
                             writer.uint32(154).string(message.policies[i]);
                     if (message.audit != null && $Object.hasOwnProperty.call(message, "audit") && message.audit !== false)
                         writer.uint32(160).bool(message.audit);
+                    if (message.namedPorts != null && message.namedPorts.length)
+                        for (let i = 0; i < message.namedPorts.length; ++i)
+                            writer.uint32(170).string(message.namedPorts[i]);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -12442,6 +12447,14 @@ export const weir = $root.weir = (() => {
                                     message.audit = value;
                                 else
                                     delete message.audit;
+                                continue;
+                            }
+                        case 21: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.namedPorts && message.namedPorts.length))
+                                    message.namedPorts = [];
+                                message.namedPorts.push(reader.stringVerify());
                                 continue;
                             }
                         }
@@ -19561,6 +19574,7 @@ export const weir = $root.weir = (() => {
                 const ClusterNode = function (properties) {
                     this.addresses = [];
                     this.podRanges = [];
+                    this.namedPorts = [];
                     if (properties)
                         for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                             if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -19570,6 +19584,7 @@ export const weir = $root.weir = (() => {
                 ClusterNode.prototype.name = "";
                 ClusterNode.prototype.addresses = $util.emptyArray;
                 ClusterNode.prototype.podRanges = $util.emptyArray;
+                ClusterNode.prototype.namedPorts = $util.emptyArray;
 
                 ClusterNode.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -19586,6 +19601,9 @@ export const weir = $root.weir = (() => {
                     if (message.podRanges != null && message.podRanges.length)
                         for (let i = 0; i < message.podRanges.length; ++i)
                             writer.uint32(26).string(message.podRanges[i]);
+                    if (message.namedPorts != null && message.namedPorts.length)
+                        for (let i = 0; i < message.namedPorts.length; ++i)
+                            $root.weir.identity.v1.IdentityPorts.encode(message.namedPorts[i], writer.uint32(34).fork(), _depth + 1).ldelim();
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -19644,6 +19662,14 @@ export const weir = $root.weir = (() => {
                                 message.podRanges.push(reader.stringVerify());
                                 continue;
                             }
+                        case 4: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.namedPorts && message.namedPorts.length))
+                                    message.namedPorts = [];
+                                message.namedPorts.push($root.weir.identity.v1.IdentityPorts.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
                         }
                         reader.skipType(wireType, _depth, tag);
                         if (!reader.discardUnknown) {
@@ -19662,6 +19688,207 @@ export const weir = $root.weir = (() => {
                 };
 
                 return ClusterNode;
+            })();
+
+            v1.IdentityPorts = (function() {
+
+                const IdentityPorts = function (properties) {
+                    this.ports = [];
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                IdentityPorts.prototype.identity = 0;
+                IdentityPorts.prototype.ports = $util.emptyArray;
+
+                IdentityPorts.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.identity != null && $Object.hasOwnProperty.call(message, "identity") && message.identity !== 0)
+                        writer.uint32(8).uint32(message.identity);
+                    if (message.ports != null && message.ports.length)
+                        for (let i = 0; i < message.ports.length; ++i)
+                            $root.weir.identity.v1.NamedPort.encode(message.ports[i], writer.uint32(18).fork(), _depth + 1).ldelim();
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                IdentityPorts.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.weir.identity.v1.IdentityPorts();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.identity = value;
+                                else
+                                    delete message.identity;
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.ports && message.ports.length))
+                                    message.ports = [];
+                                message.ports.push($root.weir.identity.v1.NamedPort.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return IdentityPorts;
+            })();
+
+            v1.NamedPort = (function() {
+
+                const NamedPort = function (properties) {
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                NamedPort.prototype.name = "";
+                NamedPort.prototype.protocol = 0;
+                NamedPort.prototype.port = 0;
+
+                NamedPort.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.name != null && $Object.hasOwnProperty.call(message, "name") && message.name !== "")
+                        writer.uint32(10).string(message.name);
+                    if (message.protocol != null && $Object.hasOwnProperty.call(message, "protocol") && message.protocol !== 0)
+                        writer.uint32(16).uint32(message.protocol);
+                    if (message.port != null && $Object.hasOwnProperty.call(message, "port") && message.port !== 0)
+                        writer.uint32(24).uint32(message.port);
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                NamedPort.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.weir.identity.v1.NamedPort();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.name = value;
+                                else
+                                    delete message.name;
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.protocol = value;
+                                else
+                                    delete message.protocol;
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.port = value;
+                                else
+                                    delete message.port;
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return NamedPort;
             })();
 
             v1.ClusterEndpoint = (function() {

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+import { WeirError } from '@weir/errors';
+import { type NamedPort, parseNamedPort } from '@weir/model';
 import { InvalidArgumentError } from 'commander';
 import type { LabelChanges } from '../lab/lab-pods.ts';
 
@@ -9,6 +11,15 @@ export function parseLabels(text: string, previous: Readonly<Record<string, stri
     .filter((part) => part !== '')
     .map((part) => splitLabel(part, 'KEY=VALUE'));
   return { ...previous, ...Object.fromEntries(entries) };
+}
+
+/** Reads `name=port/protocol,…`; several such texts add up. */
+export function parseNamedPorts(text: string, previous: readonly NamedPort[] = []): readonly NamedPort[] {
+  try {
+    return [...previous, ...text.split(',').map(parseNamedPort)];
+  } catch (error) {
+    throw new InvalidArgumentError(`${WeirError.from(error).message}.`);
+  }
 }
 
 /** Adds a change to those before it: `k=v` sets a label, `k-` removes it. */

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 import { onStdout, outputOption, print, progress, table } from '@weir/terminal';
+import type { NamedPort } from '@weir/model';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { LabelChanges, Pod } from '../lab/lab-pods.ts';
 import type { Argv } from '../machine/run-command.ts';
 import { defaultNamespace } from '../pods/pod-name.ts';
 import { labOf } from './command-context.ts';
-import { parseLabelChange, parseLabels } from './labels.ts';
+import { parseLabelChange, parseLabels, parseNamedPorts } from './labels.ts';
 
 interface AddFlags {
   readonly node: string;
   readonly namespace: string;
   readonly labels?: Readonly<Record<string, string>>;
+  readonly port?: readonly NamedPort[];
   readonly waitPort?: number;
   readonly output: 'table' | 'json';
 }
@@ -30,6 +32,7 @@ export function addPodCommands(program: Command): void {
     .option('--node <node>', 'where', 'node1')
     .option('--namespace <namespace>', 'Kubernetes namespace', defaultNamespace)
     .option('--labels <k=v,k=v>', 'its labels', parseLabels)
+    .option('--port <name=port/protocol>', 'a port that it has a name for; may be repeated', parseNamedPorts)
     .option('--wait-port <port>', 'wait until the command listens on this TCP port', port)
     .addOption(outputOption())
     .action(addPod);
@@ -83,6 +86,7 @@ async function addPod(this: Command, name: string, [file, ...args]: string[]): P
     node: flags.node,
     namespace: flags.namespace,
     ...(flags.labels && { labels: flags.labels }),
+    ...(flags.port && { namedPorts: flags.port }),
     ...(command && { command }),
     ...(flags.waitPort !== undefined && { waitPort: flags.waitPort }),
   });

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError } from '@weir/errors';
+import type { NamedPort } from '@weir/model';
 import type { weir } from '@weir/proto';
 import type { Argv } from '../machine/run-command.ts';
 import { checkPodName, defaultNamespace, findPod } from '../pods/pod-name.ts';
@@ -31,6 +32,8 @@ export interface AddPodOptions {
   /** The first node by default. */
   readonly node?: string;
   readonly labels?: Readonly<Record<string, string>>;
+  /** What its ports are called in policies. */
+  readonly namedPorts?: readonly NamedPort[];
   /** What the pod runs; nothing by default. */
   readonly command?: Argv;
   /** Of the command; the caller's own by default. */
@@ -48,7 +51,15 @@ export interface LabelChanges {
 
 /** Makes a pod; returns when it is on the network, its command runs, and every node knows it. It leaves nothing behind when it fails. */
 export async function addPod(lab: OpenLab, options: AddPodOptions): Promise<Pod> {
-  const { name, namespace = defaultNamespace, node = 'node1', labels = {}, command, waitPort } = options;
+  const {
+    name,
+    namespace = defaultNamespace,
+    node = 'node1',
+    labels = {},
+    namedPorts = [],
+    command,
+    waitPort,
+  } = options;
   checkPodName({ namespace, name });
   if (waitPort !== undefined && (!Number.isInteger(waitPort) || waitPort < 1 || waitPort > 65535)) {
     throw new WeirError('INVALID_ARGUMENT', `Invalid port "${waitPort}" to wait for: expected 1–65535`);
@@ -59,7 +70,9 @@ export async function addPod(lab: OpenLab, options: AddPodOptions): Promise<Pod>
   const env = stringEntries(options.env ?? process.env);
   const cwd = options.cwd ?? process.cwd();
   const server = command && { command, cwd, env, ...(waitPort !== undefined && { waitPort }) };
-  const pod = podOf(await lab.supervisor.addPod({ name, namespace, node, labels, ...(server && { server }) }));
+  const pod = podOf(
+    await lab.supervisor.addPod({ name, namespace, node, labels, namedPorts, ...(server && { server }) }),
+  );
   await waitForPeers(lab, pod);
   return pod;
 }

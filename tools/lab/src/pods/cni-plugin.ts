@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError, type ErrorCode } from '@weir/errors';
+import { formatProtocol, type NamedPort } from '@weir/model';
 import { runCommand } from '../machine/run-command.ts';
 
 /** One call of a CNI plugin, the way a container runtime makes it. */
@@ -14,6 +15,7 @@ export interface CniCall {
   /** The agent's CNI socket. */
   readonly socket: string;
   readonly labels?: Readonly<Record<string, string>>;
+  readonly namedPorts?: readonly NamedPort[];
   readonly prevResult?: unknown;
 }
 
@@ -63,12 +65,15 @@ export async function cniCheck(call: Omit<CniCall, 'command'>): Promise<void> {
 
 async function runCni(call: CniCall): Promise<string> {
   const labels = Object.entries(call.labels ?? {}).map(([key, value]) => ({ key, value }));
+  const ports = (call.namedPorts ?? []).map(({ name, protocol, port }) => ({
+    ...{ name, containerPort: port, protocol: formatProtocol(protocol) },
+  }));
   const config = {
     cniVersion: '1.1.0',
     name: 'weir',
     type: 'weir-cni',
     socket: call.socket,
-    args: { cni: { labels } },
+    args: { cni: { labels, ports } },
     ...(call.prevResult === undefined ? {} : { prevResult: call.prevResult }),
   };
   const env = {

@@ -129,7 +129,7 @@ async function addPod(options: PodManagerOptions, host: PodHost, request: AddPod
     undo.unshift(() => removeCgroup(cgroup));
     await createCgroup(cgroup);
     undo.unshift(() => cniDelete(call));
-    const result: CniResult = await cniAdd({ ...call, labels: request.labels });
+    const result: CniResult = await cniAdd({ ...call, labels: request.labels, namedPorts: request.namedPorts });
     const { id: endpointId, identity } = await host.endpoint(containerId);
     const started =
       server && (await startPodServer({ pod: podKey(request), place: { netns, cgroup }, server, logFile }));

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import type { NamedPort } from '@weir/model';
 import type { Exit } from '../supervisor/service.ts';
 
 /** What a pod runs besides what is executed in it by hand. */
@@ -37,6 +38,7 @@ export interface PodReference {
 export interface AddPodRequest extends PodReference {
   readonly node: string;
   readonly labels: Readonly<Record<string, string>>;
+  readonly namedPorts: readonly NamedPort[];
   readonly server?: {
     readonly command: readonly [string, ...string[]];
     readonly cwd: string;
