@@ -5,7 +5,8 @@
  *
  *   flowwatch ADDRESS PORT [INTERVAL_US]
  *
- * Prints "open NS" or "closed NS"; NS is when the first datagram with that fate was sent, in ns of CLOCK_MONOTONIC.
+ * Prints "open NS" or "closed NS"; NS is when the first datagram with that fate was sent, in ns of CLOCK_MONOTONIC. In the
+ * end it waits for answers that are late, and prints "sent N M": N datagrams were sent, and M were never answered.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -25,6 +26,7 @@ enum {
 	INTERVAL_US = 200,
 	INTERVAL_US_MIN = 50,
 	LOST_AFTER_MS = 50,
+	LATE_MS = 1000,
 	PENDING_MAX = 4096, /* more than are sent in LOST_AFTER_MS */
 };
 
@@ -38,6 +40,7 @@ struct watch {
 	struct datagram pending[PENDING_MAX];
 	uint64_t oldest;
 	uint64_t next;
+	uint64_t answers; /* late ones, too */
 	int fate; /* -1: not known yet, 0: closed, 1: open */
 };
 
@@ -101,9 +104,24 @@ static void receive_all(struct watch *watch, int fd)
 {
 	uint64_t number;
 
-	while (recv(fd, &number, sizeof(number), 0) == sizeof(number))
+	while (recv(fd, &number, sizeof(number), 0) == sizeof(number)) {
+		watch->answers++;
 		if (number >= watch->oldest && number < watch->next)
 			watch->pending[number % PENDING_MAX].answered = true;
+	}
+}
+
+static int finish(struct watch *watch, int fd)
+{
+	const uint64_t until = now_ns() + LATE_MS * 1000000ull;
+	struct pollfd end = {.fd = fd, .events = POLLIN};
+
+	while (watch->answers < watch->next && now_ns() < until) {
+		poll(&end, 1, 10);
+		receive_all(watch, fd);
+	}
+	printf("sent %llu %llu\n", (unsigned long long)watch->next, (unsigned long long)(watch->next - watch->answers));
+	return 0;
 }
 
 int main(int argc, char **argv)
@@ -131,7 +149,7 @@ int main(int argc, char **argv)
 		rest.tv_nsec = (long)(due - now < 1000000 ? due - now : 1000000);
 		ends[0].revents = ends[1].revents = 0;
 		if (ppoll(ends, 2, &rest, NULL) > 0 && ends[1].revents)
-			return 0;
+			return finish(&watch, ends[0].fd);
 		receive_all(&watch, ends[0].fd);
 		settle_all(&watch, now_ns());
 	}

@@ -16,7 +16,6 @@ describe('startFlowWatch()', () => {
     watch = startFlowWatch({ netns: path.client.netns, address: path.server.ipv4, port });
   });
   afterAll(async () => {
-    await watch?.stop();
     await server?.stop();
     await path?.remove();
   });
@@ -40,5 +39,17 @@ describe('startFlowWatch()', () => {
       // The command was over when it changed, or nearly.
       expect(changed).toBeLessThan(after + 1_000_000_000n);
     }
+    // What was sent while the way was closed is lost, and nothing else.
+    const { sent, lost } = await watch.stop();
+    expect(lost).toBeGreaterThan(0);
+    expect(lost).toBeLessThan(sent);
+  });
+
+  it('loses nothing of a way that is open', async () => {
+    const steady = startFlowWatch({ netns: path.client.netns, address: path.server.ipv6, port, intervalUs: 1_000 });
+    await steady.change('open', 0n);
+    const { sent, lost } = await steady.stop();
+    expect(sent).toBeGreaterThan(0);
+    expect(lost).toBe(0);
   });
 });

@@ -12,14 +12,21 @@ const changeTimeoutMs = 30_000;
 /** Whether datagrams get through. */
 export type Fate = 'open' | 'closed';
 
-/** Watches the way to a server that echoes datagrams, one each 0.2 ms. */
+/** Datagrams of a whole watch. */
+export interface FlowTotals {
+  readonly sent: number;
+  /** Not answered at all, however late. */
+  readonly lost: number;
+}
+
+/** Watches the way to a server that echoes datagrams, by one after the other at a steady rate. */
 export interface FlowWatch {
   /**
    * When the first datagram was sent that had this fate, at or after a moment of `process.hrtime.bigint()`. TIMEOUT when
    * there is none for 30 s.
    */
   change(to: Fate, afterNs: bigint): Promise<bigint>;
-  stop(): Promise<void>;
+  stop(): Promise<FlowTotals>;
 }
 
 interface Change {
@@ -32,15 +39,22 @@ export function startFlowWatch(options: {
   readonly netns: string;
   readonly address: string;
   readonly port: number;
+  /** 200 unless told. */
+  readonly intervalUs?: number;
 }): FlowWatch {
-  const { netns, address, port } = options;
-  const [file, ...args] = inNamespace(netns, [program, address, String(port)]);
+  const { netns, address, port, intervalUs = 200 } = options;
+  const [file, ...args] = inNamespace(netns, [program, address, String(port), String(intervalUs)]);
   const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const exited = once(child, 'exit');
   const changes: Change[] = [];
   let wake = Promise.withResolvers<undefined>();
-  createInterface({ input: child.stdout }).on('line', (line) => {
-    const [fate = '', atNs = ''] = line.split(' ');
+  let totals: FlowTotals = { sent: 0, lost: 0 };
+  const lines = createInterface({ input: child.stdout });
+  const ended = once(lines, 'close');
+  lines.on('line', (line) => {
+    const [fate = '', atNs = '', lost = ''] = line.split(' ');
+    if (fate === 'sent') totals = { sent: Number(atNs), lost: Number(lost) };
+    if (fate === 'sent') return;
     changes.push({ fate, atNs: BigInt(atNs) });
     wake.resolve(undefined);
     wake = Promise.withResolvers();
@@ -63,7 +77,8 @@ export function startFlowWatch(options: {
     },
     async stop() {
       child.stdin.end();
-      await exited;
+      await Promise.all([exited, ended]);
+      return totals;
     },
   };
 }
