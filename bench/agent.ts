@@ -13,6 +13,8 @@ const podCount = 100;
 const parallel = 10;
 const importsPerRun = 20;
 const idleSeconds = 20;
+/** Until the last pods have their links, and what their start left for the garbage collector is gone. */
+const calmSeconds = 15;
 
 const lower = { better: 'lower' } as const;
 const value = (limit: number): Target => ({ kind: 'value', value: limit });
@@ -120,6 +122,7 @@ export const part: BenchPart = {
     withLab('benchagent', async (lab) => {
       settings.say(`adding ${podCount} pods, ${parallel} at a time`);
       const [, server, client] = await addPods(lab);
+      await settings.step(`waiting ${calmSeconds} s for calm`, () => sleep(calmSeconds * 1000));
       await settings.step(`memory, and processor time over ${idleSeconds} s`, () => measureResources(lab));
       if (client === undefined || server === undefined) return;
       const toggle = await startPolicyToggle(lab, { client, server });
