@@ -111,6 +111,7 @@ const observerThreadOptions = (options: AgentOptions): ObserverThreadOptions => 
   ...{ node: options.nodeName, version, bpfRoot: options.bpfRoot, logLevel: options.logLevel },
   listen: [`unix:${options.runDir}/hubble.sock`, ...options.observerListen],
   ...{ plaintext: options.observerPlaintext, flowsMax: options.observerFlows, tls: observerTls(options) },
+  flowMetrics: { groups: options.flowMetrics, contexts: options.flowMetricsContext },
 });
 
 /** What becomes of the labels of pods: those of their namespaces join them, and some count for nothing. */

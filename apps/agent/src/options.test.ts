@@ -14,6 +14,7 @@ describe('parseCommandLine()', () => {
     const { ipv4Range, ipv6Range, ...options } = optionsOf();
     expect([formatCidr(ipv4Range), formatCidr(ipv6Range)]).toEqual(['10.244.0.0/24', 'fd00:10:244::/64']);
     expect(options).toEqual({
+      ...{ flowMetrics: [], flowMetricsContext: [] },
       ...{ nodeName: 'n1', runDir: '/run/weir', stateDir: '/var/lib/weir', bpfRoot: '/sys/fs/bpf/weir' },
       ...{
         bpfObject: undefined,

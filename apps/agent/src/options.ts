@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import { WeirError } from '@weir/errors';
 import { type Cidr, createIdentityLabelFilter, isIpv4Cidr, parseCidr, parseLabelSet } from '@weir/model';
+import { type FlowContext, flowMetricsFlags } from '@weir/observer';
 import { parseRpcAddress, parseTcpAddress } from '@weir/rpc';
 import {
   addTlsFlags,
@@ -48,6 +49,8 @@ export interface AgentOptions {
   readonly observerListen: readonly string[];
   readonly observerPlaintext: 'loopback' | 'anywhere';
   readonly observerFlows: number;
+  readonly flowMetrics: readonly string[];
+  readonly flowMetricsContext: readonly FlowContext[];
   /** Where metrics are served; undefined: nowhere. */
   readonly metrics: { readonly host: string; readonly port: number } | undefined;
   readonly logLevel: LogLevel;
@@ -153,6 +156,11 @@ const policyFlags = (): readonly Option[] => [
   new Option('--log-level <level>', 'what is logged').choices(logLevels).default('info'),
 ];
 
+function metricsFrom({ metrics, flowMetrics }: Flags): AgentOptions['metrics'] {
+  if (flowMetrics.length === 0 || metrics !== undefined) return metrics;
+  throw invalid('--flow-metrics needs --metrics, where they are served');
+}
+
 /** Where flows and metrics are served, and how many flows are kept. */
 const observerFlags = (): readonly Option[] => [
   new Option(
@@ -166,6 +174,7 @@ const observerFlags = (): readonly Option[] => [
     'anywhere',
   ]),
   numberFlag('--observer-flows', 'flows that are kept', { min: 1_024, max: 65_536, default: 4_096 }),
+  ...flowMetricsFlags(),
   new Option('--metrics <address>', 'host:port for Prometheus (/metrics) and probes (/healthz)').argParser(
     checkedFlag(parseTcpAddress),
   ),
@@ -213,7 +222,7 @@ function fromFlags({ tlsCa, tlsCert, tlsKey, ...flags }: Flags): AgentOptions {
     mtu: flags.mtu,
     bpfObject: flags.bpfObject,
     cgroup: flags.cgroup,
-    metrics: flags.metrics,
+    metrics: metricsFrom(flags),
   };
 }
 

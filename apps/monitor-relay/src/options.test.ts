@@ -9,6 +9,7 @@ describe('parseCommandLine', () => {
       options: {
         ...{ nodeName: 'r', peerService: 'unix:/run/weir/hubble.sock', listen: ['127.0.0.1:4245'] },
         ...{ plaintext: 'loopback', logLevel: 'info', tls: undefined, peerServerName: undefined },
+        ...{ metrics: undefined, flowMetrics: [], flowMetricsContext: [] },
       },
     });
   });
@@ -26,6 +27,9 @@ describe('parseCommandLine', () => {
       ['--peer-service', 'h:1', '--tls-ca', 'a', '--tls-cert', 'b', '--tls-key', 'c'],
       /--peer-service "h:1" needs --peer-server-name/,
     ],
+    [['--flow-metrics', 'drop'], /--flow-metrics needs --metrics/],
+    [['--metrics', 'unix:/x'], /--metrics.*is a unix socket/],
+    [['--flow-metrics', 'drop,nope'], /--flow-metrics.*"nope" is none of drop, flow/],
     [['--plaintext', 'maybe'], /--plaintext.*maybe/],
   ])('refuses %j', (args, message) => {
     expect(parseCommandLine(args)).toMatchObject({ kind: 'exit', status: 2, output: expect.stringMatching(message) });

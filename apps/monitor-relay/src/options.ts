@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import { hostname } from 'node:os';
 import { WeirError } from '@weir/errors';
-import { parseRpcAddress } from '@weir/rpc';
+import { type FlowContext, flowMetricsFlags } from '@weir/observer';
+import { parseRpcAddress, parseTcpAddress } from '@weir/rpc';
 import {
   addTlsFlags,
   checkedFlag,
@@ -29,12 +30,22 @@ export interface RelayOptions {
   readonly tls: TlsFilePaths | undefined;
   /** What the certificate of the peer service carries, if that is asked over TCP. */
   readonly peerServerName: string | undefined;
+  /** Where metrics are served; undefined: nowhere. */
+  readonly metrics: HostPort | undefined;
+  readonly flowMetrics: readonly string[];
+  readonly flowMetricsContext: readonly FlowContext[];
   readonly logLevel: LogLevel;
 }
 
-interface Flags extends Omit<RelayOptions, 'nodeName' | 'tls' | 'peerServerName'>, TlsFlags {
+interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+interface Flags extends Omit<RelayOptions, 'nodeName' | 'tls' | 'peerServerName' | 'metrics'>, TlsFlags {
   readonly nodeName?: string;
   readonly peerServerName?: string;
+  readonly metrics?: HostPort;
 }
 
 const address = checkedFlag((text) => (parseRpcAddress(text), text));
@@ -46,7 +57,7 @@ const addAddress = (text: string, before: readonly string[] | undefined): readon
 };
 
 function createCommand(): Command {
-  return addTlsFlags(new Command('monitor-relay'))
+  const command = addTlsFlags(new Command('monitor-relay'))
     .description('Merges the flows of many nodes into one stream, and serves it as Hubble’s relay.')
     .version(version)
     .option('--node-name <name>', 'name of the relay in what it says itself (default: the host name)')
@@ -64,7 +75,13 @@ function createCommand(): Command {
     .addOption(
       choiceFlag('--plaintext <where>', 'where flows may be served in clear text over TCP', ['loopback', 'anywhere']),
     )
+    .addOption(
+      new Option('--metrics <address>', 'host:port for Prometheus (/metrics) and probes (/healthz)').argParser(
+        checkedFlag(parseTcpAddress),
+      ),
+    )
     .addOption(new Option('--log-level <level>', 'what is logged').choices(logLevels).default('info'));
+  return flowMetricsFlags().reduce((all, flag) => all.addOption(flag), command);
 }
 
 function fromFlags({ tlsCa, tlsCert, tlsKey, ...flags }: Flags): RelayOptions {
@@ -73,7 +90,10 @@ function fromFlags({ tlsCa, tlsCert, tlsKey, ...flags }: Flags): RelayOptions {
   if (tls !== undefined && parseRpcAddress(peerService).kind === 'tcp' && peerServerName === undefined) {
     throw new WeirError('INVALID_ARGUMENT', `--peer-service "${peerService}" needs --peer-server-name for TLS`);
   }
-  return { ...flags, nodeName, tls, peerServerName };
+  if (flags.flowMetrics.length > 0 && flags.metrics === undefined) {
+    throw new WeirError('INVALID_ARGUMENT', '--flow-metrics needs --metrics, where they are served');
+  }
+  return { ...flags, nodeName, tls, peerServerName, metrics: flags.metrics };
 }
 
 /** Reads the command line, without the program's own name. Never throws for what a user wrote. */

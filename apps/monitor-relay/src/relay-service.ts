@@ -5,6 +5,7 @@ import { relay } from '@weir/proto';
 import { type Handlers, type RpcService, rpcService } from '@weir/rpc';
 import type { PooledNode } from './node-pool.ts';
 import { relayFlows, type RelayFlowsOptions } from './relay-flows.ts';
+import type { RelayTraffic } from './relay-metrics.ts';
 import { relayDefinition } from './timed-response.ts';
 
 const { NodeState } = relay;
@@ -21,9 +22,24 @@ function sum(answers: readonly Status[], field: 'numFlows' | 'maxFlows' | 'seenF
   return answers.reduce((total, answer) => total + answer[field], 0);
 }
 
+async function* countResponses(responses: AsyncIterable<Buffer>, traffic: RelayTraffic): AsyncGenerator<Buffer> {
+  traffic.readers += 1;
+  try {
+    for await (const response of responses) {
+      traffic.responses += 1;
+      traffic.bytes += response.length;
+      yield response;
+    }
+  } finally {
+    traffic.readers -= 1;
+  }
+}
+
 /** Makes the observer of all nodes of a pool. Partial answers are answers: a node that fails is named, and left out. */
-export function createRelayService(options: RelayFlowsOptions & { readonly version: string }): RpcService {
-  const { pool, version } = options;
+export function createRelayService(
+  options: RelayFlowsOptions & { readonly version: string; readonly traffic: RelayTraffic },
+): RpcService {
+  const { pool, version, traffic } = options;
 
   const serverStatus = async (): Promise<observer.ServerStatusResponse.$Properties> => {
     const nodes = pool.list();
@@ -54,7 +70,7 @@ export function createRelayService(options: RelayFlowsOptions & { readonly versi
   };
 
   const handlers: Handlers<typeof relayDefinition> = {
-    getFlows: (request, { signal }) => relayFlows({ ...options, request, signal }),
+    getFlows: (request, { signal }) => countResponses(relayFlows({ ...options, request, signal }), traffic),
     getAgentEvents() {
       throw notHere('GetAgentEvents');
     },

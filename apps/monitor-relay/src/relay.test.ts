@@ -321,3 +321,29 @@ it('is healthy while there are nodes to ask', async () => {
   while ((await health.check({ service: observerHealthName })).status !== 1) await sleep(50);
   health.close();
 });
+
+it('serves metrics of itself and of the flows of all nodes', async () => {
+  const [a, b] = nodes as [Node, Node];
+  const counting = await startRelay({
+    ...{ nodeName: 'counting', peerService: `unix:${directory}/peers.sock`, version: '1', logger },
+    ...{ listen: [`unix:${directory}/counting.sock`], plaintext: 'loopback' },
+    ...{ metrics: { host: '127.0.0.1', port: 0 }, flowMetrics: ['flow'], flowMetricsContext: ['pod'] },
+    times: { retryDelayMs: 100 },
+  });
+  cleanups.push(() => counting.stop());
+  await Promise.all([asked(a), asked(b)]);
+  a.push(1, 'one');
+  b.push(2, 'two');
+  b.push(3, 'two');
+  const flows = 'weir_flow_flows_processed_total{type="unknown",subtype="",verdict="VERDICT_UNKNOWN"';
+  const expected = [
+    ...['weir_relay_nodes 2', 'weir_relay_nodes_unreachable 0', 'weir_relay_peer_service_away 0'],
+    ...[`${flows},source="ns/one",destination=""} 1`, `${flows},source="ns/two",destination=""} 2`],
+  ];
+  const isServed = async (): Promise<boolean> => {
+    const lines = (await (await fetch(`http://${counting.metricsAddress}/metrics`)).text()).split('\n');
+    return expected.every((line) => lines.includes(line));
+  };
+  while (!(await isServed())) await sleep(20);
+  expect((await fetch(`http://${counting.metricsAddress}/healthz`)).ok).toBe(true);
+});

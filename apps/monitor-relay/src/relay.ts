@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-import { observerHealthName } from '@weir/observer';
+import { createFlowMetrics, type FlowContext, observerHealthName } from '@weir/observer';
 import { createRpcServer, openTlsIdentity, type TlsFiles } from '@weir/rpc';
+import { type MetricsServer, startMetricsServer } from '@weir/service';
 import type { Logger } from '@weir/telemetry';
-import { createNodePool } from './node-pool.ts';
-import type { RelayTimes } from './relay-flows.ts';
+import type { Registry } from 'prom-client';
+import { feedFlows, type FlowSink } from './flow-feed.ts';
+import { createNodePool, type NodePool } from './node-pool.ts';
+import type { RelayFlowsOptions, RelayTimes } from './relay-flows.ts';
+import { createRelayMetrics, type RelayTraffic } from './relay-metrics.ts';
 import { createRelayService } from './relay-service.ts';
 
 export interface RelayParts {
@@ -14,6 +18,11 @@ export interface RelayParts {
   /** For everything over TCP; undefined: in clear text. */
   readonly tls?: TlsFiles | undefined;
   readonly peerServerName?: string | undefined;
+  /** Where metrics are served; undefined: nowhere. */
+  readonly metrics?: { readonly host: string; readonly port: number } | undefined;
+  /** Groups of metrics out of flows. */
+  readonly flowMetrics?: readonly string[];
+  readonly flowMetricsContext?: readonly FlowContext[];
   readonly version: string;
   readonly logger: Logger;
   /** Other times than the usual ones. */
@@ -23,11 +32,47 @@ export interface RelayParts {
 /** A relay that runs. */
 export interface Relay {
   readonly addresses: readonly string[];
+  /** Where metrics are served. */
+  readonly metricsAddress: string | undefined;
   stop(): Promise<void>;
 }
 
 const usualTimes: RelayTimes = { waitMs: 1_000, retryDelayMs: 2_000, silenceMs: 10_000 };
 const healthIntervalMs = 1_000;
+// Of one metric.
+const seriesMax = 10_000;
+
+const isWell = (pool: NodePool): boolean => pool.isListening && pool.list().some(({ client }) => client !== undefined);
+
+async function serveMetrics(
+  { metrics, logger }: RelayParts,
+  { registry, pool }: { readonly registry: Registry; readonly pool: NodePool },
+): Promise<MetricsServer | undefined> {
+  if (metrics === undefined) return undefined;
+  const unwell = (): string | undefined => (isWell(pool) ? undefined : 'no node can be asked for flows');
+  const server = await startMetricsServer({ ...metrics, registry, unwell });
+  logger.info({ address: server.address }, 'Serving metrics');
+  return server;
+}
+
+/** What the relay reads flows for itself for. */
+function createSinks({ flowMetrics = [], flowMetricsContext = [] }: RelayParts, registry: Registry): FlowSink[] {
+  if (flowMetrics.length === 0) return [];
+  const groups = { groups: flowMetrics, contexts: flowMetricsContext };
+  const { observe, lost } = createFlowMetrics({ registry, ...groups, seriesMax });
+  return [{ flow: observe, lost }];
+}
+
+/** Reads flows for the relay itself, if anything of it wants some; the result ends that. */
+function startFeed(options: RelayFlowsOptions, { sinks, logger }: { sinks: FlowSink[]; logger: Logger }): () => void {
+  const stopping = new AbortController();
+  if (sinks.length > 0) {
+    feedFlows({ ...options, sinks, whitelist: [], signal: stopping.signal }).catch((error: unknown) =>
+      logger.error({ error }, 'Flows are not read any more'),
+    );
+  }
+  return () => stopping.abort();
+}
 
 /** Starts a relay. It is healthy while it is told of nodes and one of them can be asked. */
 export async function startRelay(parts: RelayParts): Promise<Relay> {
@@ -38,29 +83,28 @@ export async function startRelay(parts: RelayParts): Promise<Relay> {
     ...{ peerAddress: peerService, peerServerName: parts.peerServerName, tls },
     ...{ retryDelayMs: times.retryDelayMs, logger },
   });
-  const service = createRelayService({
-    ...{ pool, node: nodeName, version: `weir-relay v${version}` },
-    ...times,
-  });
+  const traffic: RelayTraffic = { readers: 0, responses: 0, bytes: 0 };
+  const flows: RelayFlowsOptions = { pool, node: nodeName, ...times };
+  const service = createRelayService({ ...flows, version: `weir-relay v${version}`, traffic });
   const server = createRpcServer({
-    services: [service],
-    listen,
-    plaintext,
-    healthNames: [observerHealthName],
-    log: logger,
+    ...{ services: [service], listen, plaintext, healthNames: [observerHealthName], log: logger },
     ...(tls && plaintext === 'loopback' && { tls }),
   });
+  const registry = createRelayMetrics({ pool, traffic });
+  const sinks = createSinks(parts, registry);
   const addresses = await server.start();
   for (const address of addresses) logger.info({ address, pid: process.pid }, 'Serving flows');
   pool.start();
-  const health = setInterval(() => {
-    const isHealthy = pool.isListening && pool.list().some(({ client }) => client !== undefined);
-    server.health.setAll(isHealthy ? 'SERVING' : 'NOT_SERVING');
-  }, healthIntervalMs);
+  const metrics = await serveMetrics(parts, { registry, pool });
+  const stopFeed = startFeed(flows, { sinks, logger });
+  const health = setInterval(() => server.health.setAll(isWell(pool) ? 'SERVING' : 'NOT_SERVING'), healthIntervalMs);
   return {
     addresses,
+    metricsAddress: metrics?.address,
     async stop() {
       clearInterval(health);
+      stopFeed();
+      await metrics?.close();
       await server.stop();
       pool.stop();
       tls?.close();

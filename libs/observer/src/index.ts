@@ -12,3 +12,13 @@ export const observerHealthName = 'hubble.server.Observer';
 // For benchmarks and for whoever writes flows by himself.
 export { createFlowEncoder, type FlowEncoder } from './flow-encoder.ts';
 export { isFlowKind } from './flow-query.ts';
+export { countFlows, type CountFlowsOptions } from './count-flows.ts';
+export { flowMetricsFlags, type FlowMetricsFlags } from './flow-metrics-flags.ts';
+export {
+  createFlowMetrics,
+  flowContexts,
+  flowMetricGroups,
+  type FlowContext,
+  type FlowMetrics,
+  type FlowMetricsOptions,
+} from './flow-metrics.ts';

@@ -7,7 +7,7 @@ export interface MetricsServerOptions {
   readonly host: string;
   /** 0: any. */
   readonly port: number;
-  readonly registry: Registry;
+  readonly registry: Pick<Registry, 'metrics' | 'contentType'>;
   /** Why the service is not well; undefined when it is. */
   readonly unwell: () => string | undefined;
 }

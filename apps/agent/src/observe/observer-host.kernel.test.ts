@@ -46,7 +46,7 @@ async function start(options: { eventsPerInterval?: number; tls?: TlsFiles } = {
         plaintext: 'loopback' as const,
         tls: options.tls,
       },
-      ...{ flowsMax: 1_024, logLevel: 'silent' },
+      ...{ flowMetrics: { groups: ['drop'], contexts: ['pod' as const] }, flowsMax: 1_024, logLevel: 'silent' },
     },
     ...{ snapshot: () => snapshot, clock: systemClock, logger: silent },
   });
@@ -162,4 +162,13 @@ it('flows go over TCP to whoever shows a certificate', async () => {
   const stranger = createRpcClient(ObserverDefinition, { address: overTcp });
   await expect(stranger.serverStatus({})).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   [reader, stranger, tls.identity].forEach((each) => each.close());
+});
+
+it('flows are counted in metrics, with the names that they have', async () => {
+  await start();
+  node.setPolicy(server, { ingress: [] });
+  connect(96);
+  const line =
+    'weir_flow_drop_total{reason="Policy denied",protocol="TCP",source="default/client",destination="default/server"} 1';
+  while (!(await subject.flowMetrics()).split('\n').includes(line)) await new Promise((done) => setTimeout(done, 10));
 });

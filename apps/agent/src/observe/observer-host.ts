@@ -14,6 +14,8 @@ import type { FromObserver, NameChange, ObserverThreadOptions, ToObserver } from
 export interface ObserverHost extends Omit<Monitor, 'close'> {
   readonly names: (changes: readonly NameChange[]) => void;
   readonly event: (event: flow.AgentEvent.$Properties) => void;
+  /** Metrics that are made out of flows, as Prometheus reads them; nothing while the thread is not there. */
+  flowMetrics(): Promise<string>;
   /** The nodes that whoever asks this one is told of. */
   setPeers(nodes: readonly PeerNode[]): void;
   /**
@@ -37,6 +39,7 @@ const memoryMiBMax = 512;
 const youngMiBMax = 3;
 const restartDelayMs = 1_000;
 const stopTimeoutMs = 3_000;
+const readTimeoutMs = 2_000;
 
 // In a bundle the thread's program lies beside the agent's.
 const isSource = import.meta.url.endsWith('.ts');
@@ -69,6 +72,28 @@ function createWatches(node: string, post: (message: ToObserver) => void) {
   };
 }
 
+/** Who waits for the metrics of the thread. */
+function createReadings(post: (message: ToObserver) => void, clock: Clock) {
+  const waiting = new Map<number, (text: string) => void>();
+  let count = 0;
+  return {
+    answer: ({ request, text }: FromObserver & { kind: 'metrics' }) => waiting.get(request)?.(text),
+    read(): Promise<string> {
+      const request = ++count;
+      return new Promise<string>((resolve) => {
+        const cancel = clock.schedule(readTimeoutMs, () => finish(''));
+        const finish = (text: string): void => {
+          cancel();
+          waiting.delete(request);
+          resolve(text);
+        };
+        waiting.set(request, finish);
+        post({ kind: 'read-metrics', request });
+      });
+    },
+  };
+}
+
 /** See {@link ObserverHost}. A thread that dies is started again; the flows that it had are lost, names and policies not. */
 export function createObserverHost(options: ObserverHostOptions): ObserverHost {
   const { thread, snapshot, clock, logger } = options;
@@ -79,11 +104,12 @@ export function createObserverHost(options: ObserverHostOptions): ObserverHost {
 
   const post = (message: ToObserver): void => worker?.postMessage(message);
   const watches = createWatches(thread.node, post);
+  const readings = createReadings(post, clock);
 
   const receive = (message: FromObserver): void => {
-    if (message.kind === 'watched') {
-      watches.take(message.watch, message.events);
-    } else if (message.kind === 'serving') {
+    if (message.kind === 'metrics') return readings.answer(message);
+    if (message.kind === 'watched') return watches.take(message.watch, message.events);
+    if (message.kind === 'serving') {
       for (const address of message.addresses) logger.info({ address }, 'Serving flows');
     }
   };
@@ -121,6 +147,7 @@ export function createObserverHost(options: ObserverHostOptions): ObserverHost {
   return {
     names: (changes) => post({ kind: 'names', changes }),
     event: (event) => post({ kind: 'agent-event', atMs: Date.now(), event }),
+    flowMetrics: async () => (worker === undefined ? '' : readings.read()),
     accessLog: (log: weir.proxy.v1.IAccessLog) => post({ kind: 'calls', log }),
     setPeers(nodes) {
       peers = nodes;

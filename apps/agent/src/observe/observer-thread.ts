@@ -4,9 +4,16 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { openEventSource } from '@weir/datapath-loader';
 import { assert, WeirError } from '@weir/errors';
-import { createObserver, createPeers as createPeerList, observerHealthName } from '@weir/observer';
+import {
+  countFlows,
+  createFlowMetrics,
+  createObserver,
+  createPeers as createPeerList,
+  observerHealthName,
+} from '@weir/observer';
 import { createRpcServer, openTlsIdentity } from '@weir/rpc';
 import { createLogger, type LogLevel } from '@weir/telemetry';
+import { Registry } from 'prom-client';
 import { createMonitor, type Monitor } from '../monitor/monitor.ts';
 import { createPeers } from '../monitor/peers.ts';
 import { createAddressTexts } from './address-texts.ts';
@@ -19,6 +26,8 @@ const pruneIntervalMs = 60_000;
 // Names outlive the flows that need them by this much, for events that are still on their way.
 const pruneSlackMs = 10_000;
 const stopDeadlineMs = 1_000;
+// Of one metric.
+const seriesMax = 10_000;
 
 /** The live view of the node's own API, which gets its events from the agent's main thread. */
 function createNodeMonitor(hub: EventHub, names: Names, node: string): Monitor {
@@ -63,6 +72,17 @@ function createForwarder(monitor: Monitor, port: MessagePort) {
   };
 }
 
+/** Counts flows, if any metrics of them are wanted. */
+function startFlowMetrics({ flowMetrics }: ObserverThreadOptions, hub: EventHub) {
+  const registry = new Registry();
+  const stopping = new AbortController();
+  if (flowMetrics.groups.length > 0) {
+    const metrics = createFlowMetrics({ registry, ...flowMetrics, seriesMax });
+    void countFlows({ ring: hub.ring, flowAt: hub.flowAt, metrics, signal: stopping.signal });
+  }
+  return { read: () => registry.metrics(), stop: () => stopping.abort() };
+}
+
 async function run(options: ObserverThreadOptions, port: MessagePort): Promise<void> {
   const { node, version, listen, plaintext, flowsMax } = options;
   const log = createLogger({ service: 'agent', level: options.logLevel as LogLevel }).with({ node });
@@ -75,6 +95,7 @@ async function run(options: ObserverThreadOptions, port: MessagePort): Promise<v
   const peers = createPeerList();
   const monitor = createNodeMonitor(hub, names, node);
   const forwarder = createForwarder(monitor, port);
+  const flowMetrics = startFlowMetrics(options, hub);
   const services = [observer.service, peers.service];
   const tls = options.tls && openTlsIdentity(options.tls, log);
   const server = createRpcServer({
@@ -90,6 +111,7 @@ async function run(options: ObserverThreadOptions, port: MessagePort): Promise<v
 
   const stop = async (): Promise<void> => {
     clearInterval(prune);
+    flowMetrics.stop();
     await server.stop({ deadlineMs: stopDeadlineMs });
     monitor.close();
     observer.close();
@@ -113,6 +135,10 @@ async function run(options: ObserverThreadOptions, port: MessagePort): Promise<v
         return forwarder.start(message);
       case 'unwatch':
         return forwarder.stop(message.watch);
+      case 'read-metrics':
+        return void flowMetrics
+          .read()
+          .then((text) => port.postMessage({ kind: 'metrics', request: message.request, text } satisfies FromObserver));
       case 'stop':
         return void stop();
     }

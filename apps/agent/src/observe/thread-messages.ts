@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { PeerNode } from '@weir/observer';
+import type { FlowMetricsOptions, PeerNode } from '@weir/observer';
 import type { flow, weir } from '@weir/proto';
 import type { TlsFiles } from '@weir/rpc';
 
@@ -53,12 +53,14 @@ export type ToObserver =
       readonly endpoints: readonly number[];
     }
   | { readonly kind: 'unwatch'; readonly watch: number }
+  | { readonly kind: 'read-metrics'; readonly request: number }
   | { readonly kind: 'stop' };
 
 /** What the thread tells the agent. */
 export type FromObserver =
   | { readonly kind: 'serving'; readonly addresses: readonly string[] }
   | { readonly kind: 'failed'; readonly message: string }
+  | { readonly kind: 'metrics'; readonly request: number; readonly text: string }
   | { readonly kind: 'watched'; readonly watch: number; readonly events: readonly weir.agent.v1.IMonitorEvent[] };
 
 /** What the thread is started with. */
@@ -71,5 +73,7 @@ export interface ObserverThreadOptions {
   /** For everything over TCP; undefined: in clear text. */
   readonly tls: TlsFiles | undefined;
   readonly flowsMax: number;
+  /** Metrics that are made out of flows. */
+  readonly flowMetrics: Pick<FlowMetricsOptions, 'groups' | 'contexts'>;
   readonly logLevel: string;
 }

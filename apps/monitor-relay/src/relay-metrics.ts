@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+import type { NodePool } from './node-pool.ts';
+
+/** What readers of the relay have been given. */
+export interface RelayTraffic {
+  readers: number;
+  responses: number;
+  bytes: number;
+}
+
+/** What the relay counts, read at the moment of a scrape, and what Node.js says of the process. */
+export function createRelayMetrics({
+  pool,
+  traffic,
+}: {
+  readonly pool: NodePool;
+  readonly traffic: RelayTraffic;
+}): Registry {
+  const registry = new Registry();
+  const registers = [registry];
+  const gauge = (name: string, help: string, read: () => number): Gauge =>
+    new Gauge({
+      ...{ name: `weir_relay_${name}`, help, registers },
+      collect() {
+        this.set(read());
+      },
+    });
+  gauge('nodes', 'Nodes that the relay knows', () => pool.list().length);
+  gauge(
+    'nodes_unreachable',
+    'Nodes of these that cannot be asked: no address, or no TLS in common',
+    () => pool.list().filter(({ client }) => client === undefined).length,
+  );
+  gauge('peer_service_away', '1 while nobody tells of nodes', () => (pool.isListening ? 0 : 1));
+  gauge('readers', 'Streams of flows that are open', () => traffic.readers);
+  const counter = (name: string, help: string, read: () => number): Counter =>
+    new Counter({
+      ...{ name: `weir_relay_${name}_total`, help, registers },
+      collect() {
+        this.reset();
+        this.inc(read());
+      },
+    });
+  counter('responses', 'Flows and other responses that readers were given', () => traffic.responses);
+  counter('response_bytes', 'Bytes of these', () => traffic.bytes);
+  collectDefaultMetrics({ register: registry });
+  return registry;
+}
