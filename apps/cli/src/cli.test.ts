@@ -362,14 +362,17 @@ describe('weir monitor', () => {
   });
 
   it('says what was lost, and of HTTP calls what they were', async () => {
-    const http = { method: 'PUT', path: '/x', host: 'web', protocol: 'HTTP/1.1', status: 403, latencyNs: 2_500_000 };
+    const http = {
+      ...{ method: 'PUT', path: '/x', host: 'web', protocol: 'HTTP/1.1', status: 403, latencyNs: 2_500_000 },
+      headerDifferences: ['LOG x-a: "\u001b" instead of "b"'],
+    };
     await watching([
       { type: 'lost', lost: 5, lostSource: 'kernel-ring' },
       { ...event, type: 'l7', verdict: 'denied', reason: 'no rule', http },
     ]);
     const { stdout } = await cli.weir('monitor');
     expect(stdout).toContain('5 events were lost (kernel-ring)');
-    expect(stdout).toContain('HTTP/1.1 PUT web/x → 403 in 2.50 ms: no rule');
+    expect(stdout).toContain('HTTP/1.1 PUT web/x → 403 in 2.50 ms: no rule, LOG x-a: "\\x1b" instead of "b"');
   });
 
   it('does not let a client steer the terminal', async () => {

@@ -51,7 +51,8 @@ function whatText(event: MonitorEvent): string {
     // What a client sends is not ours, and must not steer the terminal.
     const call = printable(`${http.method} ${http.host}${http.path}`);
     const status = http.status ? ` → ${http.status} in ${latencyText(http.latencyNs ?? 0)}` : '';
-    return `${printable(http.protocol ?? '')} ${call}${status}${reason ? `: ${reason}` : ''}`;
+    const headers = (http.headerDifferences ?? []).map((text) => `, ${printable(text)}`).join('');
+    return `${printable(http.protocol ?? '')} ${call}${status}${reason ? `: ${reason}` : ''}${headers}`;
   }
   const packet = tcpFlags ? `${protocol} ${tcpFlags}` : protocol;
   if (event.type === 'drop') return `${packet} ${onStdout.red(reason)} (${direction})`;

@@ -37,7 +37,8 @@ const headerMatch = fc.record(
   { requiredKeys: ['name'] },
 );
 
-const httpRule: fc.Arbitrary<WrittenHttpRule> = fc.record(
+/** An item of `rules.http`. */
+export const arbitraryHttpRule: fc.Arbitrary<WrittenHttpRule> = fc.record(
   {
     method: fc.constantFrom('GET', 'GET|PUT', ''),
     path: fc.constantFrom('/a', '/a/.*', '/b'),
@@ -60,7 +61,7 @@ const tcpPort: fc.Arbitrary<WrittenPort> = fc.oneof(
 );
 const httpPortRule: fc.Arbitrary<WrittenPortRule> = fc.record({
   ports: fc.array(tcpPort, { minLength: 1, maxLength: 2 }),
-  rules: fc.record({ http: fc.array(httpRule, { maxLength: 2 }) }),
+  rules: fc.record({ http: fc.array(arbitraryHttpRule, { maxLength: 2 }) }),
 });
 
 /** An item of `toPorts` of a denying rule. */

@@ -2,6 +2,8 @@
 // What policies mean, read a second time from the reference alone, and random policies with a world that they are about.
 // Shares no code with libs/policy, so that a mistake of one is not a mistake of both. For tests only.
 export { evaluateNaively } from './naive-evaluator.ts';
+export { judgeRequests } from './naive-requests.ts';
+export { arbitraryHttpRule } from './arbitrary-ports.ts';
 export type {
   NaiveEnd,
   NaiveFlow,

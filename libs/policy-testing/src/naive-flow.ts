@@ -34,6 +34,7 @@ export interface NaiveRequest {
   readonly path: string;
   readonly host: string;
   /** By name in lower case. */
+  /** By name in lower case; several fields of one are joined by commas. */
   readonly headers: Readonly<Record<string, string>>;
 }
 

@@ -32,6 +32,7 @@ export const defaultFeatures: FeatureSet = new Set<PolicyFeature>([
   'cidr',
   'defaultAllow',
   'hostPolicy',
+  'httpHeaders',
   'icmp',
   'namedPorts',
   'portRanges',

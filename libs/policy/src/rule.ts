@@ -31,7 +31,7 @@ export interface ServiceMatch {
 export interface HttpHeader {
   /** Lower case. */
   readonly name: string;
-  /** What one of the header's fields must be; absent: anything. */
+  /** What the header's fields, joined by commas, must be; absent: anything. */
   readonly value?: string;
 }
 

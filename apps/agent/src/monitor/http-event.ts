@@ -12,6 +12,18 @@ const verdicts: Readonly<Record<number, string>> = {
   [CallVerdict.CALL_VERDICT_ERROR]: 'error',
 };
 
+const actions = new Map<number, string>(
+  Object.entries(weir.proxy.v1.HeaderMismatch).map(([name, number]) => [
+    number as number,
+    name.split('_').at(-1) ?? '',
+  ]),
+);
+
+const differenceText = ({ mismatch, name, wanted, found, present }: weir.proxy.v1.IHeaderDifference): string => {
+  const instead = present ? `instead of ${JSON.stringify(found)}` : 'where there was none';
+  return `${actions.get(mismatch ?? 0) ?? ''} ${name}: ${JSON.stringify(wanted)} ${instead}`;
+};
+
 /** The rules behind a rule set of the proxy, by its number. */
 export interface RuleSetOrigins {
   meaningOf(ruleSet: number): { readonly origins: readonly Origin[] } | undefined;
@@ -55,6 +67,7 @@ export function describeHttpCall(
       protocol: call.protocol ?? '',
       status: number(call.status),
       latencyNs: call.latencyNs ?? 0,
+      headerDifferences: (call.headerDifferences ?? []).map(differenceText),
     },
     node,
   };

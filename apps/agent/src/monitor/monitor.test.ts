@@ -247,6 +247,19 @@ describe('calls that the proxy has judged', () => {
     });
     expect(await watcher.next()).toMatchObject({ type: 'lost', lost: 3, lostSource: 'proxy' });
   });
+
+  it('say which headers were not as rules want them, and what was done', async () => {
+    const watcher = watch();
+    const headerDifferences = [
+      { name: 'x-a', wanted: 'a', found: 'b"', present: true, mismatch: 4 },
+      { name: 'x-b', wanted: 'c', found: '', present: false, mismatch: 1 },
+    ];
+    monitor.accessLog({ calls: [{ ...call, headerDifferences }], lost: 0 });
+    expect((await watcher.next())?.http?.headerDifferences).toEqual([
+      'REPLACE x-a: "a" instead of "b\\""',
+      'LOG x-b: "c" where there was none',
+    ]);
+  });
 });
 
 describe('watching', () => {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { RE2JS } from 're2js';
 import { beforeEach, describe, expect, it } from '@jest/globals';
 import { createManualClock, type ManualClock } from '@weir/clock';
 import type { weir } from '@weir/proto';
@@ -68,6 +69,26 @@ describe('createProxyControl()', () => {
     expect(await isSettled(published)).toBe(false);
     await proxy.send(ack(2));
     await published;
+  });
+
+  it('keeps rules about headers apart, with something that nothing fits where there are no others', async () => {
+    const byHeaders = { headers: [{ name: 'a' }, { name: 'b', value: 'x' }] };
+    const repair = { name: 'c', value: 'y', mismatch: 'REPLACE' as const };
+    table = new Map([[8, [byHeaders, { path: '/x', headerMatches: [repair] }]], [9, [{}, byHeaders]]]); // prettier-ignore
+    const { upserted } = (await connect().next())!;
+    const [first, second] = upserted!;
+    expect(first!.http).toHaveLength(1);
+    expect(RE2JS.matches(first!.http![0]!.method!, 'GET')).toBe(false);
+    const none = { method: '', path: '', host: '', headerMatches: [] };
+    const conditions = [{ name: 'a', value: '', valuePresent: false }, { name: 'b', value: 'x', valuePresent: true }]; // prettier-ignore
+    expect(first!.httpByHeaders).toEqual([
+      { ...none, headers: conditions },
+      { ...none, path: '/x', headers: [], headerMatches: [{ ...repair, mismatch: 4 }] },
+    ]);
+    expect(second).toMatchObject({
+      http: [{ method: '', path: '', host: '' }],
+      httpByHeaders: [{ headers: conditions }],
+    });
   });
 
   it('has nothing to wait for without a proxy, and without a change', async () => {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Clock } from '@weir/clock';
 import type { HttpRule } from '@weir/policy';
-import type { weir } from '@weir/proto';
+import { weir } from '@weir/proto';
 import { createStreamQueue, type StreamQueue } from '@weir/rpc';
 import type { Logger } from '@weir/telemetry';
 
@@ -24,10 +24,41 @@ export interface ProxySession {
 const ackTimeoutMs = 1_000;
 const messagesMax = 1_024;
 
-const toMessage = (id: number, http: readonly HttpRule[]): weir.proxy.v1.IRuleSet => ({
-  id,
-  http: http.map(({ method = '', path = '', host = '' }) => ({ method, path, host })),
+const { HeaderMismatch } = weir.proxy.v1;
+const mismatches = {
+  LOG: HeaderMismatch.HEADER_MISMATCH_LOG,
+  ADD: HeaderMismatch.HEADER_MISMATCH_ADD,
+  DELETE: HeaderMismatch.HEADER_MISMATCH_DELETE,
+  REPLACE: HeaderMismatch.HEADER_MISMATCH_REPLACE,
+} as const;
+
+const ruleMessage = ({ method = '', path = '', host = '' }: HttpRule): weir.proxy.v1.IHttpRule => ({
+  ...{ method, path, host },
 });
+
+const headerRuleMessage = (rule: HttpRule): weir.proxy.v1.IHttpRule => ({
+  ...ruleMessage(rule),
+  headers: (rule.headers ?? []).map(({ name, value }) => ({
+    ...{ name, value: value ?? '', valuePresent: value !== undefined },
+  })),
+  headerMatches: (rule.headerMatches ?? []).map(({ name, value, mismatch }) => ({
+    ...{ name, value, mismatch: mismatches[mismatch] },
+  })),
+});
+
+const looksAtHeaders = ({ headers, headerMatches }: HttpRule): boolean =>
+  headers !== undefined || headerMatches !== undefined;
+
+// An expression that no method fits: without rules a set would let everything pass.
+const nothing: HttpRule = { method: '[^\\x00-\\x{10FFFF}]' };
+
+function toMessage(id: number, rules: readonly HttpRule[]): weir.proxy.v1.IRuleSet {
+  const byHeaders = rules.filter(looksAtHeaders);
+  const others = rules.filter((rule) => !looksAtHeaders(rule));
+  if (byHeaders.length === 0) return { id, http: others.map(ruleMessage) };
+  const http = others.length === 0 ? [nothing] : others;
+  return { id, http: http.map(ruleMessage), httpByHeaders: byHeaders.map(headerRuleMessage) };
+}
 
 /** Nothing is sent until the first {@link ProxySession.update}. */
 export function createProxySession(options: {

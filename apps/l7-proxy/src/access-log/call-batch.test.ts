@@ -47,6 +47,7 @@ describe('CallBatch', () => {
       host: 'h:80',
       protocol: 'HTTP/1.1',
       status: 403,
+      headerDifferences: [],
     });
     expect(log?.calls?.[1]).toMatchObject({ protocol: 'HTTP/1.0', reason: 'x', verdict: 3 });
   });

@@ -2,19 +2,30 @@
 import { ipAddressWireBytes, parseIpAddress } from '@weir/model';
 import { weir } from '@weir/proto';
 import type { Flow, FlowPolicy } from '../flows/flow-table.ts';
+import { type HeaderDifference, mismatchMessages } from '../rules/header-rule.ts';
 import type { HttpCall } from '../rules/rule-set.ts';
 
 const { HttpCall: Message, CallVerdict } = weir.proxy.v1;
 
 // Of a method, path or host: what a person may want to read. Whole values would let one client fill the log's budget.
 const loggedCharactersMax = 2048;
+const differencesMax = 16;
+const headerCharactersMax = 256;
 
-const shorten = (value: string): string =>
-  value.length <= loggedCharactersMax ? value : `${value.slice(0, loggedCharactersMax - 1)}…`;
+const shorten = (value: string, charactersMax = loggedCharactersMax): string =>
+  value.length <= charactersMax ? value : `${value.slice(0, charactersMax - 1)}…`;
+
+const differenceMessage = ({ name, value, found, mismatch }: HeaderDifference): weir.proxy.v1.IHeaderDifference => ({
+  name: shorten(name, headerCharactersMax),
+  wanted: shorten(value, headerCharactersMax),
+  found: shorten(found ?? '', headerCharactersMax),
+  present: found !== undefined,
+  mismatch: mismatchMessages[mismatch],
+});
 
 /** How a call ended. */
 export type CallOutcome =
-  | { readonly verdict: 'forwarded' }
+  | { readonly verdict: 'forwarded'; readonly differences?: readonly HeaderDifference[] }
   | { readonly verdict: 'denied'; readonly reason: string; readonly deniedByRuleSet: number }
   | { readonly verdict: 'error'; readonly reason: string };
 
@@ -49,6 +60,9 @@ export function encodeCallFields(call: HttpCall | undefined, outcome: CallOutcom
     path: shorten(call?.path ?? ''),
     host: shorten(call?.host ?? ''),
     ...(outcome.verdict === 'forwarded' ? {} : { reason: shorten(outcome.reason) }),
+    ...(outcome.verdict === 'forwarded' && {
+      headerDifferences: (outcome.differences ?? []).slice(0, differencesMax).map(differenceMessage),
+    }),
     ...(outcome.verdict === 'denied' ? { deniedByRuleSet: outcome.deniedByRuleSet } : {}),
   }).finish();
 }

@@ -70,6 +70,28 @@ describe('a control session', () => {
     expect(updates).toBe(2);
   });
 
+  it('takes rules about headers, and refuses everything by one that it does not understand', async () => {
+    const { send, acknowledged } = await startAgent(() => everything);
+    await acknowledged(1);
+    const headers = [{ name: 'x-a', value: 'a', valuePresent: true }, { name: 'x-b' }]; // prettier-ignore
+    const repair = { name: 'x-c', value: 'c', mismatch: 3 };
+    await send({
+      version: 2,
+      upserted: [
+        { id: 1, http: [{ path: '/n' }], httpByHeaders: [{ path: '/ok', headers, headerMatches: [repair] }] },
+        { id: 2, httpByHeaders: [{ headerMatches: [{ ...repair, mismatch: 9 as never }] }] },
+      ],
+    });
+    await acknowledged(2);
+    const [first] = proxy.ruleSets.specs();
+    expect(first?.http[1]).toEqual({
+      ...{ method: '', path: '/ok', host: '' },
+      headers: [{ name: 'x-a', value: 'a' }, { name: 'x-b' }],
+      headerMatches: [{ ...repair, mismatch: 'DELETE' }],
+    });
+    expect(proxy.ruleSets.get(2)?.problem?.message).toContain('"9" is unknown');
+  });
+
   it('brings a change to the next request of a running connection', async () => {
     const { send, acknowledged } = await startAgent(() => everything);
     await acknowledged(1);

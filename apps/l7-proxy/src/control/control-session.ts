@@ -5,6 +5,8 @@ import { ProxyControlDefinition, type weir } from '@weir/proto';
 import { createRpcClient } from '@weir/rpc';
 import type { Logger } from '@weir/telemetry';
 import type { AccessLog } from '../access-log/access-log.ts';
+import { type HeaderMismatch, headerMismatches, mismatchMessages } from '../rules/header-rule.ts';
+import type { HttpRuleSpec, RuleSetSpec } from '../rules/rule-set.ts';
 import type { RuleSets } from '../rules/rule-sets.ts';
 import { createOutbox, type Hello, type Outbox } from './outbox.ts';
 
@@ -116,9 +118,30 @@ function createUpdateReader({ ruleSets, onUpdate, log }: ControlSessionOptions, 
   };
 }
 
-const specFromMessage = ({ id, http }: weir.proxy.v1.RuleSet.$Shape) => ({
+const mismatchNames = new Map(headerMismatches.map((name) => [mismatchMessages[name], name]));
+
+function ruleFromMessage({ method, path, host, headers, headerMatches }: weir.proxy.v1.IHttpRule): HttpRuleSpec {
+  return {
+    ...{ method: method ?? '', path: path ?? '', host: host ?? '' },
+    ...(headers?.length && {
+      headers: headers.map(({ name, value, valuePresent }) => ({
+        name: name ?? '',
+        ...(valuePresent && { value: value ?? '' }),
+      })),
+    }),
+    ...(headerMatches?.length && {
+      headerMatches: headerMatches.map(({ name, value, mismatch }) => ({
+        ...{ name: name ?? '', value: value ?? '' },
+        // An unknown one is no name of any, and the rule set refuses every request.
+        mismatch: mismatchNames.get(mismatch ?? 0) ?? (String(mismatch) as HeaderMismatch),
+      })),
+    }),
+  };
+}
+
+const specFromMessage = ({ id, http, httpByHeaders }: weir.proxy.v1.RuleSet.$Shape): RuleSetSpec => ({
   id: id ?? 0,
-  http: (http ?? []).map(({ method, path, host }) => ({ method: method ?? '', path: path ?? '', host: host ?? '' })),
+  http: [...(http ?? []), ...(httpByHeaders ?? [])].map(ruleFromMessage),
 });
 
 const pause = (clock: Clock, { delayMs, signal }: { delayMs: number; signal: AbortSignal }): Promise<void> =>

@@ -72,7 +72,7 @@ export class CallRecord implements LoggedCall {
   }
 }
 
-function encodeJudgement({ call, reason, deniedBy }: Judgement): Uint8Array {
-  if (reason === undefined) return encodeCallFields(call, { verdict: 'forwarded' });
+function encodeJudgement({ call, reason, deniedBy, differences }: Judgement): Uint8Array {
+  if (reason === undefined) return encodeCallFields(call, { verdict: 'forwarded', differences });
   return encodeCallFields(call, { verdict: 'denied', reason, deniedByRuleSet: deniedBy });
 }

@@ -5,6 +5,7 @@ import { MessageBody, requestFraming } from '../http/message-body.ts';
 import { Problem } from '../http/problem.ts';
 import { RequestHead } from '../http/request-head.ts';
 import { callFromHead } from '../rules/judge.ts';
+import type { Judgement } from '../rules/judgement-cache.ts';
 import { Carry } from './carry.ts';
 import type { ProxiedConnection } from './proxied-connection.ts';
 import { readUpgrade, withoutUpgrade } from './upgrade.ts';
@@ -165,23 +166,23 @@ export class RequestSide {
     }
     const judgement = this.#connection.judge(head, bytes);
     if (judgement === undefined) return end;
-    return judgement.reason === undefined ? this.#forward(bytes, end) : this.#refuse();
+    return judgement.reason === undefined ? this.#forward(bytes, end, judgement) : this.#refuse();
   }
 
-  #forward(bytes: Buffer, end: number): number {
+  #forward(bytes: Buffer, end: number, { rewrittenHead, guardedNames }: Judgement): number {
     const { head } = this;
-    this.#body.start(requestFraming(head), head.fields.contentLength);
+    this.#body.start(requestFraming(head), head.fields.contentLength, guardedNames);
     const used = this.#body.consume(bytes, head.end, end);
     if (this.#body.problem !== undefined) {
       this.#connection.malformed(this.#body.problem);
       return end;
     }
     this.state = this.#body.complete ? RequestState.SENT : RequestState.BODY;
-    if (head.fields.upgradeStart === -1) {
+    if (head.fields.upgradeStart === -1 && rewrittenHead === undefined) {
       this.upgradeOffered = false;
       this.#connection.beginExchange(bytes, head.start, used);
     } else {
-      const forwarded = this.#offerUpgrade(bytes.subarray(head.start, head.end));
+      const forwarded = this.#offerUpgrade(rewrittenHead ?? bytes.subarray(head.start, head.end));
       const message = Buffer.concat([forwarded, bytes.subarray(head.end, used)]);
       this.#connection.beginExchange(message, 0, message.length);
     }

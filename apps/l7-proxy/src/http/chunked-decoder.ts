@@ -35,6 +35,8 @@ const forbiddenTrailers = new Set([
 ]);
 const forbiddenNameBytesMax = Math.max(...[...forbiddenTrailers].map((name) => name.length));
 
+const noNames: ReadonlySet<string> = new Set();
+
 /** Follows a chunked body (RFC 9112 7.1) without changing it, and stops at the first byte that does not belong there. */
 export class ChunkedDecoder {
   problem: Problem | undefined = undefined;
@@ -44,13 +46,18 @@ export class ChunkedDecoder {
   #count = 0;
   #remaining = 0;
   #name = '';
+  #guarded: ReadonlySet<string> = noNames;
+  // No more of a name is kept than it takes to tell.
+  #nameBytesMax = forbiddenNameBytesMax;
 
   get complete(): boolean {
     return this.#at === At.DONE;
   }
 
-  /** Ready for the first byte of a body. */
-  reset(): void {
+  /** Ready for the first byte of a body. `guarded` are names in lower case that its trailers must not have. */
+  reset(guarded: ReadonlySet<string> = noNames): void {
+    this.#guarded = guarded;
+    this.#nameBytesMax = guarded.size === 0 ? forbiddenNameBytesMax : trailerBytesMax;
     this.problem = undefined;
     this.#at = At.SIZE;
     this.#count = 0;
@@ -148,11 +155,12 @@ export class ChunkedDecoder {
 
   #trailerNameByte(byte: number): Problem | undefined {
     if (tokenBytes[byte] === 1) {
-      if (this.#name.length <= forbiddenNameBytesMax) this.#name += String.fromCharCode(byte);
+      if (this.#name.length <= this.#nameBytesMax) this.#name += String.fromCharCode(byte);
       return undefined;
     }
     if (byte !== Byte.COLON) return Problem.FIELD_NAME;
     this.#at = At.TRAILER_VALUE;
-    return forbiddenTrailers.has(this.#name.toLowerCase()) ? Problem.TRAILER_FIELD : undefined;
+    const name = this.#name.toLowerCase();
+    return forbiddenTrailers.has(name) || this.#guarded.has(name) ? Problem.TRAILER_FIELD : undefined;
   }
 }

@@ -8,17 +8,22 @@ import type { ResponseHead } from './response-head.ts';
 export const Framing = { NONE: 0, LENGTH: 1, CHUNKED: 2, UNTIL_CLOSE: 3 } as const;
 export type Framing = (typeof Framing)[keyof typeof Framing];
 
+const noNames: ReadonlySet<string> = new Set();
+
 /** Finds out where bodies end; one of these serves all messages in one direction of a connection. */
 export class MessageBody {
   framing: Framing = Framing.NONE;
   readonly #chunked = new ChunkedDecoder();
   #remaining = 0;
 
-  /** Ready for the first byte of a body. `length` counts only for {@link Framing.LENGTH}. */
-  start(framing: Framing, length: number): void {
+  /**
+   * Ready for the first byte of a body. `length` counts only for {@link Framing.LENGTH}; `guarded` are names that trailers
+   * must not have, besides those that they never may.
+   */
+  start(framing: Framing, length: number, guarded: ReadonlySet<string> = noNames): void {
     this.framing = framing;
     if (framing === Framing.LENGTH) this.#remaining = length;
-    if (framing === Framing.CHUNKED) this.#chunked.reset();
+    if (framing === Framing.CHUNKED) this.#chunked.reset(guarded);
   }
 
   /** True when the last byte has been consumed; a body that lasts until the connection closes never is. */

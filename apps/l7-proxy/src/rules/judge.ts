@@ -3,6 +3,8 @@ import type { RequestHead } from '../http/request-head.ts';
 import { TargetForm } from '../http/target-form.ts';
 import type { FlowPolicy } from '../flows/flow-table.ts';
 import { hasDotSegment } from './dot-segments.ts';
+import type { HeaderDifference } from './header-rule.ts';
+import { readRequestHeaders } from './request-headers.ts';
 import type { HttpCall } from './rule-set.ts';
 import type { RuleSets } from './rule-sets.ts';
 import type { Judgement, JudgementCache } from './judgement-cache.ts';
@@ -14,6 +16,8 @@ export interface Judge {
 }
 
 type Direction = 'egress' | 'ingress';
+
+const none: ReadonlySet<string> = new Set();
 
 /** What judges; equal requests under equal rules are judged once. */
 export function createJudge({ ruleSets, cache }: { ruleSets: RuleSets; cache: JudgementCache }): Judge {
@@ -27,19 +31,41 @@ export function createJudge({ ruleSets, cache }: { ruleSets: RuleSets; cache: Ju
     return `no rule of ${direction} rule set ${ruleSet} allows${why}`;
   };
 
+  const repairs = (call: HttpCall, ruleSet: number): readonly HeaderDifference[] =>
+    ruleSets.get(ruleSet)?.repair(call) ?? [];
+
+  const namesLookedAt = ({ egressRuleSet, ingressRuleSet }: FlowPolicy): ReadonlySet<string> => {
+    if (!ruleSets.lookAtHeaders) return none;
+    const egress = ruleSets.get(egressRuleSet)?.headerNames ?? none;
+    const ingress = ruleSets.get(ingressRuleSet)?.headerNames ?? none;
+    if (egress.size === 0) return ingress;
+    return ingress.size === 0 ? egress : new Set([...egress, ...ingress]);
+  };
+
   const judgeAnew = (head: RequestHead, bytes: Buffer, policy: FlowPolicy): Judgement => {
-    const call = callFromHead(head, bytes);
     const { egressRuleSet, ingressRuleSet } = policy;
+    const guardedNames = namesLookedAt(policy);
+    const headers = guardedNames.size === 0 ? undefined : readRequestHeaders(head, bytes);
+    const call: HttpCall = { ...callFromHead(head, bytes), ...(headers && { headers }) };
     const generation = ruleSets.generation;
     const egress = refusalOf(call, 'egress', egressRuleSet);
+    const atSender = egress === undefined ? repairs(call, egressRuleSet) : [];
+    // The receiver's rules see what the sender's have made of the request.
     const ingress = egress === undefined ? refusalOf(call, 'ingress', ingressRuleSet) : undefined;
     const reason = egress ?? ingress;
     const deniedBy = reason === undefined ? 0 : egress === undefined ? ingressRuleSet : egressRuleSet;
-    return { generation, egressRuleSet, ingressRuleSet, call, deniedBy, reason, logFields: undefined };
+    const differences = reason === undefined ? [...atSender, ...repairs(call, ingressRuleSet)] : [];
+    const rewrittenHead = reason === undefined ? headers?.rewritten() : undefined;
+    return {
+      ...{ generation, egressRuleSet, ingressRuleSet, call, deniedBy, reason, logFields: undefined },
+      ...{ differences, rewrittenHead, guardedNames },
+    };
   };
 
   return {
     judge(head, bytes, policy) {
+      // What is kept knows requests by method, target and host only.
+      if (namesLookedAt(policy).size > 0) return judgeAnew(head, bytes, policy);
       const found = cache.find(head, bytes, policy);
       if (found !== undefined && found.generation === ruleSets.generation) return found;
       const judgement = judgeAnew(head, bytes, policy);

@@ -2,6 +2,7 @@
 import { assert } from '@weir/errors';
 import type { FlowPolicy } from '../flows/flow-table.ts';
 import type { RequestHead } from '../http/request-head.ts';
+import type { HeaderDifference } from './header-rule.ts';
 import type { HttpCall } from './rule-set.ts';
 
 /** What was decided about one kind of request. */
@@ -15,6 +16,12 @@ export interface Judgement {
   readonly reason: string | undefined;
   /** The rule set that refuses, 0 when none does. */
   readonly deniedBy: number;
+  /** What of the request's headers was not as rules want it. */
+  readonly differences: readonly HeaderDifference[];
+  /** The head to forward instead of the one that came; undefined: the one that came. */
+  readonly rewrittenHead: Buffer | undefined;
+  /** Names of headers that the body's trailers must not bring in again. */
+  readonly guardedNames: ReadonlySet<string>;
   /** Room for the access log, which writes the same bytes for every such request. */
   logFields: Uint8Array | undefined;
 }

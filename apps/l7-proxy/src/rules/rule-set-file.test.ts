@@ -28,6 +28,15 @@ describe('the rule set file', () => {
     expect(await readdir(join(directory, 'l7-proxy'))).toEqual(['rule-sets.json']);
   });
 
+  it('gives back rules about headers, in a form that a proxy without them does not take for less', async () => {
+    const headers = [{ name: 'a' }, { name: 'b', value: 'x' }];
+    const headerMatches = [{ name: 'c', value: 'y', mismatch: 'LOG' as const }];
+    const withHeaders = [{ id: 7, http: [{ method: '', path: '', host: '', headers, headerMatches }] }];
+    await file.save(withHeaders);
+    expect(await file.load()).toEqual(withHeaders);
+    expect(await readFile(path, 'utf8')).toContain('{"version":2,');
+  });
+
   it('is empty when there is none', async () => {
     expect(await file.load()).toEqual([]);
   });
@@ -35,7 +44,11 @@ describe('the rule set file', () => {
   it.each([
     ['', 'Not JSON'],
     ['{"version":1,"ruleSets":[{"id":1,"http"', 'Not JSON'],
-    ['{"version":2,"ruleSets":[]}', 'Format version is 2, expected 1'],
+    ['{"version":3,"ruleSets":[]}', 'Format version is 3, expected 1 or 2'],
+    [
+      '{"version":2,"ruleSets":[{"id":1,"http":[{"method":"","path":"","host":"","headers":[{"value":"x"}]}]}]}',
+      '"ruleSets[0]" is',
+    ],
     ['[]', 'Format version is undefined, expected 1'],
     ['{"version":1}', '"ruleSets" is not a list'],
     ['{"version":1,"ruleSets":[{"id":"x","http":[]}]}', '"ruleSets[0]" is {"id":"x","http":[]}, expected {id, http'],

@@ -13,7 +13,11 @@ export interface RuleSetFile {
   save(sets: readonly RuleSetSpec[]): Promise<void>;
 }
 
-const formatVersion = 1;
+// The second has headers, so that a proxy that knows nothing of them does not take it for less than it is.
+const formatVersions: readonly unknown[] = [1, 2];
+
+const looksAtHeaders = ({ http }: RuleSetSpec): boolean =>
+  http.some(({ headers, headerMatches }) => headers !== undefined || headerMatches !== undefined);
 
 /** Keeps rule sets in the JSON file at `path`. */
 export function createRuleSetFile(path: string): RuleSetFile {
@@ -33,7 +37,7 @@ export function createRuleSetFile(path: string): RuleSetFile {
       const temporary = `${path}.new`;
       const file = await open(temporary, 'w', 0o640);
       try {
-        await file.writeFile(`${JSON.stringify({ version: formatVersion, ruleSets: sets })}\n`);
+        await file.writeFile(`${JSON.stringify({ version: sets.some(looksAtHeaders) ? 2 : 1, ruleSets: sets })}\n`);
         await file.sync();
       } finally {
         await file.close();
@@ -55,6 +59,9 @@ async function readText(path: string): Promise<string | undefined> {
 function parseFile(text: string): readonly RuleSetSpec[] {
   const content = parseJson(text);
   const found = isRecord(content) ? content.version : undefined;
-  if (isRecord(content) && found === formatVersion) return readRuleSetList(content.ruleSets, 'ruleSets');
-  throw new WeirError('INVALID_ARGUMENT', `Format version is ${JSON.stringify(found)}, expected ${formatVersion}`);
+  if (isRecord(content) && formatVersions.includes(found)) return readRuleSetList(content.ruleSets, 'ruleSets');
+  throw new WeirError(
+    'INVALID_ARGUMENT',
+    `Format version is ${JSON.stringify(found)}, expected ${formatVersions.join(' or ')}`,
+  );
 }

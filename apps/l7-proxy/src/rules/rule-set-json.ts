@@ -6,8 +6,22 @@ import type { HttpRuleSpec, RuleSetSpec } from './rule-set.ts';
 export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null;
 
+const isListOf = (value: unknown, texts: readonly string[]): boolean =>
+  value === undefined ||
+  (Array.isArray(value) &&
+    value.every((item: unknown) => isRecord(item) && texts.every((field) => typeof item[field] === 'string')));
+
+const isHeaders = (value: unknown): boolean =>
+  isListOf(value, ['name']) &&
+  ((value ?? []) as readonly { value?: unknown }[]).every((item) =>
+    ['string', 'undefined'].includes(typeof item.value),
+  );
+
 const isRule = (value: unknown): value is HttpRuleSpec =>
-  isRecord(value) && ['method', 'path', 'host'].every((field) => typeof value[field] === 'string');
+  isRecord(value) &&
+  ['method', 'path', 'host'].every((field) => typeof value[field] === 'string') &&
+  isHeaders(value['headers']) &&
+  isListOf(value['headerMatches'], ['name', 'value', 'mismatch']);
 
 const isRuleSet = (value: unknown): value is RuleSetSpec =>
   isRecord(value) && Number.isInteger(value.id) && Array.isArray(value.http) && value.http.every(isRule);
@@ -17,7 +31,7 @@ export function readRuleSetList(value: unknown, field: string): readonly RuleSet
   if (!Array.isArray(value)) throw new WeirError('INVALID_ARGUMENT', `"${field}" is not a list`);
   return value.map((set: unknown, i) => {
     if (isRuleSet(set)) return set;
-    const expected = 'expected {id, http: [{method, path, host}]}';
+    const expected = 'expected {id, http: [{method, path, host, headers, headerMatches}]}';
     const found = JSON.stringify(set).slice(0, 200);
     throw new WeirError('INVALID_ARGUMENT', `"${field}[${i}]" is ${found}, ${expected}`);
   });

@@ -16,6 +16,8 @@ export interface RuleSets {
   /** Rises with every update: whatever was concluded from an older generation is void. */
   readonly generation: number;
   readonly size: number;
+  /** Whether any of them looks at headers. */
+  readonly lookAtHeaders: boolean;
   /**
    * Brings the whole update into force at once, and gives the sets that cannot be applied and refuse everything. Traffic
    * goes on while expressions are compiled. One at a time: the next update waits for the last.
@@ -46,6 +48,7 @@ const compileAll = async (specs: readonly RuleSetSpec[], known: ReadonlyMap<numb
 export function createRuleSets(): RuleSets {
   let sets: ReadonlyMap<number, RuleSet> = new Map();
   let generation = 0;
+  let lookAtHeaders = false;
   let last: Promise<unknown> = Promise.resolve();
 
   const applyNow = async (update: RuleSetUpdate): Promise<readonly RuleSet[]> => {
@@ -54,6 +57,7 @@ export function createRuleSets(): RuleSets {
     for (const set of compiled) next.set(set.spec.id, set);
     for (const id of update.deleted) next.delete(id);
     sets = next;
+    lookAtHeaders = [...next.values()].some(({ headerNames }) => headerNames.size > 0);
     generation++;
     return compiled.filter((set) => set.problem !== undefined);
   };
@@ -64,6 +68,9 @@ export function createRuleSets(): RuleSets {
     },
     get size() {
       return sets.size;
+    },
+    get lookAtHeaders() {
+      return lookAtHeaders;
     },
     apply(update) {
       const applied = last.then(() => applyNow(update));

@@ -96,6 +96,8 @@ describe('explain()', () => {
       request: { method: 'GET', path: '/b', headers: [{ name: 'x-key', value: '2' }] },
     });
     expect(missesOf(headers.ingress)).toEqual([['request path /a: /b']]);
+    const twice = { method: 'GET', path: '/b', headers: ['1', '2'].map((value) => ({ name: 'X-Key', value })) };
+    expect(ask(documents, { request: twice }).ingress.request).toBe('refused');
   });
 
   it('judges both ends, and one that is not managed lets everything through', () => {

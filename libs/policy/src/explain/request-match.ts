@@ -14,7 +14,8 @@ const matchesWhole = (pattern: string, value: string): boolean => RE2JS.matches(
 
 function headerMiss({ name, value }: HttpHeader, { headers = [] }: HttpRequest): RequestMiss | undefined {
   const fields = headers.filter((header) => header.name.toLowerCase() === name).map((header) => header.value);
-  if (value === undefined ? fields.length > 0 : fields.includes(value)) return undefined;
+  // Whoever is asked may join the fields of a header, or look at any one of them: only all of them together say one thing.
+  if (value === undefined ? fields.length > 0 : fields.join(',') === value) return undefined;
   const wanted = value === undefined ? `header ${name}` : `header ${name}: ${value}`;
   return { wanted, found: fields.length === 0 ? `no ${name}` : fields.join(', ') };
 }

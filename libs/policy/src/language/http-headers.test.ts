@@ -32,6 +32,8 @@ describe('conditions on headers', () => {
       '"DROP" is not what can be done about a header (one of',
     ],
     ['[{headerMatches: [{name: a, value: "x\\r", mismatch: ADD}]}]', 'is not the value of an HTTP header'],
+    ['[{headerMatches: [{name: Expect, value: x, mismatch: ADD}]}]', 'Header "expect" belongs to the proxy; it can be'],
+    ['[{headerMatches: [{name: a, mismatch: ADD, secret: {name: s}}]}]', 'headerMatches[0].secret: '],
     ['[{headerMatches: [{name: Host, value: x, mismatch: REPLACE}]}]', 'Header "host" belongs to the proxy; it can be'],
     [`[{headers: [${'a,'.repeat(101)}]}]`, 'headers: List has 101 items; expected at most 100'],
     [`[{headers: ["a: ${'x'.repeat(4097)}"]}]`, 'Value has 4097 characters; expected at most 4096'],

@@ -64,7 +64,10 @@ interface HeaderMatchFields {
 }
 
 // Whoever changes these changes where a request ends, or whom it is for.
-const framingHeaders = ['connection', 'content-length', 'host', 'te', 'trailer', 'transfer-encoding', 'upgrade'];
+const framingHeaders = [
+  ...['connection', 'content-length', 'expect', 'host', 'keep-alive', 'proxy-connection', 'te', 'trailer'],
+  ...['transfer-encoding', 'upgrade'],
+];
 
 /** An item of `headerMatches`. */
 export const headerMatchSchema: ObjectSchema<HeaderMatchFields> = {

@@ -13208,6 +13208,9 @@ export namespace weir {
                 /** MonitorHttp latencyNs. */
                 latencyNs: number;
 
+                /** MonitorHttp headerDifferences. */
+                headerDifferences: string[];
+
                 /**
                  * Encodes the specified MonitorHttp message. Does not implicitly {@link weir.agent.v1.MonitorHttp.verify|verify} messages.
                  * @param message MonitorHttp message or plain object to encode
@@ -13249,6 +13252,9 @@ export namespace weir {
 
                     /** MonitorHttp latencyNs */
                     latencyNs?: (number|null);
+
+                    /** MonitorHttp headerDifferences */
+                    headerDifferences?: (string[]|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
@@ -15115,6 +15121,9 @@ export namespace weir {
                 /** RuleSet http. */
                 http: weir.proxy.v1.HttpRule.$Properties[];
 
+                /** RuleSet httpByHeaders. */
+                httpByHeaders: weir.proxy.v1.HttpRule.$Properties[];
+
                 /**
                  * Encodes the specified RuleSet message. Does not implicitly {@link weir.proxy.v1.RuleSet.verify|verify} messages.
                  * @param message RuleSet message or plain object to encode
@@ -15144,6 +15153,9 @@ export namespace weir {
 
                     /** RuleSet http */
                     http?: (weir.proxy.v1.HttpRule.$Properties[]|null);
+
+                    /** RuleSet httpByHeaders */
+                    httpByHeaders?: (weir.proxy.v1.HttpRule.$Properties[]|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
@@ -15588,6 +15600,9 @@ export namespace weir {
                 /** HttpCall status. */
                 status: number;
 
+                /** HttpCall headerDifferences. */
+                headerDifferences: weir.proxy.v1.HeaderDifference.$Properties[];
+
                 /**
                  * Encodes the specified HttpCall message. Does not implicitly {@link weir.proxy.v1.HttpCall.verify|verify} messages.
                  * @param message HttpCall message or plain object to encode
@@ -15666,12 +15681,96 @@ export namespace weir {
                     /** HttpCall status */
                     status?: (number|null);
 
+                    /** HttpCall headerDifferences */
+                    headerDifferences?: (weir.proxy.v1.HeaderDifference.$Properties[]|null);
+
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
                 }
 
                 /** Shape of a HttpCall. */
                 type $Shape = weir.proxy.v1.HttpCall.$Properties;
+            }
+
+            /**
+             * Properties of a HeaderDifference.
+             * @deprecated Use weir.proxy.v1.HeaderDifference.$Properties instead.
+             */
+            interface IHeaderDifference extends weir.proxy.v1.HeaderDifference.$Properties {
+            }
+
+            /** Represents a HeaderDifference. */
+            class HeaderDifference {
+
+                /**
+                 * Constructs a new HeaderDifference.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.proxy.v1.HeaderDifference.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** HeaderDifference name. */
+                name: string;
+
+                /** HeaderDifference wanted. */
+                wanted: string;
+
+                /** HeaderDifference found. */
+                found: string;
+
+                /** HeaderDifference present. */
+                present: boolean;
+
+                /** HeaderDifference mismatch. */
+                mismatch: weir.proxy.v1.HeaderMismatch;
+
+                /**
+                 * Encodes the specified HeaderDifference message. Does not implicitly {@link weir.proxy.v1.HeaderDifference.verify|verify} messages.
+                 * @param message HeaderDifference message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.proxy.v1.HeaderDifference.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a HeaderDifference message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.proxy.v1.HeaderDifference & weir.proxy.v1.HeaderDifference.$Shape} HeaderDifference
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.proxy.v1.HeaderDifference & weir.proxy.v1.HeaderDifference.$Shape;
+            }
+
+            namespace HeaderDifference {
+
+                /** Properties of a HeaderDifference. */
+                interface $Properties {
+
+                    /** HeaderDifference name */
+                    name?: (string|null);
+
+                    /** HeaderDifference wanted */
+                    wanted?: (string|null);
+
+                    /** HeaderDifference found */
+                    found?: (string|null);
+
+                    /** HeaderDifference present */
+                    present?: (boolean|null);
+
+                    /** HeaderDifference mismatch */
+                    mismatch?: (weir.proxy.v1.HeaderMismatch|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a HeaderDifference. */
+                type $Shape = weir.proxy.v1.HeaderDifference.$Properties;
             }
         }
     }

@@ -19138,6 +19138,7 @@ export const weir = $root.weir = (() => {
             v1.MonitorHttp = (function() {
 
                 const MonitorHttp = function (properties) {
+                    this.headerDifferences = [];
                     if (properties)
                         for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                             if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -19150,6 +19151,7 @@ export const weir = $root.weir = (() => {
                 MonitorHttp.prototype.protocol = "";
                 MonitorHttp.prototype.status = 0;
                 MonitorHttp.prototype.latencyNs = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+                MonitorHttp.prototype.headerDifferences = $util.emptyArray;
 
                 MonitorHttp.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -19170,6 +19172,9 @@ export const weir = $root.weir = (() => {
                         writer.uint32(40).uint32(message.status);
                     if (message.latencyNs != null && $Object.hasOwnProperty.call(message, "latencyNs") && (typeof message.latencyNs === "object" ? message.latencyNs.low || message.latencyNs.high : message.latencyNs !== 0))
                         writer.uint32(48).uint64(message.latencyNs);
+                    if (message.headerDifferences != null && message.headerDifferences.length)
+                        for (let i = 0; i < message.headerDifferences.length; ++i)
+                            writer.uint32(58).string(message.headerDifferences[i]);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -19255,6 +19260,14 @@ export const weir = $root.weir = (() => {
                                     message.latencyNs = value;
                                 else
                                     delete message.latencyNs;
+                                continue;
+                            }
+                        case 7: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.headerDifferences && message.headerDifferences.length))
+                                    message.headerDifferences = [];
+                                message.headerDifferences.push(reader.stringVerify());
                                 continue;
                             }
                         }
@@ -22120,6 +22133,7 @@ export const weir = $root.weir = (() => {
 
                 const RuleSet = function (properties) {
                     this.http = [];
+                    this.httpByHeaders = [];
                     if (properties)
                         for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                             if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -22128,6 +22142,7 @@ export const weir = $root.weir = (() => {
 
                 RuleSet.prototype.id = 0;
                 RuleSet.prototype.http = $util.emptyArray;
+                RuleSet.prototype.httpByHeaders = $util.emptyArray;
 
                 RuleSet.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -22141,6 +22156,9 @@ export const weir = $root.weir = (() => {
                     if (message.http != null && message.http.length)
                         for (let i = 0; i < message.http.length; ++i)
                             $root.weir.proxy.v1.HttpRule.encode(message.http[i], writer.uint32(18).fork(), _depth + 1).ldelim();
+                    if (message.httpByHeaders != null && message.httpByHeaders.length)
+                        for (let i = 0; i < message.httpByHeaders.length; ++i)
+                            $root.weir.proxy.v1.HttpRule.encode(message.httpByHeaders[i], writer.uint32(26).fork(), _depth + 1).ldelim();
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -22189,6 +22207,14 @@ export const weir = $root.weir = (() => {
                                 if (!(message.http && message.http.length))
                                     message.http = [];
                                 message.http.push($root.weir.proxy.v1.HttpRule.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.httpByHeaders && message.httpByHeaders.length))
+                                    message.httpByHeaders = [];
+                                message.httpByHeaders.push($root.weir.proxy.v1.HttpRule.decode(reader, reader.size(), $undefined, _depth + 1));
                                 continue;
                             }
                         }
@@ -22738,6 +22764,7 @@ export const weir = $root.weir = (() => {
             v1.HttpCall = (function() {
 
                 const HttpCall = function (properties) {
+                    this.headerDifferences = [];
                     if (properties)
                         for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                             if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -22762,6 +22789,7 @@ export const weir = $root.weir = (() => {
                 HttpCall.prototype.host = "";
                 HttpCall.prototype.protocol = "";
                 HttpCall.prototype.status = 0;
+                HttpCall.prototype.headerDifferences = $util.emptyArray;
 
                 HttpCall.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -22806,6 +22834,9 @@ export const weir = $root.weir = (() => {
                         writer.uint32(138).string(message.protocol);
                     if (message.status != null && $Object.hasOwnProperty.call(message, "status") && message.status !== 0)
                         writer.uint32(144).uint32(message.status);
+                    if (message.headerDifferences != null && message.headerDifferences.length)
+                        for (let i = 0; i < message.headerDifferences.length; ++i)
+                            $root.weir.proxy.v1.HeaderDifference.encode(message.headerDifferences[i], writer.uint32(154).fork(), _depth + 1).ldelim();
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -23001,6 +23032,14 @@ export const weir = $root.weir = (() => {
                                     delete message.status;
                                 continue;
                             }
+                        case 19: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.headerDifferences && message.headerDifferences.length))
+                                    message.headerDifferences = [];
+                                message.headerDifferences.push($root.weir.proxy.v1.HeaderDifference.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
                         }
                         reader.skipType(wireType, _depth, tag);
                         if (!reader.discardUnknown) {
@@ -23019,6 +23058,136 @@ export const weir = $root.weir = (() => {
                 };
 
                 return HttpCall;
+            })();
+
+            v1.HeaderDifference = (function() {
+
+                const HeaderDifference = function (properties) {
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                HeaderDifference.prototype.name = "";
+                HeaderDifference.prototype.wanted = "";
+                HeaderDifference.prototype.found = "";
+                HeaderDifference.prototype.present = false;
+                HeaderDifference.prototype.mismatch = 0;
+
+                HeaderDifference.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.name != null && $Object.hasOwnProperty.call(message, "name") && message.name !== "")
+                        writer.uint32(10).string(message.name);
+                    if (message.wanted != null && $Object.hasOwnProperty.call(message, "wanted") && message.wanted !== "")
+                        writer.uint32(18).string(message.wanted);
+                    if (message.found != null && $Object.hasOwnProperty.call(message, "found") && message.found !== "")
+                        writer.uint32(26).string(message.found);
+                    if (message.present != null && $Object.hasOwnProperty.call(message, "present") && message.present !== false)
+                        writer.uint32(32).bool(message.present);
+                    if (message.mismatch != null && $Object.hasOwnProperty.call(message, "mismatch") && message.mismatch !== 0)
+                        writer.uint32(40).int32(message.mismatch);
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                HeaderDifference.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.weir.proxy.v1.HeaderDifference();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.name = value;
+                                else
+                                    delete message.name;
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.wanted = value;
+                                else
+                                    delete message.wanted;
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.found = value;
+                                else
+                                    delete message.found;
+                                continue;
+                            }
+                        case 4: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.bool())
+                                    message.present = value;
+                                else
+                                    delete message.present;
+                                continue;
+                            }
+                        case 5: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.int32())
+                                    message.mismatch = value;
+                                else
+                                    delete message.mismatch;
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return HeaderDifference;
             })();
 
             return v1;

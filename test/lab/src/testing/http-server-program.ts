@@ -9,6 +9,8 @@ let requests = 0;
 const handlers: Readonly<Record<string, (request: IncomingMessage, response: ServerResponse) => void>> = {
   /** The address that the connection seems to come from. */
   '/who': ({ socket }, response) => void response.end(socket.remoteAddress?.replace(/^::ffff:/, '')),
+  /** The header that the request has come with, each field as it was. */
+  '/header': ({ rawHeaders }, response) => void response.end(JSON.stringify(rawHeaders)),
   /** How many requests this server has seen. */
   '/count': (_, response) => void response.end(String(requests)),
   /** Checksum of the body, and how it was sent. */

@@ -33,7 +33,7 @@ export const onPort = (port: number, protocol = 'TCP'): Rule => ({
 });
 
 /** A TCP port whose requests must each fit one of the rules. */
-export const onHttp = (port: number, ...http: readonly Readonly<Record<string, string>>[]): Rule => ({
+export const onHttp = (port: number, ...http: readonly Rule[]): Rule => ({
   toPorts: [{ ports: [{ port: String(port), protocol: 'TCP' }], rules: { http } }],
 });
 
