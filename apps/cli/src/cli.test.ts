@@ -90,6 +90,26 @@ describe('weir endpoint', () => {
     expect(json((await cli.weir('endpoint', 'get', '7', '--output', 'json')).stdout)).toMatchObject({ id: 7 });
   });
 
+  it('get prints what there is in the kernel of the rules that select it', async () => {
+    const rule = {
+      policy: 'default/web',
+      direction: 'ingress',
+      path: 'spec.ingress[0].toPorts[0]',
+      verdict: 'redirect',
+    };
+    const counted = { ...rule, line: 3, entries: 2, packets: 12, bytes: 2048 };
+    await cli.answer({ getEndpoint: () => ({ endpoint, rules: [counted] }) });
+    const { stdout } = await cli.weir('endpoint', 'get', '7');
+    expect(stdout.split('\n').slice(-3)).toEqual([
+      'POLICY       RULE                        VERDICT   ENTRIES  PACKETS  BYTES',
+      'default/web  spec.ingress[0].toPorts[0]  redirect  2        12       2.0 KiB',
+      '',
+    ]);
+    expect(json((await cli.weir('endpoint', 'get', '7', '-o', 'json')).stdout)).toMatchObject({
+      ...{ id: 7, reason: '', egressEnforced: false, rules: [counted] },
+    });
+  });
+
   it('get says what the agent says when there is none', async () => {
     await cli.answer({
       getEndpoint() {

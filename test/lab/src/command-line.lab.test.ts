@@ -180,6 +180,24 @@ describe('weir … -o json', () => {
     }
   });
 
+  it('endpoint get counts what each rule of the endpoint has decided on', async () => {
+    await test.apply(rule1);
+    const rules = async (): Promise<messages.agent.v1.IEndpointRule[]> =>
+      (await list<messages.agent.v1.IGetEndpointResponse>('endpoint', 'get', 'default/deathstar')).rules ?? [];
+    const rule = { policy: 'default/rule1', path: 'spec.ingress[0].toPorts[0]', verdict: 'redirect' };
+    const [before, ...more] = await rules();
+    expect([before, more]).toMatchObject([rule, []]);
+    expect(before?.entries).toBeGreaterThan(0);
+    expect((await curl(test.lab, 'tiefighter', `http://${deathstar.ipv4}:${port}/v1`)).status).toBe(200);
+    const [counted] = await rules();
+    const [packets, bytes] = [
+      (counted?.packets ?? 0) - (before?.packets ?? 0),
+      (counted?.bytes ?? 0) - (before?.bytes ?? 0),
+    ];
+    expect(packets).toBeGreaterThan(3);
+    expect(bytes).toBeGreaterThan(packets);
+  });
+
   it('identity list and get have the labels of pods and the reserved ones', async () => {
     const identities = await list<messages.agent.v1.IIdentity[]>('identity', 'list');
     expect(identities).toContainEqual(expect.objectContaining({ id: 1, labels: ['reserved:host'] }));

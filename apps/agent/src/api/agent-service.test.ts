@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { AgentServiceDefinition } from '@weir/proto';
 import { createRpcClient, createRpcServer, type RpcClient, type RpcServer } from '@weir/rpc';
+import { describeHost, includeHost } from '../host/host-policy.ts';
 import { createMonitor } from '../monitor/monitor.ts';
 import { createPeers } from '../monitor/peers.ts';
 import { createPolicyService } from '../policy/policy-service.ts';
@@ -295,6 +296,39 @@ describe('the kernel', () => {
     expect(policies).toMatchObject([
       { traffic: [{ direction: 'ingress', path: 'spec.ingress[0].toPorts[0]', packets: 3, bytes: 180 }] },
     ]);
+  });
+
+  it('get of an endpoint has every item of its rules, with what of it is in the kernel', async () => {
+    const rule = (path: string, more: object = {}) => ({ policy: 'default/web', direction: 'ingress', path, ...more });
+    await agent.manager.add(podSpec('db'));
+    const file = { name: 'web', content: bytes(policyFor('web', { from: 'db', ports: [80, 443] }).document) };
+    await client.importPolicy({ files: [file, fileFor('db', 'nobody'), fileFor('elsewhere')] });
+    const slot = agent.slots.find(256) ?? 0;
+    const cookie = node.datapath.listPolicy(slot).find(({ port }) => port === 443)?.cookie ?? 0;
+    node.datapath.setRuleTraffic([{ cookie, packets: 3, bytes: 180 }]);
+    expect((await client.getEndpoint({ endpoint: { reference: 'default/web' } })).rules).toMatchObject([
+      rule('spec.ingress[0].toPorts[0]', { verdict: 'allow', entries: 1, packets: 0 }),
+      rule('spec.ingress[0].toPorts[1]', { verdict: 'allow', entries: 1, packets: 3, bytes: 180 }),
+    ]);
+    // Nobody is "nobody": the rule is there, and nothing of it in the kernel.
+    expect((await client.getEndpoint({ endpoint: { reference: 'default/db' } })).rules).toMatchObject([
+      { policy: 'default/db', verdict: 'allow', entries: 0, packets: 0 },
+    ]);
+  });
+
+  it('says of a policy for nodes that it is for this one', async () => {
+    const { slots, controller, prefixes } = agent;
+    const host = describeHost({ nodeName: 'n1', labels: [] });
+    await controller.commit(includeHost(prefixes.include({}), { host, slots, isAudited: false }));
+    const document = (hostname: string): string =>
+      JSON.stringify({
+        ...{ apiVersion: 'cilium.io/v2', kind: 'CiliumClusterwideNetworkPolicy', metadata: { name: hostname } },
+        spec: { nodeSelector: { matchLabels: { 'kubernetes.io/hostname': hostname } }, ingress: [{}] },
+      });
+    await client.importPolicy({ files: ['n1', 'n2'].map((name) => ({ name, content: bytes(document(name)) })) });
+    const selects = async (name: string) => (await client.getPolicy({ name })).policies[0]?.selectsNode;
+    expect([await selects('n1'), await selects('n2')]).toEqual([true, false]);
+    expect((await client.getEndpoint({ endpoint: { reference: '1' } })).rules).toEqual([]);
   });
 
   it('shows endpoints, addresses, flows and counts', async () => {

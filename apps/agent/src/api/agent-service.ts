@@ -10,6 +10,7 @@ import type { EndpointTable } from '../endpoint/endpoint-table.ts';
 import type { NamespaceLabels } from '../endpoint/namespace-labels.ts';
 import type { Namespaces } from '../endpoint/namespaces.ts';
 import type { IdentityDirectory } from '../identity/identity-source.ts';
+import { hostSubject } from '../host/host-policy.ts';
 import type { DesiredIpcache } from '../ipcache/desired-ipcache.ts';
 import type { Monitor } from '../monitor/monitor.ts';
 import type { PolicyController } from '../policy/policy-controller.ts';
@@ -21,6 +22,7 @@ import type { PolicyTranslation } from '../policy/policy-translation.ts';
 import { connectionMessage, ipcacheMessage, metricMessage, policyEntryMessage } from './datapath-messages.ts';
 import { nodeMessages, type NodeSources, tunnelMessage } from './node-message.ts';
 import { endpointMessage, findEndpoint } from './endpoint-message.ts';
+import { endpointRules } from './endpoint-rules.ts';
 import { trafficByPolicy } from './rule-traffic.ts';
 import { traceCalls } from './trace-calls.ts';
 
@@ -82,7 +84,12 @@ function endpointCalls({
 }: AgentServiceOptions): Part<'listEndpoints' | 'getEndpoint' | 'patchEndpointLabels' | 'patchEndpointConfig'> {
   return {
     listEndpoints: () => ({ endpoints: table.list().map((endpoint) => endpointMessage(endpoint, policy)) }),
-    getEndpoint: ({ endpoint }) => ({ endpoint: endpointMessage(findEndpoint(table, endpoint?.reference), policy) }),
+    getEndpoint({ endpoint }) {
+      const found = findEndpoint(table, endpoint?.reference);
+      const { subject, labels } = found;
+      const rules = subject === undefined ? [] : endpointRules({ subject, labels }, policy);
+      return { endpoint: endpointMessage(found, policy), rules };
+    },
     async patchEndpointLabels({ endpoint, set, remove }) {
       const { record } = findEndpoint(table, endpoint?.reference);
       const changed = await manager.patchLabels(record.id, { set: Object.fromEntries(set.map(splitLabel)), remove });
@@ -164,7 +171,17 @@ function policyCalls({
     const { kind, namespace, name, source, document, key } = policy;
     const subjects = new Set(engine.subjectsOf(key));
     const endpoints = table.list().flatMap(({ subject, record }) => (subjects.has(subject ?? 0) ? [record.id] : []));
-    return { kind, namespace, name, file: source.file, document, endpoints, traffic: traffic.get(key) ?? [] };
+    const selectsNode = subjects.has(hostSubject);
+    return {
+      kind,
+      namespace,
+      name,
+      file: source.file,
+      document,
+      endpoints,
+      selectsNode,
+      traffic: traffic.get(key) ?? [],
+    };
   }
 }
 

@@ -3,6 +3,7 @@ import type { weir } from '@weir/proto';
 import { onStdout, outputOption, type OutputFormat, print, table } from '@weir/terminal';
 import { type Command, Option } from 'commander';
 import { withAgent } from '../agent.ts';
+import { bytesText } from '../bytes-text.ts';
 
 type Endpoint = weir.agent.v1.IEndpoint;
 
@@ -57,6 +58,15 @@ function detailText(endpoint: Endpoint): string {
   return lines.map(([name, value]) => `${onStdout.bold(`${name}:`.padEnd(12))} ${value}\n`).join('');
 }
 
+/** What is in the kernel of each rule that selects it. */
+function rulesText(rules: readonly weir.agent.v1.IEndpointRule[]): string {
+  if (rules.length === 0) return '';
+  const rows = rules.map(({ policy, path, verdict, entries, packets, bytes }) => [
+    ...[policy ?? '', path ?? '', verdict ?? '', String(entries ?? 0), String(packets ?? 0), bytesText(bytes ?? 0)],
+  ]);
+  return `\n${table(['POLICY', 'RULE', 'VERDICT', 'ENTRIES', 'PACKETS', 'BYTES'], rows)}`;
+}
+
 /** Adds `endpoint list`, `get` and `config`. */
 export function addEndpointCommands(program: Command): void {
   const endpoint = program.command('endpoint').description('the pods of this node');
@@ -70,12 +80,14 @@ export function addEndpointCommands(program: Command): void {
     });
   endpoint
     .command('get')
-    .description('one of them')
+    .description('one of them, with what the rules that select it have come to')
     .argument('<endpoint>', 'number, namespace/pod, container id or address')
     .addOption(outputOption())
     .action(async (reference: string, { output }: { output: OutputFormat }, self: Command) => {
       const response = await withAgent(self, (agent) => agent.getEndpoint({ endpoint: { reference } }));
-      print(output, response.endpoint, () => detailText(response.endpoint ?? {}));
+      const { endpoint: found, rules } = response;
+      // Assigned, not spread: a message inherits its defaults.
+      print(output, Object.assign(found ?? {}, { rules }), () => `${detailText(found ?? {})}${rulesText(rules)}`);
     });
   endpoint
     .command('config')

@@ -23,11 +23,14 @@ function hasProblems(problems: readonly weir.agent.v1.IPolicyProblem[]): boolean
   return problems.length > 0;
 }
 
+const selectedText = (endpoints: readonly number[]): string =>
+  endpoints.length > 0 ? `selects endpoints ${endpoints.join(', ')}` : 'selects no endpoint here';
+
 function policiesText(policies: readonly weir.agent.v1.IPolicy[]): string {
   if (policies.length === 0) return 'No policies: everything is allowed\n';
   return policies
-    .map(({ kind, namespace, name, file, document, endpoints, traffic }) => {
-      const selects = endpoints?.length ? `selects endpoints ${endpoints.join(', ')}` : 'selects no endpoint here';
+    .map(({ kind, namespace, name, file, document, endpoints, selectsNode, traffic }) => {
+      const selects = selectsNode ? 'selects this node' : selectedText(endpoints ?? []);
       const title = `# ${kind} ${namespace ? `${namespace}/` : ''}${name} from ${file}, ${selects}`;
       const saw = (traffic ?? []).map(
         ({ path, packets, bytes }) => `#   ${path}: ${packets} packets, ${bytesText(bytes ?? 0)}`,

@@ -9464,6 +9464,9 @@ export namespace weir {
                 /** GetEndpointResponse endpoint. */
                 endpoint?: (weir.agent.v1.Endpoint.$Properties|null);
 
+                /** GetEndpointResponse rules. */
+                rules: weir.agent.v1.EndpointRule.$Properties[];
+
                 /**
                  * Encodes the specified GetEndpointResponse message. Does not implicitly {@link weir.agent.v1.GetEndpointResponse.verify|verify} messages.
                  * @param message GetEndpointResponse message or plain object to encode
@@ -9491,12 +9494,114 @@ export namespace weir {
                     /** GetEndpointResponse endpoint */
                     endpoint?: (weir.agent.v1.Endpoint.$Properties|null);
 
+                    /** GetEndpointResponse rules */
+                    rules?: (weir.agent.v1.EndpointRule.$Properties[]|null);
+
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
                 }
 
                 /** Shape of a GetEndpointResponse. */
                 type $Shape = weir.agent.v1.GetEndpointResponse.$Properties;
+            }
+
+            /**
+             * Properties of an EndpointRule.
+             * @deprecated Use weir.agent.v1.EndpointRule.$Properties instead.
+             */
+            interface IEndpointRule extends weir.agent.v1.EndpointRule.$Properties {
+            }
+
+            /** Represents an EndpointRule. */
+            class EndpointRule {
+
+                /**
+                 * Constructs a new EndpointRule.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.EndpointRule.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** EndpointRule policy. */
+                policy: string;
+
+                /** EndpointRule direction. */
+                direction: string;
+
+                /** EndpointRule path. */
+                path: string;
+
+                /** EndpointRule line. */
+                line: number;
+
+                /** EndpointRule verdict. */
+                verdict: string;
+
+                /** EndpointRule entries. */
+                entries: number;
+
+                /** EndpointRule packets. */
+                packets: number;
+
+                /** EndpointRule bytes. */
+                bytes: number;
+
+                /**
+                 * Encodes the specified EndpointRule message. Does not implicitly {@link weir.agent.v1.EndpointRule.verify|verify} messages.
+                 * @param message EndpointRule message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.EndpointRule.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes an EndpointRule message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.EndpointRule & weir.agent.v1.EndpointRule.$Shape} EndpointRule
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.EndpointRule & weir.agent.v1.EndpointRule.$Shape;
+            }
+
+            namespace EndpointRule {
+
+                /** Properties of an EndpointRule. */
+                interface $Properties {
+
+                    /** EndpointRule policy */
+                    policy?: (string|null);
+
+                    /** EndpointRule direction */
+                    direction?: (string|null);
+
+                    /** EndpointRule path */
+                    path?: (string|null);
+
+                    /** EndpointRule line */
+                    line?: (number|null);
+
+                    /** EndpointRule verdict */
+                    verdict?: (string|null);
+
+                    /** EndpointRule entries */
+                    entries?: (number|null);
+
+                    /** EndpointRule packets */
+                    packets?: (number|null);
+
+                    /** EndpointRule bytes */
+                    bytes?: (number|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of an EndpointRule. */
+                type $Shape = weir.agent.v1.EndpointRule.$Properties;
             }
 
             /**
@@ -10604,6 +10709,9 @@ export namespace weir {
                 /** Policy traffic. */
                 traffic: weir.agent.v1.RuleTraffic.$Properties[];
 
+                /** Policy selectsNode. */
+                selectsNode: boolean;
+
                 /**
                  * Encodes the specified Policy message. Does not implicitly {@link weir.agent.v1.Policy.verify|verify} messages.
                  * @param message Policy message or plain object to encode
@@ -10648,6 +10756,9 @@ export namespace weir {
 
                     /** Policy traffic */
                     traffic?: (weir.agent.v1.RuleTraffic.$Properties[]|null);
+
+                    /** Policy selectsNode */
+                    selectsNode?: (boolean|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

@@ -13446,6 +13446,7 @@ export const weir = $root.weir = (() => {
             v1.GetEndpointResponse = (function() {
 
                 const GetEndpointResponse = function (properties) {
+                    this.rules = [];
                     if (properties)
                         for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                             if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -13453,6 +13454,7 @@ export const weir = $root.weir = (() => {
                 };
 
                 GetEndpointResponse.prototype.endpoint = null;
+                GetEndpointResponse.prototype.rules = $util.emptyArray;
 
                 GetEndpointResponse.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -13463,6 +13465,9 @@ export const weir = $root.weir = (() => {
                         throw $Error("max depth exceeded");
                     if (message.endpoint != null && $Object.hasOwnProperty.call(message, "endpoint"))
                         $root.weir.agent.v1.Endpoint.encode(message.endpoint, writer.uint32(10).fork(), _depth + 1).ldelim();
+                    if (message.rules != null && message.rules.length)
+                        for (let i = 0; i < message.rules.length; ++i)
+                            $root.weir.agent.v1.EndpointRule.encode(message.rules[i], writer.uint32(18).fork(), _depth + 1).ldelim();
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -13502,6 +13507,14 @@ export const weir = $root.weir = (() => {
                                 message.endpoint = $root.weir.agent.v1.Endpoint.decode(reader, reader.size(), $undefined, _depth + 1, message.endpoint);
                                 continue;
                             }
+                        case 2: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.rules && message.rules.length))
+                                    message.rules = [];
+                                message.rules.push($root.weir.agent.v1.EndpointRule.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
                         }
                         reader.skipType(wireType, _depth, tag);
                         if (!reader.discardUnknown) {
@@ -13520,6 +13533,172 @@ export const weir = $root.weir = (() => {
                 };
 
                 return GetEndpointResponse;
+            })();
+
+            v1.EndpointRule = (function() {
+
+                const EndpointRule = function (properties) {
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                EndpointRule.prototype.policy = "";
+                EndpointRule.prototype.direction = "";
+                EndpointRule.prototype.path = "";
+                EndpointRule.prototype.line = 0;
+                EndpointRule.prototype.verdict = "";
+                EndpointRule.prototype.entries = 0;
+                EndpointRule.prototype.packets = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+                EndpointRule.prototype.bytes = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+                EndpointRule.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.policy != null && $Object.hasOwnProperty.call(message, "policy") && message.policy !== "")
+                        writer.uint32(10).string(message.policy);
+                    if (message.direction != null && $Object.hasOwnProperty.call(message, "direction") && message.direction !== "")
+                        writer.uint32(18).string(message.direction);
+                    if (message.path != null && $Object.hasOwnProperty.call(message, "path") && message.path !== "")
+                        writer.uint32(26).string(message.path);
+                    if (message.line != null && $Object.hasOwnProperty.call(message, "line") && message.line !== 0)
+                        writer.uint32(32).uint32(message.line);
+                    if (message.verdict != null && $Object.hasOwnProperty.call(message, "verdict") && message.verdict !== "")
+                        writer.uint32(42).string(message.verdict);
+                    if (message.entries != null && $Object.hasOwnProperty.call(message, "entries") && message.entries !== 0)
+                        writer.uint32(48).uint32(message.entries);
+                    if (message.packets != null && $Object.hasOwnProperty.call(message, "packets") && (typeof message.packets === "object" ? message.packets.low || message.packets.high : message.packets !== 0))
+                        writer.uint32(56).uint64(message.packets);
+                    if (message.bytes != null && $Object.hasOwnProperty.call(message, "bytes") && (typeof message.bytes === "object" ? message.bytes.low || message.bytes.high : message.bytes !== 0))
+                        writer.uint32(64).uint64(message.bytes);
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                EndpointRule.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.weir.agent.v1.EndpointRule();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.policy = value;
+                                else
+                                    delete message.policy;
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.direction = value;
+                                else
+                                    delete message.direction;
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.path = value;
+                                else
+                                    delete message.path;
+                                continue;
+                            }
+                        case 4: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.line = value;
+                                else
+                                    delete message.line;
+                                continue;
+                            }
+                        case 5: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.verdict = value;
+                                else
+                                    delete message.verdict;
+                                continue;
+                            }
+                        case 6: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.entries = value;
+                                else
+                                    delete message.entries;
+                                continue;
+                            }
+                        case 7: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.packets = value;
+                                else
+                                    delete message.packets;
+                                continue;
+                            }
+                        case 8: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.bytes = value;
+                                else
+                                    delete message.bytes;
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return EndpointRule;
             })();
 
             v1.PatchEndpointLabelsRequest = (function() {
@@ -15114,6 +15293,7 @@ export const weir = $root.weir = (() => {
                 Policy.prototype.document = "";
                 Policy.prototype.endpoints = $util.emptyArray;
                 Policy.prototype.traffic = $util.emptyArray;
+                Policy.prototype.selectsNode = false;
 
                 Policy.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -15137,6 +15317,8 @@ export const weir = $root.weir = (() => {
                     if (message.traffic != null && message.traffic.length)
                         for (let i = 0; i < message.traffic.length; ++i)
                             $root.weir.agent.v1.RuleTraffic.encode(message.traffic[i], writer.uint32(58).fork(), _depth + 1).ldelim();
+                    if (message.selectsNode != null && $Object.hasOwnProperty.call(message, "selectsNode") && message.selectsNode !== false)
+                        writer.uint32(64).bool(message.selectsNode);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -15235,6 +15417,15 @@ export const weir = $root.weir = (() => {
                                 if (!(message.traffic && message.traffic.length))
                                     message.traffic = [];
                                 message.traffic.push($root.weir.agent.v1.RuleTraffic.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
+                        case 8: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.bool())
+                                    message.selectsNode = value;
+                                else
+                                    delete message.selectsNode;
                                 continue;
                             }
                         }
