@@ -5,7 +5,7 @@ import { expectFlows } from './testing/expect-flows.ts';
 import { fromEntities, fromPods, nobody, onPort, toEntities, toPods, type Sections } from './testing/policy.ts';
 import type { Connection, Listener } from './testing/puppet.ts';
 import { expectTalking, expectTcpDropped, expectTcpEcho, openConnection } from './testing/reach.ts';
-import { without } from './testing/services.ts';
+import { eventually, without } from './testing/services.ts';
 import { families, useLab, type Family, type PlayedHost, type PlayedPod, type TestLab } from './testing/use-lab.ts';
 
 const [port, otherPort, plainPort] = [7000, 7001, 7002];
@@ -177,6 +177,22 @@ describe('a policy for a node', () => {
       await listener.close();
     },
   );
+
+  it('is about a link-local address of the node, too', async () => {
+    const { world } = parties();
+    const [own, neighbours] = ['169.254.7.7', '169.254.7.8'];
+    await test.lab.exec('@node1', ['ip', 'address', 'add', `${own}/16`, 'dev', 'eth0', 'scope', 'link']);
+    await test.lab.exec('@world', ['ip', 'address', 'add', `${neighbours}/16`, 'dev', 'eth0', 'scope', 'link']);
+    await expectTcpEcho(world, { address: own, port });
+    await test.apply(closed);
+    const agent = test.lab.agent();
+    await eventually('the address is known to be the host’s', async () =>
+      (await agent.listIpcache({})).entries.some(({ prefix, identity }) => prefix === `${own}/32` && identity === 1),
+    ).finally(() => agent.close());
+    const since = test.events.mark();
+    await expect(world.connect({ address: own, port }, 500)).rejects.toMatchObject({ code: 'NOT_CONNECTED' });
+    await test.events.find(since, { type: 'drop', to: '@node1', address: own, port, policies: 'nodes' });
+  });
 
   it('holds while the agent is dead, and when it is back', async () => {
     const { near, node1, world } = parties();

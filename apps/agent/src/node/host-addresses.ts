@@ -18,24 +18,26 @@ const addressGroups = [5, 9];
 // A device that comes up brings several messages at once.
 const settleMs = 50;
 
-/** Addresses of every device; loopback and link-local ones mean nothing to a pod. */
+/*
+ * Link-local ones of IPv6 are told from others at the uplinks, where they mean something; one of IPv4 can be told from the
+ * neighbour's only by being known.
+ */
+const isForPackets = ({ scope, family }: { readonly scope: string; readonly family: string }): boolean =>
+  scope === 'global' || scope === 'site' || (scope === 'link' && family === 'ipv4');
+
+/** Addresses of every device; those of loopback mean nothing to a packet. */
 export function createHostAddresses(
   netlink: Netlink,
   { uplinks }: { readonly uplinks: readonly { readonly ifindex: number }[] },
 ): HostAddresses {
-  const list = async (): Promise<{ readonly address: IpAddress; readonly linkIndex: number }[]> => {
-    const addresses = await netlink.run(listAddresses());
-    return addresses
-      .filter((address) => address.scope === 'global' || address.scope === 'site')
-      .map(({ address, linkIndex }) => ({ address: parseIpAddress(address.replace(/\/.*$/, '')), linkIndex }));
-  };
+  const list = async () => (await netlink.run(listAddresses())).filter(isForPackets);
+  const toAddress = ({ address }: { readonly address: string }): IpAddress =>
+    parseIpAddress(address.replace(/\/.*$/, ''));
   return {
-    current: async () => (await list()).map(({ address }) => address),
+    current: async () => (await list()).map(toAddress),
     async ofUplinks() {
-      const found = await list();
-      return uplinks.flatMap(({ ifindex }) =>
-        found.filter(({ linkIndex }) => linkIndex === ifindex).map(({ address }) => address),
-      );
+      const found = (await list()).filter(({ scope }) => scope !== 'link');
+      return uplinks.flatMap(({ ifindex }) => found.filter(({ linkIndex }) => linkIndex === ifindex).map(toAddress));
     },
     onChange(callback) {
       let timer: NodeJS.Timeout | undefined;
