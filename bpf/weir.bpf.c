@@ -147,6 +147,12 @@ int weir_from_host(struct __sk_buff *skb)
 	return w ? finish(skb, w, FROM_HOST, from_host(skb, w)) : TC_ACT_SHOT;
 }
 
+/* A tag with the number 0 is a priority: to the stack, the packet is the device's own (IEEE 802.1Q). */
+static __always_inline bool is_of_vlan(const struct __sk_buff *skb)
+{
+	return skb->vlan_present && skb->vlan_tci & 0x0fff;
+}
+
 /* On the uplinks: what comes from outside. What is for no pod is the host's business, and judged by its policy. */
 SEC("tc")
 int weir_from_network(struct __sk_buff *skb)
@@ -154,7 +160,7 @@ int weir_from_network(struct __sk_buff *skb)
 	struct work *w = begin(0);
 	int reason;
 
-	if (!w || skb->vlan_present)
+	if (!w || is_of_vlan(skb))
 		return TC_ACT_OK;
 	reason = parse_packet(skb, &w->packet);
 	if (!bpf_map_lookup_elem(&weir_endpoints_v1, &w->packet.destination) &&
@@ -175,7 +181,7 @@ int weir_to_network(struct __sk_buff *skb)
 	struct work *w;
 	int reason;
 
-	if (likely(!runtime || !READ_ONCE(runtime->host_policy)) || skb->vlan_present)
+	if (likely(!runtime || !READ_ONCE(runtime->host_policy)) || is_of_vlan(skb))
 		return TC_ACT_OK;
 	w = begin(0);
 	if (!w)

@@ -2,6 +2,7 @@
 // Policies for nodes: what the first of two nodes itself receives and sends. Pods and the other node are not touched.
 import { describe, expect, it } from '@jest/globals';
 import { expectFlows } from './testing/expect-flows.ts';
+import { forge } from './testing/forge.ts';
 import { fromEntities, fromPods, nobody, onPort, toEntities, toPods, type Sections } from './testing/policy.ts';
 import type { Connection, Listener } from './testing/puppet.ts';
 import { expectTalking, expectTcpDropped, expectTcpEcho, openConnection } from './testing/reach.ts';
@@ -192,6 +193,17 @@ describe('a policy for a node', () => {
     const since = test.events.mark();
     await expect(world.connect({ address: own, port }, 500)).rejects.toMatchObject({ code: 'NOT_CONNECTED' });
     await test.events.find(since, { type: 'drop', to: '@node1', address: own, port, policies: 'nodes' });
+  });
+
+  it.each(families)('is about packets with a priority tag, too, over %s', async (family) => {
+    const { node1, world } = parties();
+    const { stdout } = await test.lab.exec('@node1', ['ip', '-brief', 'link', 'show', 'eth0']);
+    const [destinationMac = ''] = /(?:[0-9a-f]{2}:){5}[0-9a-f]{2}/.exec(stdout) ?? [];
+    await test.apply(closed);
+    const since = test.events.mark();
+    const ends = { source: world[family], destination: node1[family], port };
+    await forge(test.lab, '@world', { ...ends, destinationMac, priorityTag: true });
+    await test.events.find(since, { type: 'drop', to: '@node1', address: ends.destination, port, policies: 'nodes' });
   });
 
   it('holds while the agent is dead, and when it is back', async () => {

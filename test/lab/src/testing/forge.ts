@@ -11,6 +11,8 @@ export interface ForgedDatagram {
   readonly sourceMac?: string;
   /** That of a pod's gateway by default. */
   readonly destinationMac?: string;
+  /** With a tag of a VLAN that has only a priority, and the number 0. */
+  readonly priorityTag?: boolean;
   /** Wrapped in VXLAN, to a node, with an identity in it. */
   readonly tunnel?: { readonly node: string; readonly identity: number };
 }
@@ -18,7 +20,7 @@ export interface ForgedDatagram {
 // A whole frame is put on the wire, past routes and checks of the sender's own kernel.
 const program = `
 import ipaddress, socket, struct, sys
-source, destination, port, source_mac, destination_mac, vni, node = sys.argv[1:]
+source, destination, port, source_mac, destination_mac, tag, vni, node = sys.argv[1:]
 source, destination = ipaddress.ip_address(source), ipaddress.ip_address(destination)
 
 def checksum(data):
@@ -37,7 +39,7 @@ if source.version == 4:
     ip = ip[:10] + struct.pack("!H", checksum(ip)) + ip[12:]
 else:
     ip = struct.pack("!LHBB16s16s", 6 << 28, len(udp), 17, 64, source.packed, destination.packed)
-frame = bytes.fromhex((destination_mac + source_mac).replace(":", ""))
+frame = bytes.fromhex((destination_mac + source_mac).replace(":", "") + tag)
 frame += struct.pack("!H", 0x0800 if source.version == 4 else 0x86dd) + ip + udp
 if node:
     family = socket.AF_INET6 if ":" in node else socket.AF_INET
@@ -56,7 +58,7 @@ export async function forge(lab: Lab, target: string, datagram: ForgedDatagram):
   const { source, destination, port, sourceMac = own, destinationMac = 'ee:ee:ee:ee:ee:ee' } = datagram;
   const { status, stderr } = await lab.exec(target, [
     ...(['/usr/bin/python3', '-c', program] as const),
-    ...[source, destination, String(port), sourceMac, destinationMac],
+    ...[source, destination, String(port), sourceMac, destinationMac, datagram.priorityTag ? '8100e000' : ''],
     ...[String(datagram.tunnel?.identity ?? 0), datagram.tunnel?.node ?? ''],
   ]);
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
