@@ -179,6 +179,8 @@ async function renumber(
   { ipv4, ipv6 }: { readonly ipv4: string; readonly ipv6: string },
 ): Promise<void> {
   const change = [
+    // The lab has told the agent to serve flows at the address that it had.
+    'echo 1 > /proc/sys/net/ipv4/ip_nonlocal_bind',
     'ip address flush dev eth0 scope global',
     `ip address add ${ipv4}/24 dev eth0`,
     `ip address add ${ipv6}/64 dev eth0 nodad`,
