@@ -279,7 +279,8 @@ describe('weir … -o json', () => {
   it('policy import, validate and delete say what they did', async () => {
     const run = async (...args: string[]): Promise<unknown> =>
       JSON.parse((await weir(test.lab, [...args, '-', '-o', 'json'], JSON.stringify(rule1))).stdout);
-    expect(await run('policy', 'validate')).toMatchObject({ problems: [], policies: [{ rules: 1 }] });
+    const judged = { problems: [], policies: [{ rules: 1 }], enforcer: { kind: 'agent' } };
+    expect(await run('policy', 'validate', '--agent')).toMatchObject(judged);
     const key = 'CiliumNetworkPolicy/default/rule1';
     expect(await run('policy', 'import')).toMatchObject({ imported: [key], problems: [] });
     expect(await list('policy', 'delete', 'rule1')).toMatchObject({ deleted: [key], problems: [] });

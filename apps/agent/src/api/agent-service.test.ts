@@ -4,6 +4,8 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { AgentServiceDefinition } from '@weir/proto';
 import { createRpcClient, createRpcServer, type RpcClient, type RpcServer } from '@weir/rpc';
 import { describeHost, includeHost } from '../host/host-policy.ts';
+import { defaultFeatures } from '@weir/policy';
+import { version } from '../options.ts';
 import { createMonitor } from '../monitor/monitor.ts';
 import { createPeers } from '../monitor/peers.ts';
 import { createPolicyService } from '../policy/policy-service.ts';
@@ -163,6 +165,14 @@ describe('endpoints', () => {
     expect(endpoint).toMatchObject({ identity: 257, labels: expect.arrayContaining(['k8s:app=db', 'k8s:empty']) });
     const refused = client.patchEndpointLabels({ ...request, set: ['io.kubernetes.pod.namespace=x'] });
     await expect(refused).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+  });
+});
+
+describe('features of the policy language', () => {
+  it('are told as the agent reads policies by them', async () => {
+    const { features, version: told } = await client.getPolicyFeatures({});
+    expect(features).toEqual([...defaultFeatures].sort());
+    expect(told).toBe(version);
   });
 });
 

@@ -2,7 +2,7 @@
 import type { Datapath } from '@weir/datapath-maps';
 import { WeirError } from '@weir/errors';
 import { formatIpAddress, formatLabel, reservedIdentities } from '@weir/model';
-import type { Policy, PolicyEngine, PolicyFile } from '@weir/policy';
+import { defaultFeatures, type Policy, type PolicyEngine, type PolicyFile } from '@weir/policy';
 import { AgentServiceDefinition, type weir } from '@weir/proto';
 import { type Handlers, type RpcService, rpcService } from '@weir/rpc';
 import type { EndpointManager } from '../endpoint/endpoint-manager.ts';
@@ -13,6 +13,7 @@ import type { IdentityDirectory } from '../identity/identity-source.ts';
 import { hostSubject } from '../host/host-policy.ts';
 import type { DesiredIpcache } from '../ipcache/desired-ipcache.ts';
 import type { Monitor } from '../monitor/monitor.ts';
+import { version } from '../options.ts';
 import type { PolicyController } from '../policy/policy-controller.ts';
 import { policyName } from '../policy/policy-names.ts';
 import type { PolicyOutcome, PolicyService } from '../policy/policy-service.ts';
@@ -144,11 +145,12 @@ function policyCalls({
   table,
   datapath,
   translation,
-}: AgentServiceOptions): Part<'importPolicy' | 'getPolicy' | 'deletePolicy'> {
+}: AgentServiceOptions): Part<'getPolicyFeatures' | 'importPolicy' | 'getPolicy' | 'deletePolicy'> {
   const filesOf = (files: readonly weir.agent.v1.IPolicyFile[]): PolicyFile[] =>
     files.map(({ name, content }) => ({ name: name ?? '', content: new TextDecoder().decode(content ?? undefined) }));
   const namesOf = ({ keys, problems }: PolicyOutcome): string[] => (problems.length > 0 ? [] : [...keys]);
   return {
+    getPolicyFeatures: () => ({ features: [...defaultFeatures].sort(), version }),
     async importPolicy({ files, validateOnly }) {
       const outcome = await policies.import(filesOf(files), { validateOnly });
       return { revision: outcome.revision, problems: [...outcome.problems], imported: namesOf(outcome) };

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-import { formatProblem, parsePolicyFiles, type PolicyProblem } from '@weir/policy';
+import { formatProblem, type PolicyProblem } from '@weir/policy';
 import type { weir } from '@weir/proto';
-import { onStdout, outputOption, type OutputFormat, print, progress, table } from '@weir/terminal';
+import { onStdout, outputOption, type OutputFormat, print, progress } from '@weir/terminal';
 import type { Command } from 'commander';
 import { stringify } from 'yaml';
 import { withAgent } from '../agent.ts';
 import { bytesText } from '../bytes-text.ts';
 import { readFiles, type TextFile } from '../read-files.ts';
 import { addPolicySelectors, addPolicyTrace } from './policy-trace.ts';
+import { addPolicyValidate } from './policy-validate.ts';
 
 interface OutputFlags {
   readonly output: OutputFormat;
@@ -65,7 +66,7 @@ export function addPolicyCommands(program: Command): void {
       print(output, response, () => policiesText(response.policies));
     });
   addDelete(policy);
-  addValidate(policy);
+  addPolicyValidate(policy);
   addPolicyTrace(policy);
   addPolicySelectors(policy);
 }
@@ -94,21 +95,4 @@ function addDelete(policy: Command): void {
         if (flags.output === 'table') for (const key of response.deleted) progress(`No longer enforced: ${key}`);
       },
     );
-}
-
-function addValidate(policy: Command): void {
-  policy
-    .command('validate')
-    .description('say all that is wrong with policy files; needs no agent and no rights')
-    .argument('<file...>', 'YAML or JSON; - is standard input')
-    .addOption(outputOption())
-    .action(async (names: string[], { output }: OutputFlags) => {
-      const { policies, problems, warnings } = parsePolicyFiles(await readFiles(names));
-      for (const warning of warnings) process.stderr.write(`${formatProblem(warning)} (warning)\n`);
-      const valid = policies.map(({ key, source, rules }) => ({ key, file: source.file, rules: rules.length }));
-      if (output === 'json') print(output, { policies: valid, problems, warnings }, String);
-      if (hasProblems(problems) || output === 'json') return;
-      const rows = valid.map(({ key, file, rules }) => [key, file, String(rules)]);
-      process.stdout.write(table(['POLICY', 'FILE', 'RULES'], rows));
-    });
 }

@@ -11159,6 +11159,120 @@ export namespace weir {
             }
 
             /**
+             * Properties of a GetPolicyFeaturesRequest.
+             * @deprecated Use weir.agent.v1.GetPolicyFeaturesRequest.$Properties instead.
+             */
+            interface IGetPolicyFeaturesRequest extends weir.agent.v1.GetPolicyFeaturesRequest.$Properties {
+            }
+
+            /** Represents a GetPolicyFeaturesRequest. */
+            class GetPolicyFeaturesRequest {
+
+                /**
+                 * Constructs a new GetPolicyFeaturesRequest.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.GetPolicyFeaturesRequest.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /**
+                 * Encodes the specified GetPolicyFeaturesRequest message. Does not implicitly {@link weir.agent.v1.GetPolicyFeaturesRequest.verify|verify} messages.
+                 * @param message GetPolicyFeaturesRequest message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.GetPolicyFeaturesRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a GetPolicyFeaturesRequest message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.GetPolicyFeaturesRequest & weir.agent.v1.GetPolicyFeaturesRequest.$Shape} GetPolicyFeaturesRequest
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.GetPolicyFeaturesRequest & weir.agent.v1.GetPolicyFeaturesRequest.$Shape;
+            }
+
+            namespace GetPolicyFeaturesRequest {
+
+                /** Properties of a GetPolicyFeaturesRequest. */
+                interface $Properties {
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a GetPolicyFeaturesRequest. */
+                type $Shape = weir.agent.v1.GetPolicyFeaturesRequest.$Properties;
+            }
+
+            /**
+             * Properties of a GetPolicyFeaturesResponse.
+             * @deprecated Use weir.agent.v1.GetPolicyFeaturesResponse.$Properties instead.
+             */
+            interface IGetPolicyFeaturesResponse extends weir.agent.v1.GetPolicyFeaturesResponse.$Properties {
+            }
+
+            /** Represents a GetPolicyFeaturesResponse. */
+            class GetPolicyFeaturesResponse {
+
+                /**
+                 * Constructs a new GetPolicyFeaturesResponse.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.GetPolicyFeaturesResponse.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** GetPolicyFeaturesResponse features. */
+                features: string[];
+
+                /** GetPolicyFeaturesResponse version. */
+                version: string;
+
+                /**
+                 * Encodes the specified GetPolicyFeaturesResponse message. Does not implicitly {@link weir.agent.v1.GetPolicyFeaturesResponse.verify|verify} messages.
+                 * @param message GetPolicyFeaturesResponse message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.GetPolicyFeaturesResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a GetPolicyFeaturesResponse message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.GetPolicyFeaturesResponse & weir.agent.v1.GetPolicyFeaturesResponse.$Shape} GetPolicyFeaturesResponse
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.GetPolicyFeaturesResponse & weir.agent.v1.GetPolicyFeaturesResponse.$Shape;
+            }
+
+            namespace GetPolicyFeaturesResponse {
+
+                /** Properties of a GetPolicyFeaturesResponse. */
+                interface $Properties {
+
+                    /** GetPolicyFeaturesResponse features */
+                    features?: (string[]|null);
+
+                    /** GetPolicyFeaturesResponse version */
+                    version?: (string|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a GetPolicyFeaturesResponse. */
+                type $Shape = weir.agent.v1.GetPolicyFeaturesResponse.$Properties;
+            }
+
+            /**
              * Properties of a TracePolicyRequest.
              * @deprecated Use weir.agent.v1.TracePolicyRequest.$Properties instead.
              */
@@ -16103,6 +16217,12 @@ export namespace weir {
                 /** Service owner. */
                 owner: string;
 
+                /** Service labels. */
+                labels: { [k: string]: string };
+
+                /** Service selector. */
+                selector: { [k: string]: string };
+
                 /**
                  * Encodes the specified Service message. Does not implicitly {@link weir.service.v1.Service.verify|verify} messages.
                  * @param message Service message or plain object to encode
@@ -16144,6 +16264,12 @@ export namespace weir {
 
                     /** Service owner */
                     owner?: (string|null);
+
+                    /** Service labels */
+                    labels?: ({ [k: string]: string }|null);
+
+                    /** Service selector */
+                    selector?: ({ [k: string]: string }|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

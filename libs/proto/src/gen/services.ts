@@ -201,6 +201,13 @@ export const AgentServiceDefinition = {
     request: weir.agent.v1.DeletePolicyRequest,
     response: weir.agent.v1.DeletePolicyResponse,
   }),
+  getPolicyFeatures: method({
+    path: '/weir.agent.v1.AgentService/GetPolicyFeatures',
+    requestStream: false,
+    responseStream: false,
+    request: weir.agent.v1.GetPolicyFeaturesRequest,
+    response: weir.agent.v1.GetPolicyFeaturesResponse,
+  }),
   tracePolicy: method({
     path: '/weir.agent.v1.AgentService/TracePolicy',
     requestStream: false,
