@@ -33,9 +33,9 @@ import { warnOfHostPolicy } from './host/host-status.ts';
 import { startMetrics } from './metrics/start-metrics.ts';
 import { createIdentityFeed, createIdentitySource } from './identity/identity-adapter.ts';
 import { createIdentityPorts } from './identity/identity-ports.ts';
-import { createPrefixIdentities, labelledPrefixes } from './identity/prefix-identities.ts';
+import { createPrefixIdentities, labelledPrefixes, type PrefixIdentities } from './identity/prefix-identities.ts';
 import { createAddressPool } from './ipam/address-pool.ts';
-import { createDesiredIpcache } from './ipcache/desired-ipcache.ts';
+import { createDesiredIpcache, type DesiredIpcache } from './ipcache/desired-ipcache.ts';
 import { keepHostAddresses } from './ipcache/host-ranges.ts';
 import { createHostAddresses } from './node/host-addresses.ts';
 import { lockNode } from './node/node-lock.ts';
@@ -49,16 +49,18 @@ import { createObserverHost } from './observe/observer-host.ts';
 import { createPeerTeller } from './observe/peer-nodes.ts';
 import type { ObserverThreadOptions } from './observe/thread-messages.ts';
 import { type AgentOptions, parseCommandLine, version } from './options.ts';
-import { createPolicyController } from './policy/policy-controller.ts';
+import { createPolicyController, type PolicyController } from './policy/policy-controller.ts';
 import { createPolicyPrefixes } from './policy/policy-prefixes.ts';
 import { createPolicyService } from './policy/policy-service.ts';
 import { createPolicySubjects } from './policy/policy-subjects.ts';
 import { createPolicyStore } from './policy/policy-store.ts';
+import { createServicePeers } from './policy/service-peers.ts';
+import { createServiceReferences } from './policy/service-references.ts';
 import { createPolicyTranslation } from './policy/policy-translation.ts';
 import { prune } from './prune.ts';
 import { createProxyControl } from './proxy/proxy-control.ts';
 import { repeat } from './repeat.ts';
-import { createNodeServices } from './service/node-services.ts';
+import { createNodeServices, type NodeServicesOptions } from './service/node-services.ts';
 import { attachToSockets, type SocketsState } from './service/socket-cgroup.ts';
 import { describeStatus } from './status.ts';
 
@@ -137,6 +139,27 @@ function routesOf(
   return createNodeRoutes({ netlink, overlay: overlay && { hostDevice: hostDevice.name, routers, own }, logger });
 }
 
+const peerTellerOf = (
+  options: AgentOptions,
+  deps: Pick<Parameters<typeof createPeerTeller>[0], 'nodes' | 'tell'>,
+): ReturnType<typeof createPeerTeller> =>
+  createPeerTeller({ self: options.nodeName, isEncrypted: observerTls(options) !== undefined, ...deps });
+
+/** The services of the node, and what policies make of those that they name. */
+function serviceParts(
+  deps: Pick<NodeServicesOptions, 'datapath' | 'stateDir' | 'table' | 'clock' | 'logger'> & {
+    readonly identities: PrefixIdentities;
+    readonly ipcache: DesiredIpcache;
+    readonly controller: PolicyController;
+  },
+) {
+  const references = createServiceReferences(() => services.list());
+  const prefixes = createPolicyPrefixes({ ...deps, services: references });
+  const servicePeers = createServicePeers({ ...deps, references, prefixes, service: (key) => services.get(key) });
+  const services = createNodeServices({ ...deps, onChanged: servicePeers.follow });
+  return { prefixes, servicePeers, services };
+}
+
 /** Identities, policies and endpoints, and what brings kernel and proxy in line with them. */
 function wireParts(options: AgentOptions, { logger, node }: { readonly logger: Logger; readonly node: Node }) {
   const { netlink, datapath, pools, network } = node;
@@ -176,19 +199,15 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   const forLabels = { ...labelParts(options), clock, logger };
   const podNetwork = createPodNetwork(netlink);
   const store = createEndpointStore(`${stateDir}/endpoints`);
-  const onPlaced = (): void => cluster.announce();
-  const auditAll = options.policyAuditMode;
-  const placement = createEndpointPlacement({ table, controller, slots, subjects, ports, ipcache, onPlaced, auditAll });
+  const forPlacement = { onPlaced: (): void => cluster.announce(), auditAll: options.policyAuditMode };
+  const placement = createEndpointPlacement({ table, controller, slots, subjects, ports, ipcache, ...forPlacement });
   const forEndpoints = { table, placement, datapath, identities, pools, podNetwork, store, ...forLabels };
   const manager = createEndpointManager({ ...forEndpoints, mtu: network.mtu });
   const namespaces = createNamespaces({ labels: forLabels.namespaces, manager });
   const podRanges = [options.ipv4Range, options.ipv6Range];
   const addresses = createHostAddresses(netlink, network);
   const routers = [pools.ipv4.router, pools.ipv6.router];
-  const tellPeers = createPeerTeller({
-    ...{ self: nodeName, isEncrypted: observerTls(options) !== undefined },
-    ...{ nodes: () => cluster.client.nodes, tell: observer.setPeers },
-  });
+  const tellPeers = peerTellerOf(options, { nodes: () => cluster.client.nodes, tell: observer.setPeers });
   const routes = routesOf(node, { own: () => cluster.ownAddresses, logger });
   const cluster = createCluster({
     ...{ nodeName, stateDir, podRanges, table, ipcache, ports, controller, addresses, routes, clock, logger },
@@ -199,15 +218,17 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
     },
   });
   const policyStore = createPolicyStore(`${stateDir}/policies.json`);
-  const prefixes = createPolicyPrefixes({ identities: prefixIdentities, ipcache, controller, logger });
+  const { prefixes, services, servicePeers } = serviceParts({
+    ...{ identities: prefixIdentities, ipcache, controller, datapath: datapath.services },
+    ...{ stateDir, table, clock, logger },
+  });
   const onReplaced = warnOfHostPolicy({ engine, ipcache, allocator: options.identityAllocator }, logger);
   const policies = createPolicyService({ engine, controller, store: policyStore, prefixes, onReplaced });
-  const services = createNodeServices({ datapath: datapath.services, stateDir, table, clock, logger });
   return {
     ...{ engine, translation, slots, table, ipcache, client, identities, observer, proxy, controller },
     ...{ forEndpoints, manager, policyStore, policies, podNetwork, podRanges, addresses, routes, cluster, services },
     ...{ prefixes, prefixIdentities, subjects, ports, monitor: observer },
-    ...{ namespaces, namespaceLabels: forLabels.namespaces, tellPeers },
+    ...{ namespaces, namespaceLabels: forLabels.namespaces, tellPeers, servicePeers },
   };
 }
 
@@ -347,7 +368,7 @@ async function startAgent(options: AgentOptions, logger: Logger): Promise<Runnin
   const { hostAddresses, sockets } = await restoreNode(parts, running);
   const server = await serve(parts, { ...running, sockets });
   const { datapath, netlink } = node;
-  const { controller, translation, observer, client, cluster, table, services } = parts;
+  const { controller, translation, observer, client, cluster, table, services, servicePeers } = parts;
   const stops = [
     repeat(sweepIntervalMs, () => datapath.sweepConnections(), logger),
     repeat(forgetIntervalMs, () => controller.between(() => translation.retain(datapath)), logger),
@@ -364,6 +385,7 @@ async function startAgent(options: AgentOptions, logger: Logger): Promise<Runnin
       await observer.stop();
       await cluster.stop();
       await client.stop();
+      servicePeers.close();
       await services.close();
       await datapath.close();
       netlink.close();

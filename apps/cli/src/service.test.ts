@@ -78,11 +78,13 @@ describe('weir service', () => {
     const outcome = await cli.weir(
       ...['service', 'update', 'shop/web', '--frontend', '10.96.0.1:80', '--frontend', '[fd96::1]:53/udp,name=dns'],
       ...['--backend', '10.0.0.1:8080', '--backend', backend, '--affinity', '10'],
+      ...['--label', 'env=prod', '--selector', 'app=web', '--selector', 'tier='],
     );
     expect(outcome).toEqual({ status: 0, stdout: '', stderr: expect.stringContaining('In force: shop/web') });
     expect(upserted).toMatchObject([
       {
         ...{ namespace: 'shop', name: 'web', affinityTimeoutS: 10 },
+        ...{ labels: { env: 'prod' }, selector: { app: 'web', tier: '' } },
         frontends: [
           { address: '10.96.0.1', port: 80, protocol: 'TCP' },
           { address: 'fd96::1', port: 53, protocol: 'UDP', portName: 'dns' },
@@ -114,6 +116,7 @@ describe('weir service', () => {
     ['--backend', '10.0.0.1:80,weight=0', '"0" is not a weight'],
     ['--backend', '10.0.0.1:80,state=gone', '"gone" is not the state of a backend'],
     ['--backend', '10.0.0.1:80,color=red', '"color=red" in'],
+    ['--label', 'env', '"env" is not a label: expected KEY=VALUE'],
     ['--affinity', 'long', '"long" is not a number of seconds'],
   ])('update refuses %s %s', async (flag, value, message) => {
     const { status, stderr } = await cli.weir('service', 'update', 'web', flag, value);

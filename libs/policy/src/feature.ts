@@ -36,6 +36,7 @@ export const defaultFeatures: FeatureSet = new Set<PolicyFeature>([
   'icmp',
   'namedPorts',
   'portRanges',
+  'services',
 ]);
 
 /** Everything. */

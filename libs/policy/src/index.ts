@@ -70,6 +70,7 @@ export { formatPorts } from './explain/near-misses.ts';
 export { requestPasses } from './explain/request-match.ts';
 export type { Enforcement, EntryOrigin, PolicyEntry, PolicyEntryKey, ResolvedPolicy, RuleSet } from './policy-entry.ts';
 export { completePrefixes, policyPrefixes } from './policy-prefixes.ts';
+export { isServiceMeant, kubernetesLabels, type KnownServiceName, policyServices } from './policy-services.ts';
 export { languageFields, type FieldReference } from './language/fields.ts';
 export { customResourceKinds, policyCustomResource, policyObjectSchema } from './language/custom-resource.ts';
 export type { JsonSchema } from './document/json-schema.ts';

@@ -26,7 +26,7 @@ export function completePrefixes(prefixes: Iterable<Cidr>): Cidr[] {
 
 /**
  * The prefixes that must have identities before a policy is applied: all that it names, exceptions among them, since an
- * address is of the identity of the longest prefix that holds it. Addresses of services come from the services.
+ * address is of the identity of the longest prefix that holds it. Addresses of services come with the services.
  */
 export function policyPrefixes(policy: Policy): Cidr[] {
   const selectors = policy.rules.flatMap((rule) =>

@@ -54,6 +54,15 @@ function backendOf(backend: weir.service.v1.IBackend, field: string): ServiceBac
   };
 }
 
+/** Those that there are, in one order, so that equal services are equal. */
+const labelsOf = <Field extends 'labels' | 'selector'>(
+  field: Field,
+  labels: Readonly<Record<string, string>> | null | undefined,
+): { readonly [F in Field]?: Readonly<Record<string, string>> } => {
+  const pairs = Object.entries(labels ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
+  return pairs.length === 0 ? {} : ({ [field]: Object.fromEntries(pairs) } as Record<Field, Record<string, string>>);
+};
+
 /** What a request says. Throws INVALID_ARGUMENT that names the field. */
 export function serviceFromMessage(message: Message): Service {
   return {
@@ -63,6 +72,8 @@ export function serviceFromMessage(message: Message): Service {
     frontends: (message.frontends ?? []).map((each, index) => frontendOf(each, `frontends[${index}]`)),
     backends: (message.backends ?? []).map((each, index) => backendOf(each, `backends[${index}]`)),
     affinityTimeoutS: message.affinityTimeoutS ?? 0,
+    ...labelsOf('labels', message.labels),
+    ...labelsOf('selector', message.selector),
   };
 }
 

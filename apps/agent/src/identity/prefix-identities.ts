@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError } from '@weir/errors';
 import { type Cidr, cidrIdentityLabels, formatCidr, identityRange, type LabelSet } from '@weir/model';
-import { type LabelledIdentity, type Policy, policyPrefixes } from '@weir/policy';
+import type { LabelledIdentity } from '@weir/policy';
 
 /** A prefix with the number that its addresses have on this node. */
 export interface PrefixIdentity {
   readonly range: Cidr;
   readonly identity: number;
+}
+
+/** A policy, or a service that a policy names, and the prefixes that it names. */
+export interface PrefixUser {
+  /** Unlike that of any other policy or service. */
+  readonly key: string;
+  readonly ranges: readonly Cidr[];
 }
 
 /** The numbers of the prefixes that policies name: this node's own, one for each prefix as long as a policy names it. */
@@ -15,7 +22,10 @@ export interface PrefixIdentities {
    * Notes what policies name from now on, and returns the prefixes of those that come, each with its number. Throws
    * RESOURCE_EXHAUSTED, and then nothing has changed for a policy that it has not come to.
    */
-  use(change: { readonly upsert: readonly Policy[]; readonly delete: readonly string[] }): readonly PrefixIdentity[];
+  use(change: {
+    readonly upsert: readonly PrefixUser[];
+    readonly delete: readonly string[];
+  }): readonly PrefixIdentity[];
   /** What no policy names any more. */
   unused(): readonly PrefixIdentity[];
   forget(prefixes: readonly PrefixIdentity[]): void;
@@ -70,7 +80,7 @@ export function createPrefixIdentities(): PrefixIdentities {
   return {
     use({ upsert, delete: gone }) {
       for (const key of gone) name(key, []);
-      return upsert.flatMap((policy) => name(policy.key, policyPrefixes(policy)));
+      return upsert.flatMap(({ key, ranges }) => name(key, ranges));
     },
     unused: () => [...byIdentity.values()].filter(({ users }) => users.size === 0),
     forget(prefixes) {

@@ -3,7 +3,11 @@ import type { Clock } from '@weir/clock';
 import type { ServiceDatapath } from '@weir/datapath-maps';
 import type { Logger } from '@weir/telemetry';
 import type { EndpointTable } from '../endpoint/endpoint-table.ts';
-import { createServiceController, type ServiceController } from './service-controller.ts';
+import {
+  createServiceController,
+  type ServiceController,
+  type ServiceControllerOptions,
+} from './service-controller.ts';
 import { createServiceStore } from './service-store.ts';
 import { createStaleSockets } from './stale-sockets.ts';
 
@@ -12,6 +16,7 @@ export interface NodeServicesOptions {
   readonly stateDir: string;
   /** Whose sockets may have to be ended. */
   readonly table: EndpointTable;
+  readonly onChanged?: ServiceControllerOptions['onChanged'];
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -21,13 +26,17 @@ export function createNodeServices({
   datapath,
   stateDir,
   table,
+  onChanged,
   clock,
   logger,
 }: NodeServicesOptions): ServiceController {
   const store = createServiceStore(`${stateDir}/services.jsonl`);
   const namespaces = (): string[] => table.list().map(({ record }) => record.netns);
   const staleSockets = createStaleSockets({ datapath, namespaces, clock, logger });
-  const controller = createServiceController({ datapath, store, clock, logger, onBackendsGone: staleSockets.end });
+  const controller = createServiceController({
+    ...{ datapath, store, clock, logger, onBackendsGone: staleSockets.end },
+    ...(onChanged && { onChanged }),
+  });
   return {
     ...controller,
     get behind() {

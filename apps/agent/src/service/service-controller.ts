@@ -51,6 +51,8 @@ export interface ServiceControllerOptions {
   readonly logger: Logger;
   /** Told of backends that nobody should talk to any more. */
   readonly onBackendsGone?: (backends: readonly number[]) => void;
+  /** Told of changes that are in force; a request for them is answered when it resolves. */
+  readonly onChanged?: (events: readonly ServiceEvent[]) => Promise<void>;
   /** Where new numbers begin; at random unless given. */
   readonly numbersFrom?: number;
 }
@@ -198,6 +200,7 @@ export function createServiceController(options: ServiceControllerOptions): Serv
       return made.results.map((result) => (result.error === undefined ? { ...result, error } : result));
     }
     for (const event of made.events) for (const watcher of watchers) watcher(event);
+    await options.onChanged?.(made.events);
     return made.results;
   };
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createManualClock, type ManualClock } from '@weir/clock';
 import { createFaults, createMemoryDatapath, type Faults, type MemoryDatapath } from '@weir/datapath-testing';
-import { createIdentityLabelFilter, parseCidr } from '@weir/model';
+import { createIdentityLabelFilter, parseCidr, type Service } from '@weir/model';
 import { createPolicyEngine, parsePolicyFiles, type Policy, type PolicyEngine } from '@weir/policy';
 import { createLogger } from '@weir/telemetry';
 import type { CniRequest } from '../cni/cni-request.ts';
@@ -24,6 +24,8 @@ import { createPolicyController, type PolicyController } from '../policy/policy-
 import { createPolicyPrefixes, type PolicyPrefixes } from '../policy/policy-prefixes.ts';
 import type { PolicySlots } from '../policy/policy-slots.ts';
 import { createPolicySubjects } from '../policy/policy-subjects.ts';
+import { createServicePeers, type ServicePeers } from '../policy/service-peers.ts';
+import { createServiceReferences } from '../policy/service-references.ts';
 import { createPolicyTranslation, type PolicyTranslation } from '../policy/policy-translation.ts';
 import { prune } from '../prune.ts';
 import { createFakeIdentities, type FakeIdentities } from './fake-identities.ts';
@@ -34,6 +36,7 @@ export interface TestNode {
   readonly datapath: MemoryDatapath;
   readonly podNetwork: FakePodNetwork;
   readonly identities: FakeIdentities;
+  readonly services: Map<string, Service>;
   readonly directory: string;
   readonly clock: ManualClock;
   readonly faults: Faults;
@@ -52,6 +55,7 @@ export interface TestAgent {
   readonly placement: EndpointPlacement;
   readonly prefixes: PolicyPrefixes;
   readonly prefixIdentities: PrefixIdentities;
+  readonly servicePeers: ServicePeers;
   readonly store: EndpointStore;
   readonly manager: EndpointManager;
   readonly namespaceLabels: NamespaceLabelTable;
@@ -70,6 +74,7 @@ export function createTestNode(): TestNode {
     datapath: createMemoryDatapath(),
     podNetwork: createFakePodNetwork(),
     identities: createFakeIdentities(),
+    services: new Map(),
     clock: createManualClock(),
     faults: createFaults(),
     directory,
@@ -101,7 +106,11 @@ export function createTestAgent(node: TestNode): TestAgent {
   const controller = createPolicyController({ engine, datapath, slots, translation, publishRuleSets, clock, logger });
   const placement = createEndpointPlacement({ table, controller, slots, subjects, ports, ipcache });
   const prefixIdentities = createPrefixIdentities();
-  const prefixes = createPolicyPrefixes({ identities: prefixIdentities, ipcache, controller, logger });
+  const references = createServiceReferences(() => node.services.values());
+  const forPrefixes = { identities: prefixIdentities, ipcache, services: references, controller, logger };
+  const prefixes = createPolicyPrefixes(forPrefixes);
+  const service = (key: string): Service | undefined => node.services.get(key);
+  const servicePeers = createServicePeers({ references, prefixes, controller, service, clock, logger });
   const labelFilter = createIdentityLabelFilter('');
   const namespaceLabels = createNamespaceLabelTable(join(node.directory, 'namespaces.json'));
   const forLabels = { labelFilter, namespaces: namespaceLabels };
@@ -136,6 +145,7 @@ export function createTestAgent(node: TestNode): TestAgent {
       published,
       prefixes,
       prefixIdentities,
+      servicePeers,
     },
     restore: (upsertPolicies = []) =>
       restoreEndpoints(

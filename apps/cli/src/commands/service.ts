@@ -90,7 +90,18 @@ interface UpdateFlags extends OutputFlags {
   readonly frontend?: readonly ServiceFrontend[];
   readonly backend?: readonly ServiceBackend[];
   readonly affinity: number;
+  readonly label?: Labels;
+  readonly selector?: Labels;
 }
+
+type Labels = Readonly<Record<string, string>>;
+
+/** Adds `KEY=VALUE` to those before it. */
+const labels = checkedFlag<Labels>((text, before) => {
+  const equals = text.indexOf('=');
+  if (equals < 1) throw new WeirError('INVALID_ARGUMENT', `"${text}" is not a label: expected KEY=VALUE`);
+  return { ...before, [text.slice(0, equals)]: text.slice(equals + 1) };
+});
 
 function parseSeconds(text: string): number {
   if (/^\d{1,5}$/.test(text)) return Number(text);
@@ -119,9 +130,21 @@ function addUpdate(service: Command): void {
         .default(0)
         .argParser(checkedFlag(parseSeconds)),
     )
+    .addOption(
+      new Option('--label <k=v>', 'what policies select it by (k8sServiceSelector); repeatable').argParser(labels),
+    )
+    .addOption(
+      new Option(
+        '--selector <k=v>',
+        'labels of the pods behind it, whom policies mean by it (toServices); without, they mean the addresses of its ' +
+          'backends, outside the cluster; repeatable',
+      ).argParser(labels),
+    )
     .addOption(outputOption())
-    .action(async (name: Name, { frontend = [], backend = [], affinity, output }: UpdateFlags, self: Command) => {
-      const service = { ...name, frontends: [...frontend], backends: [...backend], affinityTimeoutS: affinity };
+    .action(async (name: Name, flags: UpdateFlags, self: Command) => {
+      const { frontend = [], backend = [], affinity, label = {}, selector = {}, output } = flags;
+      const ends = { frontends: [...frontend], backends: [...backend] };
+      const service = { ...name, ...ends, affinityTimeoutS: affinity, labels: label, selector };
       const { outcomes } = await withServices(self, (services) => services.upsertServices({ services: [service] }));
       if (output === 'json') print(output, outcomes, String);
       report(outcomes, 'In force');

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+import { WeirError } from '@weir/errors';
 import { isIpv4, tryParseIpAddress } from '../ip-address.ts';
+import { createLabel } from '../label.ts';
 import { portMax } from '../port.ts';
 import {
   backendStates,
@@ -9,6 +11,7 @@ import {
   type Service,
   type ServiceBackend,
   type ServiceFrontend,
+  type ServiceLabels,
 } from './service.ts';
 
 const namePattern = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
@@ -78,6 +81,19 @@ function listProblem<Row extends ServiceFrontend | ServiceBackend>(
   return undefined;
 }
 
+function labelsProblem(labels: ServiceLabels = {}, field: 'labels' | 'selector'): string | undefined {
+  const pairs = Object.entries(labels);
+  if (pairs.length > serviceLimits.labelsMax) {
+    return `${field}: ${pairs.length} of them; expected at most ${serviceLimits.labelsMax}`;
+  }
+  try {
+    for (const [key, value] of pairs) createLabel({ source: 'k8s', key, value });
+    return undefined;
+  } catch (error) {
+    return `${field}: ${WeirError.from(error).message}`;
+  }
+}
+
 /** What is wrong with a service, with the field and what was expected; undefined when nothing is. */
 export function serviceProblem(service: Service): string | undefined {
   const { namespace, name, owner, frontends, backends, affinityTimeoutS } = service;
@@ -89,6 +105,8 @@ export function serviceProblem(service: Service): string | undefined {
     return `affinityTimeoutS: ${affinityTimeoutS} is not a number from 0 to ${affinityTimeoutSMax}`;
   }
   return (
+    labelsProblem(service.labels, 'labels') ??
+    labelsProblem(service.selector, 'selector') ??
     listProblem(frontends, { field: 'frontends', max: frontendsMax, problemOf: frontendProblem }) ??
     listProblem(backends, { field: 'backends', max: backendsMax, problemOf: backendProblem })
   );

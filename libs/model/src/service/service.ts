@@ -47,7 +47,14 @@ export interface Service {
   readonly backends: readonly ServiceBackend[];
   /** A client stays with its backend until it has been away for so long; 0: it does not. */
   readonly affinityTimeoutS: number;
+  /** What policies select it by; absent: none. */
+  readonly labels?: ServiceLabels;
+  /** Labels of the pods behind it, which are in its namespace; absent: policies know it by its backends' addresses. */
+  readonly selector?: ServiceLabels;
 }
+
+/** Labels of Kubernetes: keys without a source. */
+export type ServiceLabels = Readonly<Record<string, string>>;
 
 /** What one service may have at most. */
 export const serviceLimits = {
@@ -55,6 +62,7 @@ export const serviceLimits = {
   backendsMax: 32_768,
   weightMax: 65_535,
   affinityTimeoutSMax: 86_400,
+  labelsMax: 128,
 } as const;
 
 /** `namespace/name`: unlike that of any other service. */

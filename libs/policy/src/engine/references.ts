@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import { createLabelSet, formatCidr, type Label, type LabelSet, type NamedPort, wellKnownLabelKey } from '@weir/model';
+import { formatCidr, type NamedPort, wellKnownLabelKey } from '@weir/model';
+import { isServiceMeant, type KnownServiceName, kubernetesLabels } from '../policy-services.ts';
 import type { NamedPortMatch, ServiceMatch } from '../rule.ts';
 import {
   type Attribute,
@@ -8,7 +9,6 @@ import {
   labelExists,
   labelIs,
   type Requirement,
-  selectorMatches,
   type SelectorSpec,
 } from '../selector-spec.ts';
 import type { LabelledIdentity, ServiceDescription, ServiceName } from './engine-types.ts';
@@ -36,22 +36,16 @@ export interface RuleReferences {
   readonly portNames: readonly string[];
 }
 
-interface KnownService {
-  readonly description: ServiceDescription;
-  readonly labels: LabelSet;
+interface KnownService extends KnownServiceName {
   readonly peers: readonly SelectorSpec[];
 }
 
-const kubernetesLabels = (labels: Readonly<Record<string, string>>): Label[] =>
-  Object.entries(labels).map(([key, value]) => ({ source: 'k8s', key, value }));
-
 function knownService(description: ServiceDescription): KnownService {
-  const { namespace, selector = {}, addresses = [] } = description;
-  const wanted = createLabelSet(kubernetesLabels(selector)).labels.map(({ key, value }) => labelIs('k8s', key, value));
+  const { namespace, name, selector = {}, addresses = [] } = description;
+  const wanted = kubernetesLabels(selector).labels.map(({ key, value }) => labelIs('k8s', key, value));
   const isIn = labelIs('k8s', wellKnownLabelKey.namespace, namespace);
   return {
-    description,
-    labels: createLabelSet(kubernetesLabels(description.labels)),
+    ...{ namespace, name, labelSet: kubernetesLabels(description.labels) },
     peers:
       wanted.length > 0
         ? [createSelectorSpec([isIn, ...wanted])]
@@ -62,12 +56,6 @@ function knownService(description: ServiceDescription): KnownService {
 /** Throws INVALID_ARGUMENT for a service with labels that cannot be. */
 export function checkService(service: ServiceDescription): void {
   knownService(service);
-}
-
-function isMeant({ description, labels }: KnownService, { namespace, name, selector }: ServiceMatch): boolean {
-  if (namespace !== undefined && namespace !== description.namespace) return false;
-  if (name !== undefined && name !== description.name) return false;
-  return selector === undefined || selectorMatches(selector, labels);
 }
 
 const serviceKey = ({ namespace, name }: ServiceName): string => `${namespace}/${name}`;
@@ -108,7 +96,8 @@ export function createReferences(): References {
       noteChange(services.get(serviceKey(service)));
       services.delete(serviceKey(service));
     },
-    peersOf: (match) => [...services.values()].flatMap((service) => (isMeant(service, match) ? service.peers : [])),
+    peersOf: (match) =>
+      [...services.values()].flatMap((service) => (isServiceMeant(service, match) ? service.peers : [])),
     countPorts(counted, step) {
       for (const given of counted ?? []) {
         const port = { ...given, name: given.name.toLowerCase() };
@@ -127,7 +116,7 @@ export function createReferences(): References {
         .filter((port) => protocol === 0 || port.protocol === protocol),
     hasChanged: (uses) =>
       uses.portNames.some((name) => changedNames.has(name)) ||
-      uses.services.some((match) => changedServices.some((service) => isMeant(service, match))),
+      uses.services.some((match) => changedServices.some((service) => isServiceMeant(service, match))),
     settle() {
       changedServices.length = 0;
       changedNames.clear();

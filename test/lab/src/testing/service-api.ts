@@ -9,6 +9,8 @@ export interface ServiceWords {
   readonly frontends: readonly string[];
   readonly backends: readonly (string | weir.service.v1.IBackend)[];
   readonly affinityTimeoutS?: number;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly selector?: Readonly<Record<string, string>>;
 }
 
 /** The load balancing of a node. */
@@ -38,9 +40,9 @@ export function serviceApi(lab: Lab, node = 'node1'): ServiceApi {
     }
   };
   return {
-    async set(name, { frontends, backends, affinityTimeoutS = 0 }) {
+    async set(name, { frontends, backends, affinityTimeoutS = 0, labels = {}, selector = {} }) {
       const service = {
-        ...{ name, affinityTimeoutS, frontends: frontends.map(endOf) },
+        ...{ name, affinityTimeoutS, labels, selector, frontends: frontends.map(endOf) },
         backends: backends.map((each) => (typeof each === 'string' ? endOf(each) : each)),
       };
       const { outcomes } = await withClient((client) => client.upsertServices({ services: [service] }));
