@@ -9,8 +9,8 @@ import { createIdentityClient } from '@weir/identity-client';
 import { createIdentityLabelFilter, defaultClusterName, formatIpAddress } from '@weir/model';
 import { createNetlink } from '@weir/netlink';
 import { createPolicyEngine, type PolicyEngine } from '@weir/policy';
-import { flow } from '@weir/proto';
-import { createRpcServer, openTlsIdentity } from '@weir/rpc';
+import { flow, OperatorDefinition } from '@weir/proto';
+import { createRpcClient, createRpcServer, openTlsIdentity } from '@weir/rpc';
 import { type RunningService, runService } from '@weir/service';
 import { createLogger, createLoopDelayMonitor, type Logger } from '@weir/telemetry';
 import { createAgentService } from './api/agent-service.ts';
@@ -34,6 +34,7 @@ import { startMetrics } from './metrics/start-metrics.ts';
 import { createIdentityFeed, createIdentitySource } from './identity/identity-adapter.ts';
 import { createIdentityPorts } from './identity/identity-ports.ts';
 import { createPrefixIdentities, labelledPrefixes, type PrefixIdentities } from './identity/prefix-identities.ts';
+import { acquirePodRanges } from './ipam/acquire-pod-ranges.ts';
 import { createAddressPool } from './ipam/address-pool.ts';
 import { createDesiredIpcache, type DesiredIpcache } from './ipcache/desired-ipcache.ts';
 import { keepHostAddresses } from './ipcache/host-ranges.ts';
@@ -356,10 +357,30 @@ async function startObserver({ observer, tellPeers }: Parts, { startedMs }: Runn
   observer.event({ type: flow.AgentEventType.AGENT_STARTED, agentStart: { time } });
 }
 
-async function startAgent(options: AgentOptions, logger: Logger): Promise<RunningService> {
+// What the certificate of every operator carries.
+const operatorName = 'operator.weir';
+
+/** The pod ranges are those of the command line, or what the operator gives. */
+async function withPodRanges(options: AgentOptions, logger: Logger): Promise<AgentOptions> {
+  const { operator: address, nodeName: node, stateDir } = options;
+  if (address === undefined) return options;
+  const identity = options.tls && openTlsIdentity(options.tls, logger);
+  const tls = identity && { tls: { identity, serverName: operatorName } };
+  const operator = createRpcClient(OperatorDefinition, { address, ...tls });
+  try {
+    const { ipv4, ipv6 } = await acquirePodRanges({ operator, node, path: `${stateDir}/pod-ranges.json`, logger });
+    return { ...options, ipv4Range: ipv4, ipv6Range: ipv6 };
+  } finally {
+    operator.close();
+    identity?.close();
+  }
+}
+
+async function startAgent(given: AgentOptions, logger: Logger): Promise<RunningService> {
   const startedMs = Date.now();
   checkPrerequisites(readMachine());
-  const lock = await lockNode(options.runDir);
+  const lock = await lockNode(given.runDir);
+  const options = await withPodRanges(given, logger);
   const node = await openNode(options, logger);
   const running: Running = { options, logger, node, startedMs };
   const parts = wireParts(options, running);

@@ -10,6 +10,16 @@ const optionsOf = (...args: string[]) => {
 };
 
 describe('parseCommandLine()', () => {
+  it('has pod ranges from an operator unless they are given', () => {
+    const ranges = ['--ipv4-range', '10.1.0.0/24', '--ipv6-range', 'fd01::/64'];
+    expect(optionsOf('--operator', 'a:1,b:2').operator).toBe('a:1,b:2');
+    expect(optionsOf('--operator', 'a:1', ...ranges).operator).toBeUndefined();
+    expect(parseCommandLine(['--operator', 'a:1', ...ranges.slice(2)])).toMatchObject({
+      status: 2,
+      output: expect.stringContaining('expected --ipv4-range and --ipv6-range or neither'),
+    });
+  });
+
   it('has a default for everything', () => {
     const { ipv4Range, ipv6Range, ...options } = optionsOf();
     expect([formatCidr(ipv4Range), formatCidr(ipv6Range)]).toEqual(['10.244.0.0/24', 'fd00:10:244::/64']);
@@ -34,7 +44,7 @@ describe('parseCommandLine()', () => {
         logLevel: 'info',
       },
       ...{ observerListen: [], observerPlaintext: 'loopback', observerFlows: 4_096, metrics: undefined },
-      ...{ conntrackMax: 131_072, policyMax: 262_144 },
+      ...{ conntrackMax: 131_072, policyMax: 262_144, operator: undefined },
     });
   });
 

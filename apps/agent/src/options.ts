@@ -33,6 +33,8 @@ export interface AgentOptions {
   readonly identityAllocator: string;
   /** For allocators over TCP. */
   readonly tls: TlsFilePaths | undefined;
+  /** Whom to ask for the pod ranges; undefined: they are those of the command line. */
+  readonly operator: string | undefined;
   readonly ipv4Range: Cidr;
   readonly ipv6Range: Cidr;
   readonly devices: readonly string[] | undefined;
@@ -60,11 +62,24 @@ interface Flags
   extends
     Omit<
       AgentOptions,
-      'identityAllocator' | 'tls' | 'nodeName' | 'devices' | 'mtu' | 'bpfObject' | 'cgroup' | 'metrics'
+      | 'identityAllocator'
+      | 'tls'
+      | 'nodeName'
+      | 'devices'
+      | 'mtu'
+      | 'bpfObject'
+      | 'cgroup'
+      | 'metrics'
+      | 'operator'
+      | 'ipv4Range'
+      | 'ipv6Range'
     >,
     TlsFlags {
   readonly nodeName?: string;
   readonly identityAllocator?: string;
+  readonly operator?: string;
+  readonly ipv4Range?: Cidr;
+  readonly ipv6Range?: Cidr;
   readonly devices?: readonly string[];
   readonly mtu?: number;
   readonly bpfObject?: string;
@@ -89,17 +104,20 @@ const numberFlag = (
   return range.default === undefined ? option : option.default(range.default);
 };
 
+const defaultRanges = { ipv4: '10.244.0.0/24', ipv6: 'fd00:10:244::/64' } as const;
+
 const rangeFlag = (flag: string, family: 'IPv4' | 'IPv6', initial: string): Option =>
-  new Option(`${flag} <prefix>`, `${family} range that pods of this node get their addresses from`)
-    .default(parseCidr(initial), initial)
-    .argParser(
-      checkedFlag((text) => {
-        const cidr = parseCidr(text);
-        if (isIpv4Cidr(cidr) !== (family === 'IPv4')) throw invalid(`"${text}" is not an ${family} prefix`);
-        createAddressPool(cidr);
-        return cidr;
-      }),
-    );
+  new Option(
+    `${flag} <prefix>`,
+    `${family} range that pods of this node get their addresses from (default: ${initial}, without --operator)`,
+  ).argParser(
+    checkedFlag((text) => {
+      const cidr = parseCidr(text);
+      if (isIpv4Cidr(cidr) !== (family === 'IPv4')) throw invalid(`"${text}" is not an ${family} prefix`);
+      createAddressPool(cidr);
+      return cidr;
+    }),
+  );
 
 const addAddress = (text: string, before: readonly string[] = []): readonly string[] => {
   parseRpcAddress(text);
@@ -200,13 +218,32 @@ function createCommand(): Command {
         'unix:/path or host:port; several with commas in between (default: unix:<run-dir>/identity.sock)',
       ).argParser(checkedFlag((text) => (text.split(',').forEach(parseRpcAddress), text))),
     )
-    .addOption(rangeFlag('--ipv4-range', 'IPv4', '10.244.0.0/24'))
-    .addOption(rangeFlag('--ipv6-range', 'IPv6', 'fd00:10:244::/64'));
+    .addOption(
+      new Option(
+        '--operator <address>',
+        'unix:/path or host:port of who hands out pod ranges, several with commas in between; unless ranges are given',
+      ).argParser(checkedFlag((text) => (text.split(',').forEach(parseRpcAddress), text))),
+    )
+    .addOption(rangeFlag('--ipv4-range', 'IPv4', defaultRanges.ipv4))
+    .addOption(rangeFlag('--ipv6-range', 'IPv6', defaultRanges.ipv6));
   const flags = [...networkFlags(), ...policyFlags(), ...observerFlags()];
   return flags.reduce((all, flag) => all.addOption(flag), command);
 }
 
 const nodeNamePattern = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
+
+/** Ranges that are given count; with an operator they need not be. */
+function rangesFrom({ operator, ipv4Range, ipv6Range }: Pick<Flags, 'operator' | 'ipv4Range' | 'ipv6Range'>) {
+  const isGiven = ipv4Range !== undefined && ipv6Range !== undefined;
+  if (operator !== undefined && !isGiven && (ipv4Range ?? ipv6Range) !== undefined) {
+    throw invalid('--operator gives both pod ranges, expected --ipv4-range and --ipv6-range or neither');
+  }
+  return {
+    operator: isGiven ? undefined : operator,
+    ipv4Range: ipv4Range ?? parseCidr(defaultRanges.ipv4),
+    ipv6Range: ipv6Range ?? parseCidr(defaultRanges.ipv6),
+  };
+}
 
 function fromFlags({ tlsCa, tlsCert, tlsKey, ...flags }: Flags): AgentOptions {
   const nodeName = flags.nodeName ?? hostname().toLowerCase();
@@ -216,6 +253,7 @@ function fromFlags({ tlsCa, tlsCert, tlsKey, ...flags }: Flags): AgentOptions {
   return {
     ...flags,
     nodeName,
+    ...rangesFrom(flags),
     identityAllocator: flags.identityAllocator ?? `unix:${flags.runDir}/identity.sock`,
     tls: tlsFromFlags({ ...(tlsCa && { tlsCa }), ...(tlsCert && { tlsCert }), ...(tlsKey && { tlsKey }) }),
     devices: flags.devices,

@@ -44,7 +44,8 @@ async function startService(options: AllocatorOptions, log: Logger): Promise<Ser
     );
   };
   const expire = setInterval(expireNodes, Math.min(expiryCheckMs, leaseMs / 4));
-  const collector = createGarbageCollector({ store, clock, intervalMs: options.gcIntervalMs, log });
+  const { gcIntervalMs: intervalMs } = options;
+  const collector = intervalMs === undefined ? undefined : createGarbageCollector({ store, clock, intervalMs, log });
   const { listen, plaintext } = options;
   const tls = options.tls && openTlsIdentity(options.tls, log);
   const server = createRpcServer({
@@ -53,7 +54,7 @@ async function startService(options: AllocatorOptions, log: Logger): Promise<Ser
   });
 
   const addresses = await server.start();
-  collector.start();
+  collector?.start();
   const tellHealth = (): void => server.health.setAll(store.away === undefined ? 'SERVING' : 'NOT_SERVING');
   const stopTelling = store.onChange(tellHealth);
   tellHealth();
@@ -71,7 +72,7 @@ async function startService(options: AllocatorOptions, log: Logger): Promise<Ser
 
   return {
     async stop() {
-      collector.stop();
+      collector?.stop();
       stopTelling();
       clearInterval(expire);
       await metrics?.close();

@@ -60,6 +60,16 @@ describe('identity-allocator with mutual TLS', () => {
     expect(first.value.synced).toBe(true);
   });
 
+  it('lets the operator collect garbage, and nobody else', async () => {
+    const operator = connect(IdentityAllocatorDefinition, 'operator.weir');
+    expect(await operator.collectGarbage({})).toMatchObject({ deleted: [] });
+    const node1 = connect(IdentityAllocatorDefinition, 'node1.node.weir');
+    await expect(node1.collectGarbage({})).rejects.toMatchObject({
+      code: 'PERMISSION_DENIED',
+      message: expect.stringContaining('certificate is for "node1.node.weir", expected "operator.weir"'),
+    });
+  });
+
   it('refuses services that are no node', async () => {
     const operator = connect(IdentityAllocatorDefinition, 'operator.weir');
     await expect(operator.allocate({ node: 'operator', labels })).rejects.toMatchObject({ code: 'PERMISSION_DENIED' });

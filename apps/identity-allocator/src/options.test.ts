@@ -30,6 +30,9 @@ describe('parseCommandLine()', () => {
     expect(parseCommandLine(args)).toMatchObject({
       options: { listen: ['unix:/a.sock', '[::1]:0'], times: { leaseMs: 90_000 }, gcIntervalMs: 500 },
     });
+    expect(parseCommandLine(['--garbage-collection', 'operator'])).toMatchObject({
+      options: { gcIntervalMs: undefined },
+    });
   });
 
   it.each(['consul', 'etcd'])('takes %s with the addresses of its servers', (kind) => {

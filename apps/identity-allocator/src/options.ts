@@ -32,7 +32,8 @@ export interface AllocatorOptions {
   readonly metrics: { readonly host: string; readonly port: number } | undefined;
   readonly store: StoreOptions;
   readonly times: StoreTimes;
-  readonly gcIntervalMs: number;
+  /** Between garbage collections; undefined: the operator asks for them. */
+  readonly gcIntervalMs: number | undefined;
   readonly logLevel: LogLevel;
   readonly nodeName: string | undefined;
 }
@@ -57,6 +58,7 @@ interface Flags extends TlsFlags {
   readonly gcGrace: number;
   readonly reuseDelay: number;
   readonly gcInterval: number;
+  readonly garbageCollection: 'self' | 'operator';
   readonly logLevel: LogLevel;
   readonly nodeName?: string;
 }
@@ -137,6 +139,11 @@ function createCommand(): Command {
       duration('--gc-interval', 'time between garbage collections', { min: 100, max: 24 * hour, default: minute }),
     )
     .addOption(
+      new Option('--garbage-collection <who>', 'who begins garbage collections')
+        .choices(['self', 'operator'])
+        .default('self'),
+    )
+    .addOption(
       duration('--gc-grace', 'how long an identity stays that no node holds', {
         min: 1_000,
         max: 720 * hour,
@@ -185,7 +192,7 @@ function fromFlags(flags: Flags): AllocatorOptions {
     metrics: flags.metrics,
     store: storeFromFlags(flags),
     times,
-    gcIntervalMs: flags.gcInterval,
+    gcIntervalMs: flags.garbageCollection === 'self' ? flags.gcInterval : undefined,
     logLevel: flags.logLevel,
     nodeName: flags.nodeName,
   };

@@ -18,4 +18,6 @@ export {
   createClusterClient,
   type OwnAnnouncement,
 } from './cluster-client.ts';
+export { createClusterWatcher, type ClusterWatcher, type ClusterWatcherOptions } from './cluster-watcher.ts';
+export { allocatorConnection } from './allocator-connection.ts';
 export type { ClusterChanges, ClusterNode } from './cluster-view.ts';

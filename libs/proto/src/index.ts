@@ -9,6 +9,7 @@ export {
   IdentityAllocatorDefinition,
   KVDefinition as EtcdKeyValueDefinition,
   ObserverDefinition,
+  OperatorDefinition,
   PeerDefinition,
   ProxyControlDefinition,
   WatchDefinition as EtcdWatchDefinition,

@@ -3,6 +3,7 @@
 // hold a bounded amount of memory for a peer that is slow. Knows nothing of what the services mean.
 export { createRpcServer, type RpcServer, type RpcServerOptions } from './server.ts';
 export { rpcService, type Handlers, type RpcCall, type RpcService } from './handlers.ts';
+export { certificateNameOf, refuseAllBut, refuseOtherNode } from './caller.ts';
 export { createRpcClient } from './rpc-client.ts';
 export type { CallOptions, RpcClient, RpcClientOptions } from './client.ts';
 export { createStreamQueue, type StreamQueue, type StreamQueueOptions } from './stream-queue.ts';

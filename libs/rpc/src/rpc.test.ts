@@ -32,6 +32,7 @@ const handlers: AllocatorHandlers = {
   watch: noStream,
   listIdentities: refuse,
   getIdentity: refuse,
+  collectGarbage: refuse,
 };
 
 let directory: string;

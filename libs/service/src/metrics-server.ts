@@ -10,9 +10,14 @@ export interface MetricsServerOptions {
   readonly registry: Pick<Registry, 'metrics' | 'contentType'>;
   /** Why the service is not well; undefined when it is. */
   readonly unwell: () => string | undefined;
+  /** What GET `/status` answers, as JSON; undefined: it is not there. */
+  readonly status?: () => Promise<object>;
 }
 
-/** Answers GET `/metrics` in the text format of Prometheus, and `/healthz` with 200 or 503 and the reason. */
+/**
+ * Answers GET `/metrics` in the text format of Prometheus, `/healthz` with 200 or 503 and the reason, and `/status` where
+ * there is one.
+ */
 export interface MetricsServer {
   /** `host:port`, as bound. */
   readonly address: string;
@@ -25,7 +30,8 @@ const requestTimeoutMs = 5_000;
 
 /** Listens. FAILED_PRECONDITION when the address cannot be had. */
 export async function startMetricsServer(options: MetricsServerOptions): Promise<MetricsServer> {
-  const { registry, unwell } = options;
+  const { registry, unwell, status } = options;
+  const paths = status === undefined ? '/metrics and /healthz' : '/metrics, /status and /healthz';
   const answer = (response: ServerResponse, status: number, body: { text: string; type?: string }): void => {
     response.writeHead(status, { 'content-type': body.type ?? 'text/plain; charset=utf-8' });
     response.end(body.text);
@@ -37,7 +43,13 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
       const reason = unwell();
       return answer(response, reason === undefined ? 200 : 503, { text: `${reason ?? 'ok'}\n` });
     }
-    if (path !== '/metrics') return answer(response, 404, { text: 'There are /metrics and /healthz\n' });
+    if (path === '/status' && status !== undefined) {
+      return void status().then(
+        (found) => answer(response, 200, { text: `${JSON.stringify(found, null, 2)}\n`, type: 'application/json' }),
+        () => answer(response, 500, { text: 'The status cannot be read\n' }),
+      );
+    }
+    if (path !== '/metrics') return answer(response, 404, { text: `There are ${paths}\n` });
     registry.metrics().then(
       (text) => answer(response, 200, { text, type: registry.contentType }),
       () => answer(response, 500, { text: 'The metrics cannot be read\n' }),

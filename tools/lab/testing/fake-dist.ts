@@ -24,7 +24,7 @@ export function makeFakeDist(): FakeDist {
   const directory = mkdtempSync(join(tmpdir(), 'weir-fake-dist-'));
   const fakeAgent = pathToFileURL(join(import.meta.dirname, 'fake-agent.ts')).href;
   writeFileSync(join(directory, 'agent.mjs'), `await import(${JSON.stringify(fakeAgent)});\n`);
-  for (const name of ['identity-allocator', 'l7-proxy', 'monitor-relay']) {
+  for (const name of ['identity-allocator', 'operator', 'l7-proxy', 'monitor-relay']) {
     const wait = `process.stdout.write(${JSON.stringify(`${name} waits\n`)}); setInterval(() => undefined, 1000);\n`;
     writeFileSync(join(directory, `${name}.mjs`), wait);
   }

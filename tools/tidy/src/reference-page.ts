@@ -23,6 +23,7 @@ export const programs: readonly Program[] = [
     main: 'apps/identity-allocator/src/main.ts',
     page: 'docs/reference/identity-allocator.md',
   },
+  { name: 'operator', main: 'apps/operator/src/main.ts', page: 'docs/reference/operator.md' },
   { name: 'l7-proxy', main: 'apps/l7-proxy/src/main.ts', page: 'docs/reference/l7-proxy.md' },
   { name: 'monitor-relay', main: 'apps/monitor-relay/src/main.ts', page: 'docs/reference/monitor-relay.md' },
   { name: 'weir', main: 'apps/cli/src/main.ts', page: 'docs/reference/weir.md' },

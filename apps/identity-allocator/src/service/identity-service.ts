@@ -3,11 +3,10 @@ import type { Clock } from '@weir/clock';
 import { WeirError } from '@weir/errors';
 import { formatLabelSet, type LabelSet } from '@weir/model';
 import { IdentityAllocatorDefinition, type weir } from '@weir/proto';
-import { rpcService, type Handlers, type RpcCall, type RpcService } from '@weir/rpc';
+import { refuseAllBut, refuseOtherNode, rpcService, type Handlers, type RpcCall, type RpcService } from '@weir/rpc';
 import type { Logger } from '@weir/telemetry';
 import type { IdentityStore, StoredIdentity } from '../store/identity-store.ts';
 import type { ChangeHub } from './change-hub.ts';
-import { refuseOtherNode } from './caller.ts';
 import { refuseWhileAway } from './refuse-while-away.ts';
 import { readHeld, readId, readLabels, readNode } from './request-fields.ts';
 
@@ -23,6 +22,8 @@ type WireIdentity = weir.identity.v1.Identity.$Properties;
 type WatchRequest = weir.identity.v1.WatchRequest;
 type WatchResponse = weir.identity.v1.WatchResponse.$Properties;
 
+// What the certificate of every operator carries.
+const operatorName = 'operator.weir';
 // A page of ListIdentities stays far below the largest message.
 const pageBytesMax = 1024 * 1024;
 
@@ -51,6 +52,11 @@ export function createIdentityService(options: IdentityServiceOptions): RpcServi
     listIdentities({ afterId }) {
       const { page, more } = cutPage(store.list(afterId));
       return { identities: page.map(wire), revision: store.revision, more };
+    },
+    async collectGarbage(_request, call) {
+      refuseAllBut(operatorName, call);
+      const { expiredNodes, deleted } = await store.collectGarbage();
+      return { expiredNodes: [...expiredNodes], deleted: [...deleted] };
     },
     getIdentity({ id }) {
       const identity = store.get(id);

@@ -86,6 +86,7 @@ export function createScriptedAllocator(address: string): ScriptedAllocator {
         },
         listIdentities: refuse,
         getIdentity: refuse,
+        collectGarbage: refuse,
       });
       server = createRpcServer({ services: [service], listen: [address] });
       await server.start();

@@ -14302,6 +14302,120 @@ export namespace weir {
             }
 
             /**
+             * Properties of a CollectGarbageRequest.
+             * @deprecated Use weir.identity.v1.CollectGarbageRequest.$Properties instead.
+             */
+            interface ICollectGarbageRequest extends weir.identity.v1.CollectGarbageRequest.$Properties {
+            }
+
+            /** Represents a CollectGarbageRequest. */
+            class CollectGarbageRequest {
+
+                /**
+                 * Constructs a new CollectGarbageRequest.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.identity.v1.CollectGarbageRequest.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /**
+                 * Encodes the specified CollectGarbageRequest message. Does not implicitly {@link weir.identity.v1.CollectGarbageRequest.verify|verify} messages.
+                 * @param message CollectGarbageRequest message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.identity.v1.CollectGarbageRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a CollectGarbageRequest message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.identity.v1.CollectGarbageRequest & weir.identity.v1.CollectGarbageRequest.$Shape} CollectGarbageRequest
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.identity.v1.CollectGarbageRequest & weir.identity.v1.CollectGarbageRequest.$Shape;
+            }
+
+            namespace CollectGarbageRequest {
+
+                /** Properties of a CollectGarbageRequest. */
+                interface $Properties {
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a CollectGarbageRequest. */
+                type $Shape = weir.identity.v1.CollectGarbageRequest.$Properties;
+            }
+
+            /**
+             * Properties of a CollectGarbageResponse.
+             * @deprecated Use weir.identity.v1.CollectGarbageResponse.$Properties instead.
+             */
+            interface ICollectGarbageResponse extends weir.identity.v1.CollectGarbageResponse.$Properties {
+            }
+
+            /** Represents a CollectGarbageResponse. */
+            class CollectGarbageResponse {
+
+                /**
+                 * Constructs a new CollectGarbageResponse.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.identity.v1.CollectGarbageResponse.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** CollectGarbageResponse expiredNodes. */
+                expiredNodes: string[];
+
+                /** CollectGarbageResponse deleted. */
+                deleted: number[];
+
+                /**
+                 * Encodes the specified CollectGarbageResponse message. Does not implicitly {@link weir.identity.v1.CollectGarbageResponse.verify|verify} messages.
+                 * @param message CollectGarbageResponse message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.identity.v1.CollectGarbageResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a CollectGarbageResponse message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.identity.v1.CollectGarbageResponse & weir.identity.v1.CollectGarbageResponse.$Shape} CollectGarbageResponse
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.identity.v1.CollectGarbageResponse & weir.identity.v1.CollectGarbageResponse.$Shape;
+            }
+
+            namespace CollectGarbageResponse {
+
+                /** Properties of a CollectGarbageResponse. */
+                interface $Properties {
+
+                    /** CollectGarbageResponse expiredNodes */
+                    expiredNodes?: (string[]|null);
+
+                    /** CollectGarbageResponse deleted */
+                    deleted?: (number[]|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a CollectGarbageResponse. */
+                type $Shape = weir.identity.v1.CollectGarbageResponse.$Properties;
+            }
+
+            /**
              * Properties of an AllocateRequest.
              * @deprecated Use weir.identity.v1.AllocateRequest.$Properties instead.
              */
@@ -15073,6 +15187,560 @@ export namespace weir {
 
                 /** Shape of a GetIdentityResponse. */
                 type $Shape = weir.identity.v1.GetIdentityResponse.$Properties;
+            }
+        }
+    }
+
+    /** Namespace operator. */
+    namespace operator {
+
+        /** Namespace v1. */
+        namespace v1 {
+
+            /**
+             * Properties of a PodRanges.
+             * @deprecated Use weir.operator.v1.PodRanges.$Properties instead.
+             */
+            interface IPodRanges extends weir.operator.v1.PodRanges.$Properties {
+            }
+
+            /** Represents a PodRanges. */
+            class PodRanges {
+
+                /**
+                 * Constructs a new PodRanges.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.operator.v1.PodRanges.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** PodRanges ipv4. */
+                ipv4: string;
+
+                /** PodRanges ipv6. */
+                ipv6: string;
+
+                /**
+                 * Encodes the specified PodRanges message. Does not implicitly {@link weir.operator.v1.PodRanges.verify|verify} messages.
+                 * @param message PodRanges message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.operator.v1.PodRanges.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a PodRanges message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.operator.v1.PodRanges & weir.operator.v1.PodRanges.$Shape} PodRanges
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.operator.v1.PodRanges & weir.operator.v1.PodRanges.$Shape;
+            }
+
+            namespace PodRanges {
+
+                /** Properties of a PodRanges. */
+                interface $Properties {
+
+                    /** PodRanges ipv4 */
+                    ipv4?: (string|null);
+
+                    /** PodRanges ipv6 */
+                    ipv6?: (string|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a PodRanges. */
+                type $Shape = weir.operator.v1.PodRanges.$Properties;
+            }
+
+            /**
+             * Properties of an AcquirePodRangesRequest.
+             * @deprecated Use weir.operator.v1.AcquirePodRangesRequest.$Properties instead.
+             */
+            interface IAcquirePodRangesRequest extends weir.operator.v1.AcquirePodRangesRequest.$Properties {
+            }
+
+            /** Represents an AcquirePodRangesRequest. */
+            class AcquirePodRangesRequest {
+
+                /**
+                 * Constructs a new AcquirePodRangesRequest.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.operator.v1.AcquirePodRangesRequest.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** AcquirePodRangesRequest node. */
+                node: string;
+
+                /** AcquirePodRangesRequest known. */
+                known?: (weir.operator.v1.PodRanges.$Properties|null);
+
+                /**
+                 * Encodes the specified AcquirePodRangesRequest message. Does not implicitly {@link weir.operator.v1.AcquirePodRangesRequest.verify|verify} messages.
+                 * @param message AcquirePodRangesRequest message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.operator.v1.AcquirePodRangesRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes an AcquirePodRangesRequest message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.operator.v1.AcquirePodRangesRequest & weir.operator.v1.AcquirePodRangesRequest.$Shape} AcquirePodRangesRequest
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.operator.v1.AcquirePodRangesRequest & weir.operator.v1.AcquirePodRangesRequest.$Shape;
+            }
+
+            namespace AcquirePodRangesRequest {
+
+                /** Properties of an AcquirePodRangesRequest. */
+                interface $Properties {
+
+                    /** AcquirePodRangesRequest node */
+                    node?: (string|null);
+
+                    /** AcquirePodRangesRequest known */
+                    known?: (weir.operator.v1.PodRanges.$Properties|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of an AcquirePodRangesRequest. */
+                type $Shape = weir.operator.v1.AcquirePodRangesRequest.$Properties;
+            }
+
+            /**
+             * Properties of an AcquirePodRangesResponse.
+             * @deprecated Use weir.operator.v1.AcquirePodRangesResponse.$Properties instead.
+             */
+            interface IAcquirePodRangesResponse extends weir.operator.v1.AcquirePodRangesResponse.$Properties {
+            }
+
+            /** Represents an AcquirePodRangesResponse. */
+            class AcquirePodRangesResponse {
+
+                /**
+                 * Constructs a new AcquirePodRangesResponse.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.operator.v1.AcquirePodRangesResponse.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** AcquirePodRangesResponse ranges. */
+                ranges?: (weir.operator.v1.PodRanges.$Properties|null);
+
+                /**
+                 * Encodes the specified AcquirePodRangesResponse message. Does not implicitly {@link weir.operator.v1.AcquirePodRangesResponse.verify|verify} messages.
+                 * @param message AcquirePodRangesResponse message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.operator.v1.AcquirePodRangesResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes an AcquirePodRangesResponse message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.operator.v1.AcquirePodRangesResponse & weir.operator.v1.AcquirePodRangesResponse.$Shape} AcquirePodRangesResponse
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.operator.v1.AcquirePodRangesResponse & weir.operator.v1.AcquirePodRangesResponse.$Shape;
+            }
+
+            namespace AcquirePodRangesResponse {
+
+                /** Properties of an AcquirePodRangesResponse. */
+                interface $Properties {
+
+                    /** AcquirePodRangesResponse ranges */
+                    ranges?: (weir.operator.v1.PodRanges.$Properties|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of an AcquirePodRangesResponse. */
+                type $Shape = weir.operator.v1.AcquirePodRangesResponse.$Properties;
+            }
+
+            /**
+             * Properties of a GetStatusRequest.
+             * @deprecated Use weir.operator.v1.GetStatusRequest.$Properties instead.
+             */
+            interface IGetStatusRequest extends weir.operator.v1.GetStatusRequest.$Properties {
+            }
+
+            /** Represents a GetStatusRequest. */
+            class GetStatusRequest {
+
+                /**
+                 * Constructs a new GetStatusRequest.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.operator.v1.GetStatusRequest.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /**
+                 * Encodes the specified GetStatusRequest message. Does not implicitly {@link weir.operator.v1.GetStatusRequest.verify|verify} messages.
+                 * @param message GetStatusRequest message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.operator.v1.GetStatusRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a GetStatusRequest message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.operator.v1.GetStatusRequest & weir.operator.v1.GetStatusRequest.$Shape} GetStatusRequest
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.operator.v1.GetStatusRequest & weir.operator.v1.GetStatusRequest.$Shape;
+            }
+
+            namespace GetStatusRequest {
+
+                /** Properties of a GetStatusRequest. */
+                interface $Properties {
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a GetStatusRequest. */
+                type $Shape = weir.operator.v1.GetStatusRequest.$Properties;
+            }
+
+            /**
+             * Properties of a GetStatusResponse.
+             * @deprecated Use weir.operator.v1.GetStatusResponse.$Properties instead.
+             */
+            interface IGetStatusResponse extends weir.operator.v1.GetStatusResponse.$Properties {
+            }
+
+            /** Represents a GetStatusResponse. */
+            class GetStatusResponse {
+
+                /**
+                 * Constructs a new GetStatusResponse.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.operator.v1.GetStatusResponse.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** GetStatusResponse name. */
+                name: string;
+
+                /** GetStatusResponse version. */
+                version: string;
+
+                /** GetStatusResponse startedMs. */
+                startedMs: number;
+
+                /** GetStatusResponse role. */
+                role: string;
+
+                /** GetStatusResponse leader. */
+                leader: string;
+
+                /** GetStatusResponse ipv4Pool. */
+                ipv4Pool?: (weir.operator.v1.Pool.$Properties|null);
+
+                /** GetStatusResponse ipv6Pool. */
+                ipv6Pool?: (weir.operator.v1.Pool.$Properties|null);
+
+                /** GetStatusResponse nodes. */
+                nodes: weir.operator.v1.NodeRanges.$Properties[];
+
+                /** GetStatusResponse reason. */
+                reason: string;
+
+                /** GetStatusResponse lastCollection. */
+                lastCollection?: (weir.operator.v1.Collection.$Properties|null);
+
+                /**
+                 * Encodes the specified GetStatusResponse message. Does not implicitly {@link weir.operator.v1.GetStatusResponse.verify|verify} messages.
+                 * @param message GetStatusResponse message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.operator.v1.GetStatusResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a GetStatusResponse message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.operator.v1.GetStatusResponse & weir.operator.v1.GetStatusResponse.$Shape} GetStatusResponse
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.operator.v1.GetStatusResponse & weir.operator.v1.GetStatusResponse.$Shape;
+            }
+
+            namespace GetStatusResponse {
+
+                /** Properties of a GetStatusResponse. */
+                interface $Properties {
+
+                    /** GetStatusResponse name */
+                    name?: (string|null);
+
+                    /** GetStatusResponse version */
+                    version?: (string|null);
+
+                    /** GetStatusResponse startedMs */
+                    startedMs?: (number|null);
+
+                    /** GetStatusResponse role */
+                    role?: (string|null);
+
+                    /** GetStatusResponse leader */
+                    leader?: (string|null);
+
+                    /** GetStatusResponse ipv4Pool */
+                    ipv4Pool?: (weir.operator.v1.Pool.$Properties|null);
+
+                    /** GetStatusResponse ipv6Pool */
+                    ipv6Pool?: (weir.operator.v1.Pool.$Properties|null);
+
+                    /** GetStatusResponse nodes */
+                    nodes?: (weir.operator.v1.NodeRanges.$Properties[]|null);
+
+                    /** GetStatusResponse reason */
+                    reason?: (string|null);
+
+                    /** GetStatusResponse lastCollection */
+                    lastCollection?: (weir.operator.v1.Collection.$Properties|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a GetStatusResponse. */
+                type $Shape = weir.operator.v1.GetStatusResponse.$Properties;
+            }
+
+            /**
+             * Properties of a Pool.
+             * @deprecated Use weir.operator.v1.Pool.$Properties instead.
+             */
+            interface IPool extends weir.operator.v1.Pool.$Properties {
+            }
+
+            /** Represents a Pool. */
+            class Pool {
+
+                /**
+                 * Constructs a new Pool.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.operator.v1.Pool.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** Pool prefix. */
+                prefix: string;
+
+                /** Pool nodePrefixLength. */
+                nodePrefixLength: number;
+
+                /** Pool capacity. */
+                capacity: number;
+
+                /**
+                 * Encodes the specified Pool message. Does not implicitly {@link weir.operator.v1.Pool.verify|verify} messages.
+                 * @param message Pool message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.operator.v1.Pool.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a Pool message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.operator.v1.Pool & weir.operator.v1.Pool.$Shape} Pool
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.operator.v1.Pool & weir.operator.v1.Pool.$Shape;
+            }
+
+            namespace Pool {
+
+                /** Properties of a Pool. */
+                interface $Properties {
+
+                    /** Pool prefix */
+                    prefix?: (string|null);
+
+                    /** Pool nodePrefixLength */
+                    nodePrefixLength?: (number|null);
+
+                    /** Pool capacity */
+                    capacity?: (number|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a Pool. */
+                type $Shape = weir.operator.v1.Pool.$Properties;
+            }
+
+            /**
+             * Properties of a NodeRanges.
+             * @deprecated Use weir.operator.v1.NodeRanges.$Properties instead.
+             */
+            interface INodeRanges extends weir.operator.v1.NodeRanges.$Properties {
+            }
+
+            /** Represents a NodeRanges. */
+            class NodeRanges {
+
+                /**
+                 * Constructs a new NodeRanges.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.operator.v1.NodeRanges.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** NodeRanges node. */
+                node: string;
+
+                /** NodeRanges ranges. */
+                ranges?: (weir.operator.v1.PodRanges.$Properties|null);
+
+                /** NodeRanges absentSinceMs. */
+                absentSinceMs: number;
+
+                /**
+                 * Encodes the specified NodeRanges message. Does not implicitly {@link weir.operator.v1.NodeRanges.verify|verify} messages.
+                 * @param message NodeRanges message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.operator.v1.NodeRanges.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a NodeRanges message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.operator.v1.NodeRanges & weir.operator.v1.NodeRanges.$Shape} NodeRanges
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.operator.v1.NodeRanges & weir.operator.v1.NodeRanges.$Shape;
+            }
+
+            namespace NodeRanges {
+
+                /** Properties of a NodeRanges. */
+                interface $Properties {
+
+                    /** NodeRanges node */
+                    node?: (string|null);
+
+                    /** NodeRanges ranges */
+                    ranges?: (weir.operator.v1.PodRanges.$Properties|null);
+
+                    /** NodeRanges absentSinceMs */
+                    absentSinceMs?: (number|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a NodeRanges. */
+                type $Shape = weir.operator.v1.NodeRanges.$Properties;
+            }
+
+            /**
+             * Properties of a Collection.
+             * @deprecated Use weir.operator.v1.Collection.$Properties instead.
+             */
+            interface ICollection extends weir.operator.v1.Collection.$Properties {
+            }
+
+            /** Represents a Collection. */
+            class Collection {
+
+                /**
+                 * Constructs a new Collection.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.operator.v1.Collection.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** Collection atMs. */
+                atMs: number;
+
+                /** Collection deleted. */
+                deleted: number;
+
+                /**
+                 * Encodes the specified Collection message. Does not implicitly {@link weir.operator.v1.Collection.verify|verify} messages.
+                 * @param message Collection message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.operator.v1.Collection.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a Collection message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.operator.v1.Collection & weir.operator.v1.Collection.$Shape} Collection
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.operator.v1.Collection & weir.operator.v1.Collection.$Shape;
+            }
+
+            namespace Collection {
+
+                /** Properties of a Collection. */
+                interface $Properties {
+
+                    /** Collection atMs */
+                    atMs?: (number|null);
+
+                    /** Collection deleted */
+                    deleted?: (number|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a Collection. */
+                type $Shape = weir.operator.v1.Collection.$Properties;
             }
         }
     }

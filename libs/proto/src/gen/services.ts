@@ -333,6 +333,30 @@ export const IdentityAllocatorDefinition = {
     request: weir.identity.v1.GetIdentityRequest,
     response: weir.identity.v1.GetIdentityResponse,
   }),
+  collectGarbage: method({
+    path: '/weir.identity.v1.IdentityAllocator/CollectGarbage',
+    requestStream: false,
+    responseStream: false,
+    request: weir.identity.v1.CollectGarbageRequest,
+    response: weir.identity.v1.CollectGarbageResponse,
+  }),
+} as const;
+
+export const OperatorDefinition = {
+  acquirePodRanges: method({
+    path: '/weir.operator.v1.Operator/AcquirePodRanges',
+    requestStream: false,
+    responseStream: false,
+    request: weir.operator.v1.AcquirePodRangesRequest,
+    response: weir.operator.v1.AcquirePodRangesResponse,
+  }),
+  getStatus: method({
+    path: '/weir.operator.v1.Operator/GetStatus',
+    requestStream: false,
+    responseStream: false,
+    request: weir.operator.v1.GetStatusRequest,
+    response: weir.operator.v1.GetStatusResponse,
+  }),
 } as const;
 
 export const ProxyControlDefinition = {

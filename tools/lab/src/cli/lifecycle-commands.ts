@@ -3,7 +3,7 @@ import { formatDurationMs } from '@weir/clock';
 import type { LogLevel } from '@weir/telemetry';
 import { onStdout, outputOption, print, progress, table, type OutputFormat } from '@weir/terminal';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { Routing } from '../lab/lab-spec.ts';
+import type { Ipam, Routing } from '../lab/lab-spec.ts';
 import { type LabStore, labStores } from '../lab/store-program.ts';
 import type { LabStatus, NodeStatus } from '../lab/lab-status.ts';
 import { nodesMax } from '../network/plan.ts';
@@ -17,6 +17,7 @@ interface UpFlags {
   readonly nodes?: number;
   readonly routing?: Routing;
   readonly store?: LabStore;
+  readonly ipam?: Ipam;
   readonly storeProgram?: string;
   readonly allocators?: number;
   readonly timeout: number;
@@ -55,6 +56,12 @@ export function addLifecycleCommands(program: Command): void {
         labStores,
       ),
     )
+    .addOption(
+      new Option('--ipam <mode>', 'who gives nodes their pod ranges: the lab or an operator (default: lab)').choices([
+        'lab',
+        'cluster',
+      ]),
+    )
     .option('--store-program <file>', 'the server of that store, if not the one on the PATH')
     .option('--allocators <count>', 'how many identity-allocators share the store (1)', wholeNumber(allocatorsMax))
     .option('--timeout <seconds>', 'how long the nodes may take', wholeNumber(3600), 60)
@@ -91,6 +98,7 @@ async function up(flags: UpFlags, command: Command): Promise<void> {
     ...(flags.nodes !== undefined && { nodeCount: flags.nodes }),
     ...(flags.routing !== undefined && { routing: flags.routing }),
     ...(flags.store !== undefined && { store: flags.store }),
+    ...(flags.ipam !== undefined && { ipam: flags.ipam }),
     ...(flags.storeProgram !== undefined && { storeProgram: flags.storeProgram }),
     ...(flags.allocators !== undefined && { allocatorCount: flags.allocators }),
     ...(flags.dist !== undefined && { distDirectory: flags.dist }),

@@ -17,7 +17,7 @@ import type { SupervisorApi } from '../supervisor/api.ts';
 import { findInstallation } from './installation.ts';
 import type { LabContext } from './lab-context.ts';
 import type { LabPaths } from './lab-paths.ts';
-import { writeLabSpec, type LabSpec, type Routing } from './lab-spec.ts';
+import { writeLabSpec, type Ipam, type LabSpec, type Routing } from './lab-spec.ts';
 import { type LabStore, requireStoreProgram } from './store-program.ts';
 import { hostPlaces } from './target.ts';
 import { labsCgroup } from './teardown.ts';
@@ -34,6 +34,12 @@ export interface LabOptions {
   readonly storeProgram?: string;
   /** How many identity-allocators there are, which share the store; 1 by default. */
   readonly allocatorCount?: number;
+  /** `lab` by default. */
+  readonly ipam?: Ipam;
+  /** How many operators there are with `cluster`; 1 by default. */
+  readonly operatorCount?: number;
+  /** Further flags for them, such as `--node-grace=5s`. */
+  readonly operatorArguments?: readonly string[];
   /** Where the programs come from; what `make build` made by default. */
   readonly distDirectory?: string;
   /** Further flags for every agent, such as `--enable-policy=always`. */
@@ -63,6 +69,9 @@ export async function bringUp(
     cgroup: join(await cgroupRoot(paths), labsCgroup, paths.name),
     routing: options.routing ?? (nodeCount === 1 ? 'direct' : 'overlay'),
     ...storeSpec,
+    ipam: options.ipam ?? 'lab',
+    operatorCount: options.ipam === 'cluster' ? (options.operatorCount ?? 1) : 0,
+    operatorArguments: options.operatorArguments ?? [],
     agentArguments: options.agentArguments ?? [],
     allocatorArguments: options.allocatorArguments ?? [],
     logLevel: options.logLevel ?? 'info',

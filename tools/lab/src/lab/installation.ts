@@ -9,6 +9,7 @@ export interface Installation {
   readonly directory: string;
   readonly agent: Argv;
   readonly identityAllocator: Argv;
+  readonly operator: Argv;
   readonly l7Proxy: Argv;
   readonly monitorRelay: Argv;
   readonly cniPlugin: string;
@@ -34,6 +35,7 @@ export function findInstallation(directory: string = defaultDirectory()): Instal
   const programs = {
     agent: join(directory, 'agent.mjs'),
     identityAllocator: join(directory, 'identity-allocator.mjs'),
+    operator: join(directory, 'operator.mjs'),
     l7Proxy: join(directory, 'l7-proxy.mjs'),
     monitorRelay: join(directory, 'monitor-relay.mjs'),
     cniPlugin: join(directory, 'weir-cni'),
@@ -47,6 +49,7 @@ export function findInstallation(directory: string = defaultDirectory()): Instal
     directory,
     agent: node(...sizeFlags, programs.agent),
     identityAllocator: node(programs.identityAllocator),
+    operator: node(programs.operator),
     l7Proxy: node(programs.l7Proxy),
     monitorRelay: node(programs.monitorRelay),
     cniPlugin: programs.cniPlugin,

@@ -5,6 +5,7 @@ import { bringUp, isAlive, startSupervisor, type LabOptions } from './bring-up.t
 import { openLab, type LabContext, type OpenLab } from './lab-context.ts';
 import { withLabLock } from './lab-lock.ts';
 import { waitForNode } from './readiness.ts';
+import { routePodRanges } from './route-pod-ranges.ts';
 import { hasRemains, teardown } from './teardown.ts';
 
 export interface UpOptions extends LabOptions {
@@ -54,12 +55,14 @@ export function upLab(context: LabContext, options: UpOptions): Promise<UpOutcom
     }
     refuseOtherStore(lab, options);
     await waitForNodes(lab, options.timeoutMs ?? 60_000, onProgress);
+    if (lab.spec.ipam === 'cluster') await routePodRanges(lab);
     return { alreadyUp, nodeCount, podCount: pods.length };
   });
 }
 
-function refuseOtherStore({ paths, spec }: OpenLab, { store, allocatorCount }: UpOptions): void {
+function refuseOtherStore({ paths, spec }: OpenLab, { store, allocatorCount, ipam }: UpOptions): void {
   const other =
+    (ipam !== undefined && ipam !== spec.ipam && `pod ranges of the ${spec.ipam}, asked for those of the ${ipam}`) ||
     (store !== undefined && store !== spec.store && `the store ${spec.store}, asked for ${store}`) ||
     (allocatorCount !== undefined &&
       allocatorCount !== spec.allocatorCount &&

@@ -27,6 +27,8 @@ export interface LabPaths {
   readonly relaySocket: string;
   /** The sockets of the allocators, counted from 0. */
   identitySocket(index: number): string;
+  /** The sockets of the operators, counted from 0. */
+  operatorSocket(index: number): string;
   /** Data of a store that is not embedded. */
   readonly storeDirectory: string;
   readonly logDirectory: string;
@@ -62,6 +64,7 @@ export function labPaths(name: string): LabPaths {
     identityDirectory: join(directory, 'identity'),
     relaySocket: join(directory, 'relay.sock'),
     identitySocket: (index) => join(directory, 'identity', `identity${index === 0 ? '' : index + 1}.sock`),
+    operatorSocket: (index) => join(directory, 'identity', `operator${index === 0 ? '' : index + 1}.sock`),
     storeDirectory: join(directory, 'store'),
     logDirectory: join(directory, 'log'),
     podDirectory: join(directory, 'pods'),

@@ -8,6 +8,9 @@ import type { LabStore } from './store-program.ts';
 /** How packets get from one node's pods to another's: by routes of the kernel, or in VXLAN. */
 export type Routing = 'direct' | 'overlay';
 
+/** Who gives nodes their pod ranges: the lab itself, or operators out of the cluster's pools. */
+export type Ipam = 'lab' | 'cluster';
+
 /** What `up` was asked for, kept on disk for every later command. */
 export interface LabSpec {
   readonly nodeCount: number;
@@ -23,6 +26,12 @@ export interface LabSpec {
   readonly storeProgram?: string;
   /** How many identity-allocators there are. */
   readonly allocatorCount: number;
+  /** Where nodes have their pod ranges from: the lab's plan, or operators. */
+  readonly ipam: Ipam;
+  /** How many operators there are; 0 with ranges of the plan. */
+  readonly operatorCount: number;
+  /** Flags for the operators. */
+  readonly operatorArguments: readonly string[];
   /** Flags that every agent gets besides those of the lab. */
   readonly agentArguments: readonly string[];
   /** Flags for the identity-allocator, likewise. */

@@ -16,7 +16,12 @@ export interface NodeStatus {
   readonly agentSocket: string;
   readonly pods: number;
   readonly agent:
-    | { readonly kind: 'answering'; readonly components: readonly ComponentStatus[]; readonly policyRevision: number }
+    | {
+        readonly kind: 'answering';
+        readonly components: readonly ComponentStatus[];
+        readonly policyRevision: number;
+        readonly podRange: DualStack;
+      }
     | { readonly kind: 'silent'; readonly reason: string };
 }
 
@@ -49,7 +54,7 @@ export async function readLabStatus(lab: OpenLab): Promise<LabStatus> {
       name,
       netns,
       address,
-      podRange,
+      podRange: podRangeOf(agents[i]) ?? podRange,
       agentSocket: lab.paths.node(name).agentSocket,
       pods: podsOf(name),
       agent: agents[i] ?? { kind: 'silent', reason: 'not asked' },
@@ -58,10 +63,15 @@ export async function readLabStatus(lab: OpenLab): Promise<LabStatus> {
   };
 }
 
+/** What the agent says; the lab's own plan need not be what operators have given. */
+const podRangeOf = (agent: NodeStatus['agent'] | undefined): DualStack | undefined =>
+  agent?.kind === 'answering' && agent.podRange.ipv4 !== '' ? agent.podRange : undefined;
+
 async function agentStatus(agent: AgentClient): Promise<NodeStatus['agent']> {
   try {
-    const { components, policyRevision } = await agent.getStatus({}, { deadlineMs: 1_000 });
-    return { kind: 'answering', components: components.map(componentStatus), policyRevision };
+    const { components, policyRevision, ...status } = await agent.getStatus({}, { deadlineMs: 1_000 });
+    const podRange = { ipv4: status.ipv4Range, ipv6: status.ipv6Range };
+    return { kind: 'answering', components: components.map(componentStatus), policyRevision, podRange };
   } catch (error) {
     return { kind: 'silent', reason: WeirError.from(error).message };
   }

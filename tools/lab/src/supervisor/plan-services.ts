@@ -29,6 +29,7 @@ export function planServices(plan: PlanServices): readonly ServiceSpec[] {
   return [
     ...store(plan),
     ...indexes.map((index) => identityAllocator(plan, nodes[index % nodes.length] as NodePlan, index)),
+    ...operators(plan),
     ...nodes.flatMap((node) => [agent(plan, node), l7Proxy(plan, node)]),
     ...(first !== undefined && nodes.length > 1 ? [monitorRelay(plan, first)] : []),
   ];
@@ -64,8 +65,38 @@ function identityAllocator(plan: PlanServices, node: NodePlan, index: number): S
       }),
       ...['--listen', `unix:${paths.identitySocket(index)}`],
       ...storeFlags(plan),
+      ...(plan.spec.operatorCount > 0 ? ['--garbage-collection', 'operator'] : []),
       ...plan.spec.allocatorArguments,
     ],
+  });
+}
+
+const operatorAddresses = ({ paths, spec }: PlanServices): string =>
+  Array.from({ length: spec.operatorCount }, (_, index) => `unix:${paths.operatorSocket(index)}`).join(',');
+
+const podRangeFlags = (plan: PlanServices, { podRange }: NodePlan): string[] =>
+  plan.spec.ipam === 'cluster'
+    ? ['--operator', operatorAddresses(plan)]
+    : ['--ipv4-range', podRange.ipv4, '--ipv6-range', podRange.ipv6];
+
+/** Beside the nodes in turn; the first one bears the plain name. Their store is that of the allocators, or a file. */
+function operators(plan: PlanServices): ServiceSpec[] {
+  const { paths, spec, installation, network } = plan;
+  const endpoint = storeEndpoint(plan);
+  const { identityDirectory: directory } = paths;
+  return Array.from({ length: spec.operatorCount }, (_, index) => {
+    const node = network.nodes[index % network.nodes.length] as NodePlan;
+    const name = `operator${index === 0 ? '' : index + 1}`;
+    return service(plan, node, {
+      name,
+      command: [
+        ...installation.operator,
+        ...['--name', name, '--log-level', spec.logLevel, '--run-dir', directory, '--state-dir', directory],
+        ...['--listen', `unix:${paths.operatorSocket(index)}`, '--identity-allocator', allocatorAddresses(plan)],
+        ...(endpoint === undefined ? [] : ['--store', spec.store, '--store-endpoint', endpoint]),
+        ...spec.operatorArguments,
+      ],
+    });
   });
 }
 
@@ -82,7 +113,7 @@ function agent(plan: PlanServices, node: NodePlan): ServiceSpec {
       ...common({ node: node.name, runDirectory, stateDirectory, plan }),
       ...['--bpf-root', bpfRoot, '--cgroup', labCgroup(spec, node.name)],
       ...['--identity-allocator', allocatorAddresses(plan)],
-      ...['--ipv4-range', node.podRange.ipv4, '--ipv6-range', node.podRange.ipv6],
+      ...podRangeFlags(plan, node),
       ...['--devices', lanDevice, '--routing', spec.routing],
       ...(spec.routing === 'direct' ? ['--mtu', String(lanMtu)] : []),
       ...(plan.network.nodes.length > 1 ? servesFlows(node) : []),
