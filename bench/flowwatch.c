@@ -5,8 +5,8 @@
  *
  *   flowwatch ADDRESS PORT [INTERVAL_US]
  *
- * Prints "open NS" or "closed NS"; NS is when the first datagram with that fate was sent, in ns of CLOCK_MONOTONIC. In the
- * end it waits for answers that are late, and prints "sent N M": N datagrams were sent, and M were never answered.
+ * Prints "open NS" or "closed NS"; NS is when the first datagram with that fate was sent, in ns of CLOCK_MONOTONIC. In
+ * the end it waits for answers that are late, and prints "sent N M": N datagrams were sent, and M were never answered.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -41,7 +41,7 @@ struct watch {
 	uint64_t oldest;
 	uint64_t next;
 	uint64_t answers; /* late ones, too */
-	int fate; /* -1: not known yet, 0: closed, 1: open */
+	int fate;	  /* -1: not known yet, 0: closed, 1: open */
 };
 
 static uint64_t now_ns(void)

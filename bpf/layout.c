@@ -8,6 +8,7 @@
 #include "lib/maps.h"
 #include "lib/lb_maps.h"
 #include "lib/nodes.h"
+#include "lib/nat_maps.h"
 
 #define DOC(sentence) __attribute__((btf_decl_tag(sentence)))
 

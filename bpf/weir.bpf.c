@@ -8,6 +8,7 @@
 #include "lib/maps.h"
 #include "lib/lb_maps.h"
 #include "lib/nodes.h"
+#include "lib/nat_maps.h"
 #include "lib/packet.h"
 #include "lib/parse.h"
 #include "lib/conntrack.h"
@@ -18,8 +19,10 @@
 #include "lib/host.h"
 #include "lib/judge.h"
 #include "lib/forward.h"
+#include "lib/nat_port.h"
 #include "lib/flow.h"
 #include "lib/related.h"
+#include "lib/nat.h"
 
 /* Prepares the work on a packet; NULL cannot happen, but the verifier wants it asked. */
 static __always_inline struct work *begin(__u32 mark)
@@ -153,6 +156,14 @@ static __always_inline bool is_of_vlan(const struct __sk_buff *skb)
 	return skb->vlan_present && skb->vlan_tci & 0x0fff;
 }
 
+/* An answer to what a pod has sent in the node's name becomes one for the pod. */
+static __always_inline int receive_answer(struct __sk_buff *skb, struct work *w)
+{
+	if (!config_masquerade_ports || !nat_may_be_answer(&w->packet))
+		return NAT_NOT_OURS;
+	return nat_receive(skb, w);
+}
+
 /* On the uplinks: what comes from outside. What is for no pod is the host's business, and judged by its policy. */
 SEC("tc")
 int weir_from_network(struct __sk_buff *skb)
@@ -163,10 +174,32 @@ int weir_from_network(struct __sk_buff *skb)
 	if (!w || is_of_vlan(skb))
 		return TC_ACT_OK;
 	reason = parse_packet(skb, &w->packet);
-	if (!bpf_map_lookup_elem(&weir_endpoints_v1, &w->packet.destination) &&
-	    (likely(!w->host_policy) || !host_receives(w)))
-		return TC_ACT_OK;
+	if (!bpf_map_lookup_elem(&weir_endpoints_v1, &w->packet.destination)) {
+		const int answer = reason ? NAT_NOT_OURS : receive_answer(skb, w);
+
+		if (answer == NAT_NOT_OURS && (likely(!w->host_policy) || !host_receives(w)))
+			return TC_ACT_OK;
+		if (answer > 0)
+			reason = answer;
+	}
 	return finish(skb, w, FROM_NETWORK, reason ? -reason : handle_ip(skb, w, FROM_NETWORK));
+}
+
+/* What pods send to the outside. It has been judged and counted where it came from. */
+static __always_inline int masquerade(struct __sk_buff *skb)
+{
+	struct work *w = begin(0);
+	int reason;
+
+	if (!w)
+		return TC_ACT_SHOT;
+	reason = nat_send(skb, w);
+	if (unlikely(reason)) {
+		nat_report_ends(w);
+		return drop(skb, w, reason, DIRECTION_EGRESS);
+	}
+	skb->mark = 0;
+	return TC_ACT_OK;
 }
 
 /*
@@ -177,10 +210,13 @@ SEC("tc")
 int weir_to_network(struct __sk_buff *skb)
 {
 	const __u32 zero = 0;
-	const struct runtime_state *runtime = bpf_map_lookup_elem(&weir_runtime_v1, &zero);
+	const struct runtime_state *runtime;
 	struct work *w;
 	int reason;
 
+	if (config_masquerade_ports && (skb->mark & MARK_MASK) == MARK_MASQUERADE)
+		return masquerade(skb);
+	runtime = bpf_map_lookup_elem(&weir_runtime_v1, &zero);
 	if (likely(!runtime || !READ_ONCE(runtime->host_policy)) || is_of_vlan(skb))
 		return TC_ACT_OK;
 	w = begin(0);

@@ -11,6 +11,8 @@ CONFIG(__u8, config_coarse_clock, 0, "1: the kernel has bpf_ktime_get_coarse_ns 
 CONFIG(__u8, config_socket_errors, 0,
        "1: the kernel has bpf_set_retval for sockets (6.0), so that they get a fitting error");
 CONFIG(__u32, config_overlay_ifindex, 0, "Index of the VXLAN device that leads to other nodes' pods; 0: routes do");
+CONFIG(__u32, config_masquerade_first_port, 0, "First port that flows of pods out of the cluster are given");
+CONFIG(__u32, config_masquerade_ports, 0, "How many ports there are for them; 0: pods keep their own addresses");
 CONFIG(__u32, config_tcp_established_ticks, 8000 << 10,
        "Idle time after which an established TCP flow is forgotten, in ticks");
 CONFIG(__u32, config_tcp_opening_ticks, 60 << 10, "Time a TCP connection has to be established, in ticks");

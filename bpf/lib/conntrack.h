@@ -69,31 +69,39 @@ static __always_inline __u32 ct_timeout(const struct packet *p, __u8 flags)
 	return flags & CT_ESTABLISHED ? config_tcp_established_ticks : config_tcp_opening_ticks;
 }
 
-/*
- * Takes the packet into the flow's account. A TCP flow is established once both ends have spoken, and closing after a
- * reset or both FINs. Returns true when this packet begins the end of the flow, which is worth an event.
- */
-static __always_inline bool ct_account(struct ct_entry *entry, const struct packet *p, bool reply, __u32 length,
-				       __u32 now)
+/* The flags after a packet. A TCP flow is established once both ends have spoken, and closing after a reset or both
+ * FINs. */
+static __always_inline __u8 ct_flags_after(const struct packet *p, __u8 flags, bool reply)
 {
-	const __u8 before = entry->flags;
-	__u8 flags = before;
-
-	if (reply) {
-		entry->reply_packets++;
-		entry->reply_bytes += length;
+	if (reply)
 		flags |= CT_REPLY_SEEN;
-	} else {
-		entry->forward_packets++;
-		entry->forward_bytes += length;
-		if (before & CT_REPLY_SEEN)
-			flags |= CT_ESTABLISHED;
-	}
+	else if (flags & CT_REPLY_SEEN)
+		flags |= CT_ESTABLISHED;
 	if (unlikely(p->tcp_flags & (TCP_FIN | TCP_RST))) {
 		if (p->tcp_flags & TCP_FIN)
 			flags |= reply ? CT_FIN_REPLY : CT_FIN_FORWARD;
 		if (p->tcp_flags & TCP_RST || (flags & CT_FIN_FORWARD && flags & CT_FIN_REPLY))
 			flags |= CT_CLOSING;
+	}
+	return flags;
+}
+
+/*
+ * Takes the packet into the flow's account. Returns true when this packet begins the end of the flow, which is worth an
+ * event.
+ */
+static __always_inline bool ct_account(struct ct_entry *entry, const struct packet *p, bool reply, __u32 length,
+				       __u32 now)
+{
+	const __u8 before = entry->flags;
+	const __u8 flags = ct_flags_after(p, before, reply);
+
+	if (reply) {
+		entry->reply_packets++;
+		entry->reply_bytes += length;
+	} else {
+		entry->forward_packets++;
+		entry->forward_bytes += length;
 	}
 	if (flags != before)
 		entry->flags = flags;

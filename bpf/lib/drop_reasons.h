@@ -20,6 +20,8 @@
 	REASON(160, NO_TUNNEL_ENDPOINT, "No tunnel/encapsulation endpoint (datapath BUG!)")                            \
 	REASON(163, CT_UNKNOWN_STATE, "Unknown connection tracking state")                                             \
 	REASON(165, NO_CONFIGURATION, "No configuration available to make policy decision")                            \
+	REASON(167, NAT_NO_MAPPING, "No mapping for NAT masquerade")                                                   \
+	REASON(168, NAT_UNSUPPORTED_PROTOCOL, "Unsupported protocol for NAT masquerade")                               \
 	REASON(170, ENCAPSULATION_PROHIBITED, "Encapsulation traffic is prohibited")                                   \
 	REASON(171, INVALID_IDENTITY, "Invalid identity")                                                              \
 	REASON(172, UNKNOWN_SENDER, "Unknown sender")                                                                  \

@@ -51,7 +51,7 @@ static __always_inline int send_on(struct __sk_buff *skb, const struct packet *p
 	if (config_overlay_ifindex && point == TRACE_TO_OVERLAY)
 		return to_overlay(skb, p, reply ? entry->destination_identity : entry->source_identity,
 				  reply ? entry->source_mac : entry->destination_mac);
-	return to_stack(skb);
+	return config_masquerade_ports && !reply && entry->remote & CT_REMOTE_OUTSIDE ? to_outside(skb) : to_stack(skb);
 }
 
 /*
@@ -202,7 +202,7 @@ static __always_inline void judge_beginning(struct work *w, struct ct_entry *ent
 		entry->source_identity = w->source.identity;
 		entry->destination_identity = w->destination.identity;
 		entry->destination_ifindex = w->destination.ifindex;
-		entry->remote = w->destination.node ? CT_REMOTE_DESTINATION : 0;
+		entry->remote = w->destination.node ? CT_REMOTE_DESTINATION : nat_wants(w);
 		entry->destination_endpoint = w->destination.endpoint;
 		__builtin_memcpy(entry->destination_mac, w->destination.mac, ETH_ALEN);
 		return;
@@ -217,6 +217,7 @@ static __always_inline void judge_beginning(struct work *w, struct ct_entry *ent
 		entry->drop_reason = reason;
 		return;
 	}
+	entry->remote = w->source.ifindex ? nat_wants(w) : 0;
 	reason = judge(w, &w->packet, entry, false);
 	conclude(w, entry, reason, opens_connection(&w->packet));
 	if (entry->egress_rule_set || entry->ingress_rule_set)

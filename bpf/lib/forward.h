@@ -9,6 +9,13 @@ static __always_inline int to_stack(struct __sk_buff *skb)
 	return TC_ACT_OK;
 }
 
+/* To the stack, and from there through an uplink, where the pod's address gives way to the node's: see nat_send(). */
+static __always_inline int to_outside(struct __sk_buff *skb)
+{
+	skb->mark = MARK_MASQUERADE;
+	return TC_ACT_OK;
+}
+
 /* RFC 1624: the TTL is the high byte of its word, so that the sum rises by 0x0100 when it falls by one. */
 static __always_inline void lower_ttl(struct iphdr *ip)
 {

@@ -76,7 +76,8 @@ static __noinline int judge(struct work *w, const struct packet *p, struct ct_en
 	entry->audit_direction = w->egress.audited ? DIRECTION_EGRESS : DIRECTION_INGRESS;
 	entry->source_ifindex = w->source.ifindex;
 	entry->destination_ifindex = w->destination.ifindex;
-	entry->remote = (w->source.node ? CT_REMOTE_SOURCE : 0) | (w->destination.node ? CT_REMOTE_DESTINATION : 0);
+	entry->remote = (entry->remote & CT_REMOTE_OUTSIDE) | (w->source.node ? CT_REMOTE_SOURCE : 0) |
+			(w->destination.node ? CT_REMOTE_DESTINATION : 0);
 	entry->source_endpoint = w->source.endpoint;
 	entry->destination_endpoint = w->destination.endpoint;
 	__builtin_memcpy(entry->source_mac, w->source.mac, ETH_ALEN);

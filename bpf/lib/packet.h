@@ -74,6 +74,8 @@ struct work {
 	struct packet quoted; /* by an ICMP error */
 	struct ct_key key;
 	struct ct_entry entry; /* of a new flow */
+	struct nat_key nat_key;
+	struct nat_entry nat_entry; /* what is looked for, or put down */
 	struct end source;
 	struct end destination;
 	struct policy_key policy_key;
@@ -115,6 +117,7 @@ struct {
 #define MARK_TO_PROXY	0x0200 /* deliver to a local socket, whatever the address */
 #define MARK_CLIENT_LEG 0x0a00 /* from the proxy to the client */
 #define MARK_SERVER_LEG 0x0b00 /* from the proxy to the server, with the client's address */
+#define MARK_MASQUERADE 0x0400 /* of a pod, judged, and to leave with the node's address */
 
 /* Reserved identities, as every agent and every user of the field knows them. */
 #define IDENTITY_HOST	     1

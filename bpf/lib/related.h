@@ -36,6 +36,7 @@ static __always_inline int parse_quoted(struct __sk_buff *skb, const struct pack
 	}
 	if (bpf_skb_load_bytes(skb, offset, &head, sizeof(head)))
 		return DROP_CT_TRUNCATED;
+	quoted->l4_offset = offset;
 	if (quoted->protocol == IPPROTO_ICMP || quoted->protocol == IPPROTO_ICMPV6) {
 		parse_icmp(quoted, &head);
 	} else if (quoted->protocol == IPPROTO_TCP || quoted->protocol == IPPROTO_UDP ||

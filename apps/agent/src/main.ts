@@ -35,6 +35,7 @@ import { createIdentityFeed, createIdentitySource } from './identity/identity-ad
 import { createIdentityPorts } from './identity/identity-ports.ts';
 import { createPrefixIdentities, labelledPrefixes, type PrefixIdentities } from './identity/prefix-identities.ts';
 import { acquirePodRanges } from './ipam/acquire-pod-ranges.ts';
+import { createMasquerade, type MasqueradeOptions } from './masquerade/masquerade.ts';
 import { createAddressPool } from './ipam/address-pool.ts';
 import { createDesiredIpcache, type DesiredIpcache } from './ipcache/desired-ipcache.ts';
 import { keepHostAddresses } from './ipcache/host-ranges.ts';
@@ -77,17 +78,21 @@ function objectPath({ bpfObject }: AgentOptions): string {
   return existsSync(beside) ? beside : fileURLToPath(new URL('../../../dist/bpf/weir.bpf.o', import.meta.url));
 }
 
+const masqueradeConfig = ({ masquerade, masqueradePorts: { first, last } }: AgentOptions) =>
+  masquerade === 'on' ? { masqueradeFirstPort: first, masqueradePorts: last - first + 1 } : {};
+
 /** The kernel's side: what is there is taken over, and stays in force whatever happens above it. */
 async function openNode(options: AgentOptions, logger: Logger) {
   const netlink = createNetlink();
   const overlay = options.routing === 'overlay' ? await ensureOverlayDevice(netlink) : undefined;
   const datapath = await openKernelDatapath({
     bpfRoot: options.bpfRoot,
-    config: { overlayIfindex: overlay?.ifindex ?? 0 },
+    config: { overlayIfindex: overlay?.ifindex ?? 0, ...masqueradeConfig(options) },
     objectPath: objectPath(options),
     limits: {
       ct: options.conntrackMax,
       policy: options.policyMax,
+      nat: options.masqueradeMax,
       events: eventRingBytes(availableParallelism()),
     },
   });
@@ -161,6 +166,16 @@ function serviceParts(
   return { prefixes, servicePeers, services };
 }
 
+function masqueradeOf(
+  { datapath }: Node,
+  { options, ...parts }: { readonly options: AgentOptions } & Pick<MasqueradeOptions, 'addresses' | 'logger'>,
+) {
+  return createMasquerade({
+    ...{ ...parts, datapath: datapath.masquerade, excluded: options.masqueradeExclude },
+    ports: options.masquerade === 'on' ? options.masqueradePorts : undefined,
+  });
+}
+
 /** Identities, policies and endpoints, and what brings kernel and proxy in line with them. */
 function wireParts(options: AgentOptions, { logger, node }: { readonly logger: Logger; readonly node: Node }) {
   const { netlink, datapath, pools, network } = node;
@@ -228,8 +243,8 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   return {
     ...{ engine, translation, slots, table, ipcache, client, identities, observer, proxy, controller },
     ...{ forEndpoints, manager, policyStore, policies, podNetwork, podRanges, addresses, routes, cluster, services },
-    ...{ prefixes, prefixIdentities, subjects, ports, monitor: observer },
-    ...{ namespaces, namespaceLabels: forLabels.namespaces, tellPeers, servicePeers },
+    ...{ prefixes, prefixIdentities, subjects, ports, monitor: observer, namespaces, tellPeers, servicePeers },
+    ...{ namespaceLabels: forLabels.namespaces, masquerade: masqueradeOf(node, { options, addresses, logger }) },
   };
 }
 
@@ -276,6 +291,7 @@ async function restoreNode(
   const known = includeHost(prefixes.include({ upsertPolicies, upsertIdentities }), { host, slots, isAudited });
   const { complete } = await restoreEndpoints(forRestore, known);
   await cluster.start();
+  await parts.masquerade.start();
   // New programs of the node come after what they look up, which may be in new maps.
   datapath.attachNode({ ...network, overlayIfindex: overlay?.ifindex });
   if (overlay === undefined) await removeOverlayDevice(netlink);
@@ -389,12 +405,15 @@ async function startAgent(given: AgentOptions, logger: Logger): Promise<RunningS
   const { hostAddresses, sockets } = await restoreNode(parts, running);
   const server = await serve(parts, { ...running, sockets });
   const { datapath, netlink } = node;
-  const { controller, translation, observer, client, cluster, table, services, servicePeers } = parts;
+  const { controller, translation, observer, client, cluster, table, services } = parts;
+  const { servicePeers, masquerade } = parts;
   const stops = [
     repeat(sweepIntervalMs, () => datapath.sweepConnections(), logger),
+    repeat(sweepIntervalMs, masquerade.sweep, logger),
     repeat(forgetIntervalMs, () => controller.between(() => translation.retain(datapath)), logger),
     watchLoopDelay(logger),
     hostAddresses.stop,
+    masquerade.stop,
   ];
   const state = datapath.loaded.adopted ? 'adopted' : 'loaded';
   const figures = { count: table.list().length, durationMs: Date.now() - startedMs };

@@ -45,6 +45,12 @@ describe('parseCommandLine()', () => {
       },
       ...{ observerListen: [], observerPlaintext: 'loopback', observerFlows: 4_096, metrics: undefined },
       ...{ conntrackMax: 131_072, policyMax: 262_144, operator: undefined },
+      ...{
+        masquerade: 'on',
+        masqueradePorts: { first: 10_240, last: 29_999 },
+        masqueradeExclude: [],
+        masqueradeMax: 65_536,
+      },
     });
   });
 
@@ -94,7 +100,27 @@ describe('parseCommandLine()', () => {
     });
   });
 
+  it('takes ports and ranges of masquerading', () => {
+    const options = optionsOf(
+      ...['--masquerade', 'off', '--masquerade-ports', '1024-1024', '--masquerade-max', '2048'],
+      ...['--masquerade-exclude', '10.0.0.0/8,fd00::/8'],
+    );
+    expect(options).toMatchObject({
+      masquerade: 'off',
+      masqueradePorts: { first: 1024, last: 1024 },
+      masqueradeMax: 2048,
+    });
+    expect(options.masqueradeExclude.map(formatCidr)).toEqual(['10.0.0.0/8', 'fd00::/8']);
+  });
+
   it.each<[string[], string]>([
+    [['--masquerade', 'maybe'], 'maybe'],
+    [['--masquerade-ports', '1023-2000'], '"1023-2000" is not a range of ports from 1024 to 65535'],
+    [['--masquerade-ports', '2000-1999'], '"2000-1999" is not a range of ports'],
+    [['--masquerade-ports', '2000-65536'], '"2000-65536" is not a range of ports'],
+    [['--masquerade-ports', '2000'], '"2000" is not a range of ports'],
+    [['--masquerade-exclude', '10.0.0.0/8,ten'], 'ten'],
+    [['--masquerade-exclude', ''], '--masquerade-exclude'],
     [['--node-name', 'Node_1'], '--node-name "Node_1" is not a node name'],
     [['--ipv4-range', 'fd00::/64'], '"fd00::/64" is not an IPv4 prefix'],
     [['--ipv6-range', '10.0.0.0/8'], '"10.0.0.0/8" is not an IPv6 prefix'],

@@ -17,6 +17,7 @@ import {
 import { type LogLevel, logLevels } from '@weir/telemetry';
 import { Command, Option } from 'commander';
 import { createAddressPool } from './ipam/address-pool.ts';
+import type { PortRange } from './masquerade/masquerade.ts';
 import packageJson from '../package.json' with { type: 'json' };
 
 /** What `--version` prints and status reports. */
@@ -40,6 +41,10 @@ export interface AgentOptions {
   readonly devices: readonly string[] | undefined;
   readonly mtu: number | undefined;
   readonly routing: 'direct' | 'overlay';
+  readonly masquerade: 'on' | 'off';
+  readonly masqueradePorts: PortRange;
+  readonly masqueradeExclude: readonly Cidr[];
+  readonly masqueradeMax: number;
   readonly enablePolicy: 'default' | 'always' | 'never';
   readonly policyAuditMode: boolean;
   readonly allowLocalhost: 'auto' | 'always' | 'policy';
@@ -86,6 +91,9 @@ interface Flags
   readonly cgroup?: string;
   readonly metrics?: { readonly host: string; readonly port: number };
 }
+
+// Outside of what the kernel gives to sockets (32768-60999) and Kubernetes to node ports (30000-32767).
+const masqueradePortsDefault = '10240-29999';
 
 const invalid = (message: string): WeirError => new WeirError('INVALID_ARGUMENT', message);
 
@@ -147,6 +155,32 @@ const networkFlags = (): readonly Option[] => [
   numberFlag('--mtu', 'MTU of pods in bytes (default: that of the uplink, less 50 or 70 for VXLAN)', {
     min: 1280,
     max: 65_535,
+  }),
+];
+
+const parsePorts = (text: string): PortRange => {
+  const [, first, last] = /^(\d{1,5})-(\d{1,5})$/.exec(text) ?? [];
+  const range = { first: Number(first), last: Number(last) };
+  if (range.first >= 1024 && range.first <= range.last && range.last <= 65_535) return range;
+  throw invalid(`"${text}" is not a range of ports from 1024 to 65535, like ${masqueradePortsDefault}`);
+};
+
+const parseCidrs = (text: string): Cidr[] => text.split(',').map((each) => parseCidr(each));
+
+/** In whose name pods speak to the outside. */
+const masqueradeFlags = (): readonly Option[] => [
+  choiceFlag('--masquerade <mode>', 'whether what pods send out of the cluster gets the address of this node', [
+    'on',
+    'off',
+  ]),
+  new Option('--masquerade-ports <first-last>', 'ports of this node that flows of pods are given')
+    .default(parsePorts(masqueradePortsDefault), masqueradePortsDefault)
+    .argParser(checkedFlag(parsePorts)),
+  new Option('--masquerade-exclude <prefixes>', 'where pods keep their addresses all the same, separated by commas')
+    .default([], 'none')
+    .argParser(checkedFlag(parseCidrs)),
+  numberFlag('--masquerade-max', 'flows of pods out of the cluster', {
+    ...{ min: 1_024, max: 16_777_216, default: 65_536 },
   }),
 ];
 
@@ -226,7 +260,7 @@ function createCommand(): Command {
     )
     .addOption(rangeFlag('--ipv4-range', 'IPv4', defaultRanges.ipv4))
     .addOption(rangeFlag('--ipv6-range', 'IPv6', defaultRanges.ipv6));
-  const flags = [...networkFlags(), ...policyFlags(), ...observerFlags()];
+  const flags = [...networkFlags(), ...masqueradeFlags(), ...policyFlags(), ...observerFlags()];
   return flags.reduce((all, flag) => all.addOption(flag), command);
 }
 

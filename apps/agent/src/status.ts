@@ -9,6 +9,7 @@ import { describeHostPolicy } from './host/host-status.ts';
 import type { DesiredIpcache } from './ipcache/desired-ipcache.ts';
 import type { Cluster } from './cluster/cluster.ts';
 import type { EndpointTable } from './endpoint/endpoint-table.ts';
+import type { Masquerade } from './masquerade/masquerade.ts';
 import type { AddressPool } from './ipam/address-pool.ts';
 import { mapsUnderPressure } from './metrics/map-pressure.ts';
 import { type AgentOptions, version } from './options.ts';
@@ -35,6 +36,7 @@ export interface StatusOptions {
   readonly services: ServiceController;
   readonly sockets: SocketsState;
   readonly ipcache: DesiredIpcache;
+  readonly masquerade: Pick<Masquerade, 'state'>;
   readonly pools: { readonly ipv4: AddressPool; readonly ipv6: AddressPool };
 }
 
@@ -135,6 +137,24 @@ function servicesStatus({ services, sockets }: StatusOptions): Component {
   return component('services', 'Ok', `${count}, at the sockets of ${sockets.cgroup}`);
 }
 
+function masqueradeStatus({ masquerade }: StatusOptions): Component {
+  const { ports, addresses, counts, warning } = masquerade.state();
+  if (ports === undefined) return component('masquerade', 'Ok', 'off; pods keep their addresses');
+  if (warning !== undefined) return component('masquerade', 'Warning', warning);
+  const where = `as ${addresses.join(', ')}, ports ${ports.first}-${ports.last}`;
+  return component(
+    'masquerade',
+    'Ok',
+    `${where}; ${counts.mapped} flows so far, ${counts.exhausted} packets found no port`,
+  );
+}
+
+function masqueradeMessage({ masquerade }: StatusOptions): Pick<weir.agent.v1.IGetStatusResponse, 'masquerade'> {
+  const { ports, addresses, counts } = masquerade.state();
+  if (ports === undefined) return {};
+  return { masquerade: { firstPort: ports.first, lastPort: ports.last, addresses: [...addresses], ...counts } };
+}
+
 /** Everything that `weir status` shows. */
 export function describeStatus(parts: StatusOptions): weir.agent.v1.IGetStatusResponse {
   const { options, startedMs, client, engine, table, pools } = parts;
@@ -148,7 +168,8 @@ export function describeStatus(parts: StatusOptions): weir.agent.v1.IGetStatusRe
     kernel: release(),
     components: [
       ...[datapathStatus(parts), policyStatus(parts), hostStatus(parts), endpointsStatus(parts)],
-      ...[allocatorStatus(client), clusterStatus(parts), proxyStatus(parts), servicesStatus(parts), mapsStatus(maps)],
+      ...[allocatorStatus(client), clusterStatus(parts), proxyStatus(parts), servicesStatus(parts)],
+      ...[masqueradeStatus(parts), mapsStatus(maps)],
     ],
     maps: [...maps],
     endpointsReady: endpoints.filter(({ state }) => state === 'ready').length,
@@ -163,5 +184,6 @@ export function describeStatus(parts: StatusOptions): weir.agent.v1.IGetStatusRe
     policyEnforcement: options.enablePolicy,
     nodes: parts.cluster.client.nodes.size,
     policyAuditMode: options.policyAuditMode,
+    ...masqueradeMessage(parts),
   };
 }

@@ -20,7 +20,13 @@ import type { PolicyOutcome, PolicyService } from '../policy/policy-service.ts';
 import type { PolicySlots } from '../policy/policy-slots.ts';
 import { identityOfSubject } from '../policy/policy-subjects.ts';
 import type { PolicyTranslation } from '../policy/policy-translation.ts';
-import { connectionMessage, ipcacheMessage, metricMessage, policyEntryMessage } from './datapath-messages.ts';
+import {
+  connectionMessage,
+  ipcacheMessage,
+  masqueradedFlowMessage,
+  metricMessage,
+  policyEntryMessage,
+} from './datapath-messages.ts';
 import { nodeMessages, type NodeSources, tunnelMessage } from './node-message.ts';
 import { endpointMessage, findEndpoint } from './endpoint-message.ts';
 import { endpointRules } from './endpoint-rules.ts';
@@ -192,6 +198,7 @@ function datapathCalls(
 ): Part<
   | 'listPolicyEntries'
   | 'listConnections'
+  | 'listMasqueradedFlows'
   | 'listTunnels'
   | 'listIpcache'
   | 'listDatapathEndpoints'
@@ -217,6 +224,9 @@ function datapathCalls(
       for await (const connections of datapath.listConnections()) {
         yield { connections: connections.map(connectionMessage) };
       }
+    },
+    async *listMasqueradedFlows() {
+      for await (const flows of datapath.masquerade.list()) yield { flows: flows.map(masqueradedFlowMessage) };
     },
     listTunnels: () => ({ tunnels: datapath.listNodes().map(tunnelMessage) }),
     async listIpcache() {

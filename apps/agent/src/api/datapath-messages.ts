@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { nowTicks, ticksBetween } from '@weir/datapath-loader';
 import { ctFlag, ctKeyFlag, direction, dropReason, dropReasonTexts, policyVerdict } from '@weir/datapath-layout';
-import type { Connection, IpcacheMapEntry, PolicyMapEntry, RuleTraffic, TrafficCount } from '@weir/datapath-maps';
+import type {
+  Connection,
+  IpcacheMapEntry,
+  MasqueradedFlow,
+  PolicyMapEntry,
+  RuleTraffic,
+  TrafficCount,
+} from '@weir/datapath-maps';
 import { formatCidr, formatIpAddress, formatLabel } from '@weir/model';
 import type { weir } from '@weir/proto';
 import type { IdentitySource } from '../identity/identity-source.ts';
@@ -52,14 +59,20 @@ export function policyEntryMessage(
   };
 }
 
-function connectionState({ key, entry }: Connection): string {
-  const has = (flag: number): boolean => (entry.flags & flag) !== 0;
-  if (entry.dropReason !== 0) return 'denied';
+/** By protocol and `enum ct_flag`. */
+function flowState(protocol: number, flags: number): string {
+  const has = (flag: number): boolean => (flags & flag) !== 0;
   if (has(ctFlag.closing)) return 'closing';
-  if (key.protocol !== 6) return has(ctFlag.replySeen) ? 'replied' : 'unreplied';
+  if (protocol !== 6) return has(ctFlag.replySeen) ? 'replied' : 'unreplied';
   if (has(ctFlag.established)) return 'established';
   return has(ctFlag.replySeen) ? 'syn-received' : 'syn-sent';
 }
+
+const leftSeconds = (expires: number): number =>
+  Math.max(0, Math.round(ticksBetween({ from: nowTicks(), to: expires }) / ticksPerSecond));
+
+const connectionState = ({ key, entry }: Connection): string =>
+  entry.dropReason === 0 ? flowState(key.protocol, entry.flags) : 'denied';
 
 function connectionFlags({ key, entry }: Connection): string[] {
   return [
@@ -76,7 +89,6 @@ export function connectionMessage(connection: Connection): weir.agent.v1.IConnec
   const low = { address: key.lowAddress, port: key.lowPort };
   const high = { address: key.highAddress, port: key.highPort };
   const [source, destination] = isHigh ? [high, low] : [low, high];
-  const left = ticksBetween({ from: nowTicks(), to: entry.expires }) / ticksPerSecond;
   return {
     protocol: key.protocol,
     source: formatIpAddress(source.address),
@@ -87,11 +99,23 @@ export function connectionMessage(connection: Connection): weir.agent.v1.IConnec
     destinationIdentity: entry.destinationIdentity,
     state: connectionState(connection),
     flags: connectionFlags(connection),
-    expiresS: Math.max(0, Math.round(left)),
+    expiresS: leftSeconds(entry.expires),
     forwardPackets: Number(entry.forwardPackets),
     forwardBytes: Number(entry.forwardBytes),
     replyPackets: Number(entry.replyPackets),
     replyBytes: Number(entry.replyBytes),
+  };
+}
+
+/** A flow out of the cluster, with all three of its ends. */
+export function masqueradedFlowMessage({ key, entry }: MasqueradedFlow): weir.agent.v1.IMasqueradedFlow {
+  return {
+    protocol: key.protocol,
+    ...{ pod: formatIpAddress(entry.address), podPort: entry.port },
+    ...{ node: formatIpAddress(key.local), nodePort: key.localPort },
+    ...{ remote: formatIpAddress(key.remote), remotePort: key.remotePort },
+    state: flowState(key.protocol, entry.flags),
+    expiresS: leftSeconds(entry.expires),
   };
 }
 

@@ -90,6 +90,7 @@ describe('createAgentMetrics()', () => {
 
   it('says what there is, what is behind and what was lost', async () => {
     datapath.setEventLoss({ rateLimited: 3, ringFull: 4 });
+    datapath.masquerade.setCounts({ mapped: 9, retries: 8, exhausted: 1 });
     expect(await samples()).toEqual(
       expect.arrayContaining([
         'weir_endpoint 3',
@@ -101,6 +102,9 @@ describe('createAgentMetrics()', () => {
         'weir_identity 40',
         'weir_event_lost_total{cause="rate_limited"} 3',
         'weir_event_lost_total{cause="ring_full"} 4',
+        'weir_masquerade_port_total{outcome="mapped"} 9',
+        'weir_masquerade_port_total{outcome="taken"} 8',
+        'weir_masquerade_port_total{outcome="exhausted"} 1',
       ]),
     );
   });

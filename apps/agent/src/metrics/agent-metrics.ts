@@ -8,7 +8,7 @@ import type { PolicyController } from '../policy/policy-controller.ts';
 import { mapPressureAlarm, pressureOf } from './map-pressure.ts';
 
 export interface AgentMetricsOptions {
-  readonly datapath: Pick<Datapath, 'mapUse' | 'listTraffic' | 'eventLoss'>;
+  readonly datapath: Pick<Datapath, 'mapUse' | 'listTraffic' | 'eventLoss' | 'masquerade'>;
   readonly table: Pick<EndpointTable, 'list'>;
   readonly engine: Pick<PolicyEngine, 'policies' | 'revision'>;
   readonly controller: Pick<PolicyController, 'behind'>;
@@ -98,6 +98,14 @@ function stateMetrics({ table, engine, controller, client, datapath }: AgentMetr
       [{ cause: 'ring_full' }, ringFull],
     ];
   };
+  const masquerade = (): readonly Sample[] => {
+    const { mapped, retries, exhausted } = datapath.masquerade.counts();
+    return [
+      [{ outcome: 'mapped' }, mapped],
+      [{ outcome: 'taken' }, retries],
+      [{ outcome: 'exhausted' }, exhausted],
+    ];
+  };
   const gauge = (name: string, help: string, read: () => number): Metric => ({
     ...{ kind: 'gauge', name, help },
     read: () => only(read()),
@@ -116,6 +124,10 @@ function stateMetrics({ table, engine, controller, client, datapath }: AgentMetr
     {
       ...{ kind: 'counter', name: 'event_lost_total', help: 'Events that the programs could not report' },
       ...{ labels: ['cause'], read: loss },
+    },
+    {
+      ...{ kind: 'counter', name: 'masquerade_port_total', help: 'Ports of this node that flows of pods asked for' },
+      ...{ labels: ['outcome'], read: masquerade },
     },
   ];
 }

@@ -3,11 +3,20 @@ import { subscribeNetlink } from '@weir/bpf-loader-node';
 import { type IpAddress, parseIpAddress } from '@weir/model';
 import { listAddresses, type Netlink } from '@weir/netlink';
 
+/** An uplink, with the first address of each family that others can reach it by. */
+export interface LinkAddresses {
+  readonly name: string;
+  readonly ifindex: number;
+  readonly ipv4: IpAddress | undefined;
+  readonly ipv6: IpAddress | undefined;
+}
+
 /** The addresses that are the node's own, as they come and go. */
 export interface HostAddresses {
   current(): Promise<readonly IpAddress[]>;
   /** Those that other nodes can reach, the first of each device and family before the others. */
   ofUplinks(): Promise<readonly IpAddress[]>;
+  byUplink(): Promise<readonly LinkAddresses[]>;
   /** Calls back after something may have changed; returns a function that stops it. */
   onChange(callback: () => void): () => void;
 }
@@ -28,7 +37,7 @@ const isForPackets = ({ scope, family }: { readonly scope: string; readonly fami
 /** Addresses of every device; those of loopback mean nothing to a packet. */
 export function createHostAddresses(
   netlink: Netlink,
-  { uplinks }: { readonly uplinks: readonly { readonly ifindex: number }[] },
+  { uplinks }: { readonly uplinks: readonly { readonly name: string; readonly ifindex: number }[] },
 ): HostAddresses {
   const list = async () => (await netlink.run(listAddresses())).filter(isForPackets);
   const toAddress = ({ address }: { readonly address: string }): IpAddress =>
@@ -38,6 +47,16 @@ export function createHostAddresses(
     async ofUplinks() {
       const found = (await list()).filter(({ scope }) => scope !== 'link');
       return uplinks.flatMap(({ ifindex }) => found.filter(({ linkIndex }) => linkIndex === ifindex).map(toAddress));
+    },
+    async byUplink() {
+      const usable = (await list()).filter(({ scope, tentative }) => scope !== 'link' && !tentative);
+      return uplinks.map(({ name, ifindex }) => {
+        const first = (family: 'ipv4' | 'ipv6'): IpAddress | undefined => {
+          const found = usable.find((each) => each.linkIndex === ifindex && each.family === family);
+          return found && toAddress(found);
+        };
+        return { name, ifindex, ipv4: first('ipv4'), ipv6: first('ipv6') };
+      });
     },
     onChange(callback) {
       let timer: NodeJS.Timeout | undefined;

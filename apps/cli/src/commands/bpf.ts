@@ -9,6 +9,7 @@ import { addBpfLbCommand } from './bpf-lb.ts';
 
 type Connection = weir.agent.v1.IConnection;
 type PolicyEntry = weir.agent.v1.IPolicyEntry;
+type MasqueradedFlow = weir.agent.v1.IMasqueradedFlow;
 type IpcacheEntry = weir.agent.v1.IIpcacheEntry;
 
 const icmpPorts = 256;
@@ -63,6 +64,25 @@ const connectionsText = (connections: readonly Connection[]): string =>
     ]),
   );
 
+const masqueradedFlowsText = (flows: readonly MasqueradedFlow[]): string =>
+  table(
+    ['PROTOCOL', 'POD', 'AS', 'TO', 'STATE', 'EXPIRES'],
+    flows.map((each) => [
+      formatProtocol(each.protocol ?? 0),
+      end(each.pod, each.podPort),
+      end(each.node, each.nodePort),
+      end(each.remote, each.remotePort),
+      each.state ?? '',
+      `${each.expiresS} s`,
+    ]),
+  );
+
+async function allMasqueradedFlows(agent: Agent): Promise<MasqueradedFlow[]> {
+  const all: MasqueradedFlow[] = [];
+  for await (const { flows } of agent.listMasqueradedFlows({})) all.push(...flows);
+  return all;
+}
+
 async function allConnections(agent: Agent): Promise<Connection[]> {
   const all: Connection[] = [];
   for await (const { connections } of agent.listConnections({})) all.push(...connections);
@@ -112,6 +132,12 @@ export function addBpfCommands(program: Command): void {
     description: 'flows that are remembered',
     fetch: allConnections,
     text: connectionsText,
+  });
+  addList<MasqueradedFlow>(bpf, {
+    name: 'nat',
+    description: "flows of pods out of the cluster, in this node's name",
+    fetch: allMasqueradedFlows,
+    text: masqueradedFlowsText,
   });
   addList<IpcacheEntry>(bpf, {
     name: 'ipcache',

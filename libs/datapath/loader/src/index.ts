@@ -8,6 +8,6 @@ export {
   type KernelDatapathOptions,
 } from './kernel-datapath.ts';
 export type { MapLimits } from './programs.ts';
-export { nowTicks, ticksBetween } from './connections.ts';
+export { nowTicks, ticksBetween } from './expiring-entries.ts';
 export { openEventSource, type EventSource } from './event-source.ts';
 export { openProxyDatapath, type ClientFlow, type ProxyDatapath } from './proxy-datapath.ts';

@@ -3,12 +3,13 @@ import { dirname, join } from 'node:path';
 import { mapSpecs, runtimeState, type DatapathConfig } from '@weir/datapath-layout';
 import type { Datapath, DatapathChange } from '@weir/datapath-maps';
 import { type Attachment, type Attachments, createAttachments } from './attachments.ts';
-import { createConnectionTable } from './connections.ts';
 import { readEventLoss, readTraffic } from './counters.ts';
 import { createEndpointTables, type EndpointTables } from './endpoint-tables.ts';
 import { readEvents } from './event-reader.ts';
+import { createExpiringTable } from './expiring-entries.ts';
 import { createIpcacheTables, type IpcacheTables } from './ipcache-tables.ts';
 import { createFormerMaps } from './former-maps.ts';
+import { createMasqueradeTables } from './masquerade-tables.ts';
 import { createNodeTables, type NodeTables } from './node-tables.ts';
 import { createPins } from './pins.ts';
 import { createHostPolicyWord, type HostPolicyWord } from './policy/host-policy-word.ts';
@@ -197,7 +198,8 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
   const nodes = createNodeTables({ nodes: maps.nodes, addresses: maps.nodeAddresses, ranges: maps.podRanges });
   const revision = createRevision(loaded);
   const host = createHostPolicyWord(maps.runtime);
-  const connections = createConnectionTable(maps.ct);
+  const masquerade = createMasqueradeTables(maps);
+  const connections = createExpiringTable(maps.ct, { name: 'ct', spec: mapSpecs.ct });
   const cleaner = createCleaner(policies.clean);
   const enqueue = createQueue();
 
@@ -207,6 +209,7 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
   return {
     loaded: { adopted, build, keptSizes },
     services: { ...services, attachSockets: sockets.attach },
+    masquerade,
     apply: (change) => enqueue(() => applyNow(change)),
     attachNode: createAttachNode(attachments),
     attachEndpoint: ({ id, ifindex }) => attachments.attachQuickly({ name: endpointLink(id), hook: 'pod', ifindex }),
@@ -226,7 +229,7 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
     listConnections: connections.list,
     listTraffic: () => readTraffic(maps.metrics),
     listRuleTraffic: policies.traffic,
-    mapUse: () => [...policies.use(), ...ipcache.use(), connections.use()],
+    mapUse: () => [...policies.use(), ...ipcache.use(), connections.use(), masquerade.use()],
     eventLoss: () => readEventLoss(maps.eventBudget),
     sweepConnections: connections.sweep,
     readEvents: (onBatch) => readEvents(maps.events, onBatch),

@@ -17,7 +17,8 @@ if (!isRoot) process.stderr.write('Tests of the kernel datapath are skipped: the
 /** A `describe` for tests on the kernel; skipped, with the reason printed, where there is no root. */
 export const describeAsRoot = isRoot ? describe : describe.skip;
 
-const objectPath =
+/** The compiled programs. */
+export const objectPath =
   process.env['WEIR_BPF_OBJECT'] ?? fileURLToPath(new URL('../../../../dist/bpf/weir.bpf.o', import.meta.url));
 
 /** A BPF file system for each test, and datapaths in it. */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { CtEntry, CtKey } from '@weir/datapath-layout';
+import type { MasqueradeDatapath } from './masquerade.ts';
 import type { ServiceDatapath } from './services.ts';
 import type { DatapathChange, DatapathEndpoint, DatapathNode, IpcacheMapEntry, PolicyMapEntry } from './change.ts';
 
@@ -53,6 +54,7 @@ export interface EventBatch {
  */
 export interface Datapath {
   readonly services: ServiceDatapath;
+  readonly masquerade: MasqueradeDatapath;
   /**
    * Applies a change in an order that never lets through what neither the old state nor the new one would, and bumps the
    * revision as the last step, so that running flows are judged anew. Idempotent: what is there already is not written.

@@ -12,6 +12,13 @@ export type {
   PolicyPatch,
 } from './change.ts';
 export type { Connection, Datapath, EventBatch, EventLoss, MapUse, RuleTraffic, TrafficCount } from './datapath.ts';
+export type {
+  MasqueradeCounts,
+  MasqueradeDatapath,
+  MasqueradedFlow,
+  MasqueradeRange,
+  UplinkAddresses,
+} from './masquerade.ts';
 export {
   frontendName,
   slotNumber,

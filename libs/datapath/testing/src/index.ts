@@ -48,5 +48,6 @@ export {
 
 // For tests of what stands above the datapath: one in memory, and what makes its calls fail.
 export { createMemoryDatapath, type MemoryDatapath, type MemoryLimits } from './memory/memory-datapath.ts';
+export { createMemoryMasquerade, type MemoryMasquerade } from './memory/memory-masquerade.ts';
 export { createMemoryServices, type MemoryServices } from './memory/memory-services.ts';
 export { createFaults, type Faults, type FaultyMethods } from './memory/faults.ts';

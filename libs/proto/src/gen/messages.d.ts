@@ -8438,6 +8438,93 @@ export namespace weir {
             }
 
             /**
+             * Properties of a Masquerade.
+             * @deprecated Use weir.agent.v1.Masquerade.$Properties instead.
+             */
+            interface IMasquerade extends weir.agent.v1.Masquerade.$Properties {
+            }
+
+            /** Represents a Masquerade. */
+            class Masquerade {
+
+                /**
+                 * Constructs a new Masquerade.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.Masquerade.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** Masquerade firstPort. */
+                firstPort: number;
+
+                /** Masquerade lastPort. */
+                lastPort: number;
+
+                /** Masquerade addresses. */
+                addresses: string[];
+
+                /** Masquerade mapped. */
+                mapped: number;
+
+                /** Masquerade retries. */
+                retries: number;
+
+                /** Masquerade exhausted. */
+                exhausted: number;
+
+                /**
+                 * Encodes the specified Masquerade message. Does not implicitly {@link weir.agent.v1.Masquerade.verify|verify} messages.
+                 * @param message Masquerade message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.Masquerade.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a Masquerade message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.Masquerade & weir.agent.v1.Masquerade.$Shape} Masquerade
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.Masquerade & weir.agent.v1.Masquerade.$Shape;
+            }
+
+            namespace Masquerade {
+
+                /** Properties of a Masquerade. */
+                interface $Properties {
+
+                    /** Masquerade firstPort */
+                    firstPort?: (number|null);
+
+                    /** Masquerade lastPort */
+                    lastPort?: (number|null);
+
+                    /** Masquerade addresses */
+                    addresses?: (string[]|null);
+
+                    /** Masquerade mapped */
+                    mapped?: (number|null);
+
+                    /** Masquerade retries */
+                    retries?: (number|null);
+
+                    /** Masquerade exhausted */
+                    exhausted?: (number|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a Masquerade. */
+                type $Shape = weir.agent.v1.Masquerade.$Properties;
+            }
+
+            /**
              * Properties of a GetStatusResponse.
              * @deprecated Use weir.agent.v1.GetStatusResponse.$Properties instead.
              */
@@ -8512,6 +8599,9 @@ export namespace weir {
 
                 /** GetStatusResponse policyAuditMode. */
                 policyAuditMode: boolean;
+
+                /** GetStatusResponse masquerade. */
+                masquerade?: (weir.agent.v1.Masquerade.$Properties|null);
 
                 /**
                  * Encodes the specified GetStatusResponse message. Does not implicitly {@link weir.agent.v1.GetStatusResponse.verify|verify} messages.
@@ -8593,6 +8683,9 @@ export namespace weir {
 
                     /** GetStatusResponse policyAuditMode */
                     policyAuditMode?: (boolean|null);
+
+                    /** GetStatusResponse masquerade */
+                    masquerade?: (weir.agent.v1.Masquerade.$Properties|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
@@ -12575,6 +12668,219 @@ export namespace weir {
 
                 /** Shape of a Connection. */
                 type $Shape = weir.agent.v1.Connection.$Properties;
+            }
+
+            /**
+             * Properties of a MasqueradedFlow.
+             * @deprecated Use weir.agent.v1.MasqueradedFlow.$Properties instead.
+             */
+            interface IMasqueradedFlow extends weir.agent.v1.MasqueradedFlow.$Properties {
+            }
+
+            /** Represents a MasqueradedFlow. */
+            class MasqueradedFlow {
+
+                /**
+                 * Constructs a new MasqueradedFlow.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.MasqueradedFlow.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** MasqueradedFlow protocol. */
+                protocol: number;
+
+                /** MasqueradedFlow pod. */
+                pod: string;
+
+                /** MasqueradedFlow podPort. */
+                podPort: number;
+
+                /** MasqueradedFlow node. */
+                node: string;
+
+                /** MasqueradedFlow nodePort. */
+                nodePort: number;
+
+                /** MasqueradedFlow remote. */
+                remote: string;
+
+                /** MasqueradedFlow remotePort. */
+                remotePort: number;
+
+                /** MasqueradedFlow state. */
+                state: string;
+
+                /** MasqueradedFlow expiresS. */
+                expiresS: number;
+
+                /**
+                 * Encodes the specified MasqueradedFlow message. Does not implicitly {@link weir.agent.v1.MasqueradedFlow.verify|verify} messages.
+                 * @param message MasqueradedFlow message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.MasqueradedFlow.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a MasqueradedFlow message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.MasqueradedFlow & weir.agent.v1.MasqueradedFlow.$Shape} MasqueradedFlow
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.MasqueradedFlow & weir.agent.v1.MasqueradedFlow.$Shape;
+            }
+
+            namespace MasqueradedFlow {
+
+                /** Properties of a MasqueradedFlow. */
+                interface $Properties {
+
+                    /** MasqueradedFlow protocol */
+                    protocol?: (number|null);
+
+                    /** MasqueradedFlow pod */
+                    pod?: (string|null);
+
+                    /** MasqueradedFlow podPort */
+                    podPort?: (number|null);
+
+                    /** MasqueradedFlow node */
+                    node?: (string|null);
+
+                    /** MasqueradedFlow nodePort */
+                    nodePort?: (number|null);
+
+                    /** MasqueradedFlow remote */
+                    remote?: (string|null);
+
+                    /** MasqueradedFlow remotePort */
+                    remotePort?: (number|null);
+
+                    /** MasqueradedFlow state */
+                    state?: (string|null);
+
+                    /** MasqueradedFlow expiresS */
+                    expiresS?: (number|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a MasqueradedFlow. */
+                type $Shape = weir.agent.v1.MasqueradedFlow.$Properties;
+            }
+
+            /**
+             * Properties of a ListMasqueradedFlowsRequest.
+             * @deprecated Use weir.agent.v1.ListMasqueradedFlowsRequest.$Properties instead.
+             */
+            interface IListMasqueradedFlowsRequest extends weir.agent.v1.ListMasqueradedFlowsRequest.$Properties {
+            }
+
+            /** Represents a ListMasqueradedFlowsRequest. */
+            class ListMasqueradedFlowsRequest {
+
+                /**
+                 * Constructs a new ListMasqueradedFlowsRequest.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.ListMasqueradedFlowsRequest.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /**
+                 * Encodes the specified ListMasqueradedFlowsRequest message. Does not implicitly {@link weir.agent.v1.ListMasqueradedFlowsRequest.verify|verify} messages.
+                 * @param message ListMasqueradedFlowsRequest message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.ListMasqueradedFlowsRequest.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a ListMasqueradedFlowsRequest message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.ListMasqueradedFlowsRequest & weir.agent.v1.ListMasqueradedFlowsRequest.$Shape} ListMasqueradedFlowsRequest
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.ListMasqueradedFlowsRequest & weir.agent.v1.ListMasqueradedFlowsRequest.$Shape;
+            }
+
+            namespace ListMasqueradedFlowsRequest {
+
+                /** Properties of a ListMasqueradedFlowsRequest. */
+                interface $Properties {
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a ListMasqueradedFlowsRequest. */
+                type $Shape = weir.agent.v1.ListMasqueradedFlowsRequest.$Properties;
+            }
+
+            /**
+             * Properties of a ListMasqueradedFlowsResponse.
+             * @deprecated Use weir.agent.v1.ListMasqueradedFlowsResponse.$Properties instead.
+             */
+            interface IListMasqueradedFlowsResponse extends weir.agent.v1.ListMasqueradedFlowsResponse.$Properties {
+            }
+
+            /** Represents a ListMasqueradedFlowsResponse. */
+            class ListMasqueradedFlowsResponse {
+
+                /**
+                 * Constructs a new ListMasqueradedFlowsResponse.
+                 * @param [properties] Properties to set
+                 */
+                constructor(properties?: weir.agent.v1.ListMasqueradedFlowsResponse.$Properties);
+
+                /** Unknown fields preserved while decoding when enabled */
+                $unknowns?: Uint8Array[];
+
+                /** ListMasqueradedFlowsResponse flows. */
+                flows: weir.agent.v1.MasqueradedFlow.$Properties[];
+
+                /**
+                 * Encodes the specified ListMasqueradedFlowsResponse message. Does not implicitly {@link weir.agent.v1.ListMasqueradedFlowsResponse.verify|verify} messages.
+                 * @param message ListMasqueradedFlowsResponse message or plain object to encode
+                 * @param [writer] Writer to encode to
+                 * @returns Writer
+                 */
+                static encode(message: weir.agent.v1.ListMasqueradedFlowsResponse.$Properties, writer?: $protobuf.Writer): $protobuf.Writer;
+
+                /**
+                 * Decodes a ListMasqueradedFlowsResponse message from the specified reader or buffer.
+                 * @param reader Reader or buffer to decode from
+                 * @param [length] Message length if known beforehand
+                 * @returns {weir.agent.v1.ListMasqueradedFlowsResponse & weir.agent.v1.ListMasqueradedFlowsResponse.$Shape} ListMasqueradedFlowsResponse
+                 * @throws {Error} If the payload is not a reader or valid buffer
+                 * @throws {$protobuf.util.ProtocolError} If required fields are missing
+                 */
+                static decode(reader: ($protobuf.Reader|Uint8Array), length?: number): weir.agent.v1.ListMasqueradedFlowsResponse & weir.agent.v1.ListMasqueradedFlowsResponse.$Shape;
+            }
+
+            namespace ListMasqueradedFlowsResponse {
+
+                /** Properties of a ListMasqueradedFlowsResponse. */
+                interface $Properties {
+
+                    /** ListMasqueradedFlowsResponse flows */
+                    flows?: (weir.agent.v1.MasqueradedFlow.$Properties[]|null);
+
+                    /** Unknown fields preserved while decoding when enabled */
+                    $unknowns?: Uint8Array[];
+                }
+
+                /** Shape of a ListMasqueradedFlowsResponse. */
+                type $Shape = weir.agent.v1.ListMasqueradedFlowsResponse.$Properties;
             }
 
             /**

@@ -11852,6 +11852,149 @@ export const weir = $root.weir = (() => {
                 return MapUse;
             })();
 
+            v1.Masquerade = (function() {
+
+                const Masquerade = function (properties) {
+                    this.addresses = [];
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                Masquerade.prototype.firstPort = 0;
+                Masquerade.prototype.lastPort = 0;
+                Masquerade.prototype.addresses = $util.emptyArray;
+                Masquerade.prototype.mapped = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+                Masquerade.prototype.retries = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+                Masquerade.prototype.exhausted = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+                Masquerade.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.firstPort != null && $Object.hasOwnProperty.call(message, "firstPort") && message.firstPort !== 0)
+                        writer.uint32(8).uint32(message.firstPort);
+                    if (message.lastPort != null && $Object.hasOwnProperty.call(message, "lastPort") && message.lastPort !== 0)
+                        writer.uint32(16).uint32(message.lastPort);
+                    if (message.addresses != null && message.addresses.length)
+                        for (let i = 0; i < message.addresses.length; ++i)
+                            writer.uint32(26).string(message.addresses[i]);
+                    if (message.mapped != null && $Object.hasOwnProperty.call(message, "mapped") && (typeof message.mapped === "object" ? message.mapped.low || message.mapped.high : message.mapped !== 0))
+                        writer.uint32(32).uint64(message.mapped);
+                    if (message.retries != null && $Object.hasOwnProperty.call(message, "retries") && (typeof message.retries === "object" ? message.retries.low || message.retries.high : message.retries !== 0))
+                        writer.uint32(40).uint64(message.retries);
+                    if (message.exhausted != null && $Object.hasOwnProperty.call(message, "exhausted") && (typeof message.exhausted === "object" ? message.exhausted.low || message.exhausted.high : message.exhausted !== 0))
+                        writer.uint32(48).uint64(message.exhausted);
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                Masquerade.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.weir.agent.v1.Masquerade();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.firstPort = value;
+                                else
+                                    delete message.firstPort;
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.lastPort = value;
+                                else
+                                    delete message.lastPort;
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.addresses && message.addresses.length))
+                                    message.addresses = [];
+                                message.addresses.push(reader.stringVerify());
+                                continue;
+                            }
+                        case 4: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.mapped = value;
+                                else
+                                    delete message.mapped;
+                                continue;
+                            }
+                        case 5: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.retries = value;
+                                else
+                                    delete message.retries;
+                                continue;
+                            }
+                        case 6: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.exhausted = value;
+                                else
+                                    delete message.exhausted;
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return Masquerade;
+            })();
+
             v1.GetStatusResponse = (function() {
 
                 const GetStatusResponse = function (properties) {
@@ -11882,6 +12025,7 @@ export const weir = $root.weir = (() => {
                 GetStatusResponse.prototype.nodes = 0;
                 GetStatusResponse.prototype.maps = $util.emptyArray;
                 GetStatusResponse.prototype.policyAuditMode = false;
+                GetStatusResponse.prototype.masquerade = null;
 
                 GetStatusResponse.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -11930,6 +12074,8 @@ export const weir = $root.weir = (() => {
                             $root.weir.agent.v1.MapUse.encode(message.maps[i], writer.uint32(146).fork(), _depth + 1).ldelim();
                     if (message.policyAuditMode != null && $Object.hasOwnProperty.call(message, "policyAuditMode") && message.policyAuditMode !== false)
                         writer.uint32(152).bool(message.policyAuditMode);
+                    if (message.masquerade != null && $Object.hasOwnProperty.call(message, "masquerade"))
+                        $root.weir.agent.v1.Masquerade.encode(message.masquerade, writer.uint32(162).fork(), _depth + 1).ldelim();
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -12130,6 +12276,12 @@ export const weir = $root.weir = (() => {
                                     message.policyAuditMode = value;
                                 else
                                     delete message.policyAuditMode;
+                                continue;
+                            }
+                        case 20: {
+                                if (wireType !== 2)
+                                    break;
+                                message.masquerade = $root.weir.agent.v1.Masquerade.decode(reader, reader.size(), $undefined, _depth + 1, message.masquerade);
                                 continue;
                             }
                         }
@@ -18271,6 +18423,333 @@ export const weir = $root.weir = (() => {
                 };
 
                 return Connection;
+            })();
+
+            v1.MasqueradedFlow = (function() {
+
+                const MasqueradedFlow = function (properties) {
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                MasqueradedFlow.prototype.protocol = 0;
+                MasqueradedFlow.prototype.pod = "";
+                MasqueradedFlow.prototype.podPort = 0;
+                MasqueradedFlow.prototype.node = "";
+                MasqueradedFlow.prototype.nodePort = 0;
+                MasqueradedFlow.prototype.remote = "";
+                MasqueradedFlow.prototype.remotePort = 0;
+                MasqueradedFlow.prototype.state = "";
+                MasqueradedFlow.prototype.expiresS = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+
+                MasqueradedFlow.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.protocol != null && $Object.hasOwnProperty.call(message, "protocol") && message.protocol !== 0)
+                        writer.uint32(8).uint32(message.protocol);
+                    if (message.pod != null && $Object.hasOwnProperty.call(message, "pod") && message.pod !== "")
+                        writer.uint32(18).string(message.pod);
+                    if (message.podPort != null && $Object.hasOwnProperty.call(message, "podPort") && message.podPort !== 0)
+                        writer.uint32(24).uint32(message.podPort);
+                    if (message.node != null && $Object.hasOwnProperty.call(message, "node") && message.node !== "")
+                        writer.uint32(34).string(message.node);
+                    if (message.nodePort != null && $Object.hasOwnProperty.call(message, "nodePort") && message.nodePort !== 0)
+                        writer.uint32(40).uint32(message.nodePort);
+                    if (message.remote != null && $Object.hasOwnProperty.call(message, "remote") && message.remote !== "")
+                        writer.uint32(50).string(message.remote);
+                    if (message.remotePort != null && $Object.hasOwnProperty.call(message, "remotePort") && message.remotePort !== 0)
+                        writer.uint32(56).uint32(message.remotePort);
+                    if (message.state != null && $Object.hasOwnProperty.call(message, "state") && message.state !== "")
+                        writer.uint32(66).string(message.state);
+                    if (message.expiresS != null && $Object.hasOwnProperty.call(message, "expiresS") && (typeof message.expiresS === "object" ? message.expiresS.low || message.expiresS.high : message.expiresS !== 0))
+                        writer.uint32(72).uint64(message.expiresS);
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                MasqueradedFlow.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message, value;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.weir.agent.v1.MasqueradedFlow();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.protocol = value;
+                                else
+                                    delete message.protocol;
+                                continue;
+                            }
+                        case 2: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.pod = value;
+                                else
+                                    delete message.pod;
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.podPort = value;
+                                else
+                                    delete message.podPort;
+                                continue;
+                            }
+                        case 4: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.node = value;
+                                else
+                                    delete message.node;
+                                continue;
+                            }
+                        case 5: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.nodePort = value;
+                                else
+                                    delete message.nodePort;
+                                continue;
+                            }
+                        case 6: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.remote = value;
+                                else
+                                    delete message.remote;
+                                continue;
+                            }
+                        case 7: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.remotePort = value;
+                                else
+                                    delete message.remotePort;
+                                continue;
+                            }
+                        case 8: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.state = value;
+                                else
+                                    delete message.state;
+                                continue;
+                            }
+                        case 9: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.expiresS = value;
+                                else
+                                    delete message.expiresS;
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return MasqueradedFlow;
+            })();
+
+            v1.ListMasqueradedFlowsRequest = (function() {
+
+                const ListMasqueradedFlowsRequest = function (properties) {
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                ListMasqueradedFlowsRequest.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                ListMasqueradedFlowsRequest.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.weir.agent.v1.ListMasqueradedFlowsRequest();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        reader.skipType(tag & 7, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return ListMasqueradedFlowsRequest;
+            })();
+
+            v1.ListMasqueradedFlowsResponse = (function() {
+
+                const ListMasqueradedFlowsResponse = function (properties) {
+                    this.flows = [];
+                    if (properties)
+                        for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
+                            if (properties[keys[i]] != null && keys[i] !== "__proto__")
+                                this[keys[i]] = properties[keys[i]];
+                };
+
+                ListMasqueradedFlowsResponse.prototype.flows = $util.emptyArray;
+
+                ListMasqueradedFlowsResponse.encode = function (message, writer, _depth) {
+                    if (!writer)
+                        writer = $Writer.create();
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $util.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    if (message.flows != null && message.flows.length)
+                        for (let i = 0; i < message.flows.length; ++i)
+                            $root.weir.agent.v1.MasqueradedFlow.encode(message.flows[i], writer.uint32(10).fork(), _depth + 1).ldelim();
+                    if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
+                        for (let i = 0; i < message.$unknowns.length; ++i)
+                            writer.raw(message.$unknowns[i]);
+                    return writer;
+                };
+
+                ListMasqueradedFlowsResponse.decode = function (reader, length, _end, _depth, _target) {
+                    if (!(reader instanceof $Reader))
+                        reader = $Reader.create(reader);
+                    if (_depth === $undefined)
+                        _depth = 0;
+                    if (_depth > $Reader.recursionLimit)
+                        throw $Error("max depth exceeded");
+                    let end, message;
+                    if (length === $undefined)
+                        end = reader.len;
+                    else {
+                        end = reader.pos + length;
+                        if (end > reader.len)
+                            throw $RangeError("index out of range");
+                        length = reader.len;
+                        reader.len = end;
+                    }
+                    message = _target || new $root.weir.agent.v1.ListMasqueradedFlowsResponse();
+                    while (reader.pos < end) {
+                        let start = reader.pos;
+                        let tag = reader.tag();
+                        if (tag === _end) {
+                            _end = $undefined;
+                            break;
+                        }
+                        let wireType = tag & 7;
+                        switch (tag >>>= 3) {
+                        case 1: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.flows && message.flows.length))
+                                    message.flows = [];
+                                message.flows.push($root.weir.agent.v1.MasqueradedFlow.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
+                        }
+                        reader.skipType(wireType, _depth, tag);
+                        if (!reader.discardUnknown) {
+                            $util.makeProp(message, "$unknowns", false);
+                            (message.$unknowns || (message.$unknowns = [])).push(reader.raw(start, reader.pos));
+                        }
+                    }
+                    if (length !== $undefined) {
+                        if (reader.pos !== end)
+                            throw $RangeError("index out of range");
+                        reader.len = length;
+                    }
+                    if (_end !== $undefined)
+                        throw $Error("missing end group");
+                    return message;
+                };
+
+                return ListMasqueradedFlowsResponse;
             })();
 
             v1.ListConnectionsRequest = (function() {

@@ -236,6 +236,13 @@ export const AgentServiceDefinition = {
     request: weir.agent.v1.ListConnectionsRequest,
     response: weir.agent.v1.ListConnectionsResponse,
   }),
+  listMasqueradedFlows: method({
+    path: '/weir.agent.v1.AgentService/ListMasqueradedFlows',
+    requestStream: false,
+    responseStream: true,
+    request: weir.agent.v1.ListMasqueradedFlowsRequest,
+    response: weir.agent.v1.ListMasqueradedFlowsResponse,
+  }),
   listTunnels: method({
     path: '/weir.agent.v1.AgentService/ListTunnels',
     requestStream: false,

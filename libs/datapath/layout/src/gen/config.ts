@@ -10,6 +10,10 @@ export interface DatapathConfig {
   readonly socketErrors: number;
   /** Index of the VXLAN device that leads to other nodes' pods; 0: routes do. */
   readonly overlayIfindex: number;
+  /** First port that flows of pods out of the cluster are given. */
+  readonly masqueradeFirstPort: number;
+  /** How many ports there are for them; 0: pods keep their own addresses. */
+  readonly masqueradePorts: number;
   /** Idle time after which an established TCP flow is forgotten, in ticks. */
   readonly tcpEstablishedTicks: number;
   /** Time a TCP connection has to be established, in ticks. */
@@ -31,6 +35,8 @@ export const datapathConfigDefaults: DatapathConfig = {
   coarseClock: 0,
   socketErrors: 0,
   overlayIfindex: 0,
+  masqueradeFirstPort: 0,
+  masqueradePorts: 0,
   tcpEstablishedTicks: 8192000,
   tcpOpeningTicks: 61440,
   tcpClosingTicks: 10240,
@@ -45,6 +51,8 @@ export const datapathConfigVariables = {
   coarseClock: { name: 'config_coarse_clock', codec: u8 },
   socketErrors: { name: 'config_socket_errors', codec: u8 },
   overlayIfindex: { name: 'config_overlay_ifindex', codec: u32 },
+  masqueradeFirstPort: { name: 'config_masquerade_first_port', codec: u32 },
+  masqueradePorts: { name: 'config_masquerade_ports', codec: u32 },
   tcpEstablishedTicks: { name: 'config_tcp_established_ticks', codec: u32 },
   tcpOpeningTicks: { name: 'config_tcp_opening_ticks', codec: u32 },
   tcpClosingTicks: { name: 'config_tcp_closing_ticks', codec: u32 },

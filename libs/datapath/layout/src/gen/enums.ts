@@ -31,6 +31,10 @@ export const dropReason = {
   ctUnknownState: 163,
   /** No configuration available to make policy decision. */
   noConfiguration: 165,
+  /** No mapping for NAT masquerade. */
+  natNoMapping: 167,
+  /** Unsupported protocol for NAT masquerade. */
+  natUnsupportedProtocol: 168,
   /** Encapsulation traffic is prohibited. */
   encapsulationProhibited: 170,
   /** Invalid identity. */
@@ -77,6 +81,8 @@ export const dropReasonNames: Readonly<Record<number, keyof typeof dropReason>> 
   160: 'noTunnelEndpoint',
   163: 'ctUnknownState',
   165: 'noConfiguration',
+  167: 'natNoMapping',
+  168: 'natUnsupportedProtocol',
   170: 'encapsulationProhibited',
   171: 'invalidIdentity',
   172: 'unknownSender',
@@ -107,6 +113,8 @@ export const dropReasonTexts: Readonly<Record<number, string>> = {
   160: 'No tunnel/encapsulation endpoint (datapath BUG!)',
   163: 'Unknown connection tracking state',
   165: 'No configuration available to make policy decision',
+  167: 'No mapping for NAT masquerade',
+  168: 'Unsupported protocol for NAT masquerade',
   170: 'Encapsulation traffic is prohibited',
   171: 'Invalid identity',
   172: 'Unknown sender',
@@ -265,6 +273,7 @@ export const ctFlagNames: Readonly<Record<number, keyof typeof ctFlag>> = {
 export const ctRemote = {
   source: 1,
   destination: 2,
+  outside: 4,
 } as const;
 export type CtRemote = (typeof ctRemote)[keyof typeof ctRemote];
 
@@ -272,6 +281,7 @@ export type CtRemote = (typeof ctRemote)[keyof typeof ctRemote];
 export const ctRemoteNames: Readonly<Record<number, keyof typeof ctRemote>> = {
   1: 'source',
   2: 'destination',
+  4: 'outside',
 };
 
 /** `enum event_type`. */

@@ -1631,6 +1631,260 @@ export const nodeReference = {
   },
 } as const;
 
+/** `struct nat_key`, 40 bytes. */
+export interface NatKey {
+  readonly remote: Uint8Array;
+  readonly local: Uint8Array;
+  readonly remotePort: number;
+  readonly localPort: number;
+  readonly protocol: number;
+}
+
+/** Codec of {@link NatKey}. Offsets are in bytes. */
+export const natKey = {
+  name: 'nat_key',
+  size: 40,
+  offsets: {
+    remote: 0,
+    local: 16,
+    remotePort: 32,
+    localPort: 34,
+    protocol: 36,
+  },
+  encode(into: DataView, offset: number, value: NatKey): void {
+    putBytes(into, offset, exactly('nat_key.remote', value.remote, 16));
+    putBytes(into, offset + 16, exactly('nat_key.local', value.local, 16));
+    into.setUint16(offset + 32, uint16('nat_key.remote_port', value.remotePort), false);
+    into.setUint16(offset + 34, uint16('nat_key.local_port', value.localPort), false);
+    into.setUint8(offset + 36, uint8('nat_key.protocol', value.protocol));
+    putZeros(into, offset + 37, 3);
+  },
+  decode(from: DataView, offset: number): NatKey {
+    return {
+      remote: bytesAt(from, offset, 16).slice(),
+      local: bytesAt(from, offset + 16, 16).slice(),
+      remotePort: from.getUint16(offset + 32, false),
+      localPort: from.getUint16(offset + 34, false),
+      protocol: from.getUint8(offset + 36),
+    };
+  },
+  readRemote(from: DataView, offset: number): Uint8Array {
+    return bytesAt(from, offset, 16);
+  },
+  writeRemote(into: DataView, offset: number, value: Uint8Array): void {
+    putBytes(into, offset, exactly('nat_key.remote', value, 16));
+  },
+  readLocal(from: DataView, offset: number): Uint8Array {
+    return bytesAt(from, offset + 16, 16);
+  },
+  writeLocal(into: DataView, offset: number, value: Uint8Array): void {
+    putBytes(into, offset + 16, exactly('nat_key.local', value, 16));
+  },
+  readRemotePort(from: DataView, offset: number): number {
+    return from.getUint16(offset + 32, false);
+  },
+  writeRemotePort(into: DataView, offset: number, value: number): void {
+    into.setUint16(offset + 32, uint16('nat_key.remote_port', value), false);
+  },
+  readLocalPort(from: DataView, offset: number): number {
+    return from.getUint16(offset + 34, false);
+  },
+  writeLocalPort(into: DataView, offset: number, value: number): void {
+    into.setUint16(offset + 34, uint16('nat_key.local_port', value), false);
+  },
+  readProtocol(from: DataView, offset: number): number {
+    return from.getUint8(offset + 36);
+  },
+  writeProtocol(into: DataView, offset: number, value: number): void {
+    into.setUint8(offset + 36, uint8('nat_key.protocol', value));
+  },
+} as const;
+
+/** `struct nat_entry`, 24 bytes. */
+export interface NatEntry {
+  readonly address: Uint8Array;
+  readonly port: number;
+  readonly flags: number;
+  readonly expires: number;
+}
+
+/** Codec of {@link NatEntry}. Offsets are in bytes. */
+export const natEntry = {
+  name: 'nat_entry',
+  size: 24,
+  offsets: {
+    address: 0,
+    port: 16,
+    flags: 18,
+    expires: 20,
+  },
+  encode(into: DataView, offset: number, value: NatEntry): void {
+    putBytes(into, offset, exactly('nat_entry.address', value.address, 16));
+    into.setUint16(offset + 16, uint16('nat_entry.port', value.port), false);
+    into.setUint8(offset + 18, uint8('nat_entry.flags', value.flags));
+    putZeros(into, offset + 19, 1);
+    into.setUint32(offset + 20, uint32('nat_entry.expires', value.expires), true);
+  },
+  decode(from: DataView, offset: number): NatEntry {
+    return {
+      address: bytesAt(from, offset, 16).slice(),
+      port: from.getUint16(offset + 16, false),
+      flags: from.getUint8(offset + 18),
+      expires: from.getUint32(offset + 20, true),
+    };
+  },
+  readAddress(from: DataView, offset: number): Uint8Array {
+    return bytesAt(from, offset, 16);
+  },
+  writeAddress(into: DataView, offset: number, value: Uint8Array): void {
+    putBytes(into, offset, exactly('nat_entry.address', value, 16));
+  },
+  readPort(from: DataView, offset: number): number {
+    return from.getUint16(offset + 16, false);
+  },
+  writePort(into: DataView, offset: number, value: number): void {
+    into.setUint16(offset + 16, uint16('nat_entry.port', value), false);
+  },
+  readFlags(from: DataView, offset: number): number {
+    return from.getUint8(offset + 18);
+  },
+  writeFlags(into: DataView, offset: number, value: number): void {
+    into.setUint8(offset + 18, uint8('nat_entry.flags', value));
+  },
+  readExpires(from: DataView, offset: number): number {
+    return from.getUint32(offset + 20, true);
+  },
+  writeExpires(into: DataView, offset: number, value: number): void {
+    into.setUint32(offset + 20, uint32('nat_entry.expires', value), true);
+  },
+} as const;
+
+/** `struct uplink`, 32 bytes. */
+export interface Uplink {
+  readonly ipv4: Uint8Array;
+  readonly ipv6: Uint8Array;
+}
+
+/** Codec of {@link Uplink}. Offsets are in bytes. */
+export const uplink = {
+  name: 'uplink',
+  size: 32,
+  offsets: {
+    ipv4: 0,
+    ipv6: 16,
+  },
+  encode(into: DataView, offset: number, value: Uplink): void {
+    putBytes(into, offset, exactly('uplink.ipv4', value.ipv4, 16));
+    putBytes(into, offset + 16, exactly('uplink.ipv6', value.ipv6, 16));
+  },
+  decode(from: DataView, offset: number): Uplink {
+    return {
+      ipv4: bytesAt(from, offset, 16).slice(),
+      ipv6: bytesAt(from, offset + 16, 16).slice(),
+    };
+  },
+  readIpv4(from: DataView, offset: number): Uint8Array {
+    return bytesAt(from, offset, 16);
+  },
+  writeIpv4(into: DataView, offset: number, value: Uint8Array): void {
+    putBytes(into, offset, exactly('uplink.ipv4', value, 16));
+  },
+  readIpv6(from: DataView, offset: number): Uint8Array {
+    return bytesAt(from, offset + 16, 16);
+  },
+  writeIpv6(into: DataView, offset: number, value: Uint8Array): void {
+    putBytes(into, offset + 16, exactly('uplink.ipv6', value, 16));
+  },
+} as const;
+
+/** `struct nat_secret`, 8 bytes. */
+export interface NatSecret {
+  readonly value: bigint;
+}
+
+/** Codec of {@link NatSecret}. Offsets are in bytes. */
+export const natSecret = {
+  name: 'nat_secret',
+  size: 8,
+  offsets: {
+    value: 0,
+  },
+  encode(into: DataView, offset: number, value: NatSecret): void {
+    into.setBigUint64(offset, uint64('nat_secret.value', value.value), true);
+  },
+  decode(from: DataView, offset: number): NatSecret {
+    return {
+      value: from.getBigUint64(offset, true),
+    };
+  },
+  readValue(from: DataView, offset: number): bigint {
+    return from.getBigUint64(offset, true);
+  },
+  readValueNumber(from: DataView, offset: number): number {
+    return numberAt(from, offset);
+  },
+  writeValue(into: DataView, offset: number, value: bigint): void {
+    into.setBigUint64(offset, uint64('nat_secret.value', value), true);
+  },
+} as const;
+
+/** `struct nat_counters`, 24 bytes. */
+export interface NatCounters {
+  readonly mapped: bigint;
+  readonly retries: bigint;
+  readonly exhausted: bigint;
+}
+
+/** Codec of {@link NatCounters}. Offsets are in bytes. */
+export const natCounters = {
+  name: 'nat_counters',
+  size: 24,
+  offsets: {
+    mapped: 0,
+    retries: 8,
+    exhausted: 16,
+  },
+  encode(into: DataView, offset: number, value: NatCounters): void {
+    into.setBigUint64(offset, uint64('nat_counters.mapped', value.mapped), true);
+    into.setBigUint64(offset + 8, uint64('nat_counters.retries', value.retries), true);
+    into.setBigUint64(offset + 16, uint64('nat_counters.exhausted', value.exhausted), true);
+  },
+  decode(from: DataView, offset: number): NatCounters {
+    return {
+      mapped: from.getBigUint64(offset, true),
+      retries: from.getBigUint64(offset + 8, true),
+      exhausted: from.getBigUint64(offset + 16, true),
+    };
+  },
+  readMapped(from: DataView, offset: number): bigint {
+    return from.getBigUint64(offset, true);
+  },
+  readMappedNumber(from: DataView, offset: number): number {
+    return numberAt(from, offset);
+  },
+  writeMapped(into: DataView, offset: number, value: bigint): void {
+    into.setBigUint64(offset, uint64('nat_counters.mapped', value), true);
+  },
+  readRetries(from: DataView, offset: number): bigint {
+    return from.getBigUint64(offset + 8, true);
+  },
+  readRetriesNumber(from: DataView, offset: number): number {
+    return numberAt(from, offset + 8);
+  },
+  writeRetries(into: DataView, offset: number, value: bigint): void {
+    into.setBigUint64(offset + 8, uint64('nat_counters.retries', value), true);
+  },
+  readExhausted(from: DataView, offset: number): bigint {
+    return from.getBigUint64(offset + 16, true);
+  },
+  readExhaustedNumber(from: DataView, offset: number): number {
+    return numberAt(from, offset + 16);
+  },
+  writeExhausted(into: DataView, offset: number, value: bigint): void {
+    into.setBigUint64(offset + 16, uint64('nat_counters.exhausted', value), true);
+  },
+} as const;
+
 /** `struct event`, 80 bytes. */
 export interface Event {
   readonly timeNs: bigint;

@@ -18,6 +18,7 @@ import type {
   TrafficCount,
 } from '@weir/datapath-maps';
 import { WeirError } from '@weir/errors';
+import { createMemoryMasquerade, type MemoryMasquerade } from './memory-masquerade.ts';
 import { createMemoryServices, type MemoryServices } from './memory-services.ts';
 
 /** Limits of the maps, in entries. */
@@ -33,6 +34,7 @@ export interface MemoryLimits {
  */
 export interface MemoryDatapath extends Datapath {
   readonly services: MemoryServices;
+  readonly masquerade: MemoryMasquerade;
   /** Grows by one with every change that changed something. */
   readonly revision: number;
   /** Pod programs: endpoint id → interface index. */
@@ -171,6 +173,7 @@ export function createMemoryDatapath(initialLimits: MemoryLimits = {}): MemoryDa
 
   return {
     services: createMemoryServices(),
+    masquerade: createMemoryMasquerade(),
     get revision() {
       return revision;
     },

@@ -9,11 +9,14 @@ const tcActOk = 0;
 const tcActShot = 2;
 const tcActRedirect = 7;
 const markToProxy = 0x200;
+/** Of a pod's packet that is to get the node's address where it leaves, see bpf/lib/packet.h. */
+export const markMasquerade = 0x400;
 
 /** What a program did with a packet. */
 export interface Outcome {
   /**
-   * `to client` (into that pod, or back to it), `to proxy`, `to stack`, `untouched` (as if there were no program), or
+   * `to client` (into that pod, or back to it), `to proxy`, `to stack`, `to outside` (to the stack, to get the node's
+   * address where it leaves), `untouched` (as if there were no program), or
    * `dropped: policyDenied egress`, with the reason and the direction that were counted.
    */
   readonly verdict: string;
@@ -75,6 +78,7 @@ function placeOf({ sent, result, marks }: RunRecord): string {
   assert(result.retval === tcActOk, `no program returns action ${result.retval}`);
   assert(isUnchanged, 'a packet to the stack does not change');
   if (marks[1] === markToProxy) return 'to proxy';
+  if (marks[1] === markMasquerade) return 'to outside';
   assert(marks[1] === 0, `a packet to the stack has no mark, found ${marks[1].toString(16)}`);
   return 'to stack';
 }
