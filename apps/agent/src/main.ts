@@ -287,7 +287,7 @@ async function restoreNode(
   const upsertIdentities = [...[...client.identities()].map(ports.describe), ...labelledPrefixes(adopted)];
   const forRestore = { ...forEndpoints, controller, manager, slots, subjects, ports };
   const host = describeHost({ nodeName: options.nodeName, labels: options.nodeLabels });
-  const isAudited = options.policyAuditMode;
+  const isAudited = options.policyAuditMode || options.nodeAuditMode;
   const known = includeHost(prefixes.include({ upsertPolicies, upsertIdentities }), { host, slots, isAudited });
   const { complete } = await restoreEndpoints(forRestore, known);
   await cluster.start();

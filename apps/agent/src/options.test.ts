@@ -38,6 +38,7 @@ describe('parseCommandLine()', () => {
         routing: 'direct',
         enablePolicy: 'default',
         policyAuditMode: false,
+        nodeAuditMode: false,
         allowLocalhost: 'auto',
         labels: '',
         nodeLabels: [],

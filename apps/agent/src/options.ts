@@ -47,6 +47,8 @@ export interface AgentOptions {
   readonly masqueradeMax: number;
   readonly enablePolicy: 'default' | 'always' | 'never';
   readonly policyAuditMode: boolean;
+  /** The same for policies for this node alone. */
+  readonly nodeAuditMode: boolean;
   readonly allowLocalhost: 'auto' | 'always' | 'policy';
   readonly labels: string;
   /** Of this node: `key=value`. */
@@ -192,6 +194,7 @@ const policyFlags = (): readonly Option[] => [
     'never',
   ]),
   new Option('--policy-audit-mode', 'let through what policy denies, and report it as audited').default(false),
+  new Option('--node-audit-mode', 'the same for policies for this node only, not for its pods').default(false),
   choiceFlag('--allow-localhost <mode>', 'whether this host may always reach its pods; auto: only under Kubernetes', [
     'auto',
     'always',

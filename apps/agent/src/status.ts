@@ -74,7 +74,9 @@ function policyStatus({ controller, engine }: StatusOptions): Component {
 }
 
 function hostStatus({ options, engine, ipcache }: StatusOptions): Component {
-  const { state, message } = describeHostPolicy({ engine, ipcache, allocator: options.identityAllocator });
+  const isAudited = options.policyAuditMode || options.nodeAuditMode;
+  const allocator = options.identityAllocator;
+  const { state, message } = describeHostPolicy({ engine, ipcache, allocator, isAudited });
   return component('host-policy', state, message);
 }
 

@@ -3,7 +3,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { expectFlows } from './testing/expect-flows.ts';
 import { forge } from './testing/forge.ts';
-import { fromEntities, fromPods, nobody, onPort, toEntities, toPods, type Sections } from './testing/policy.ts';
+import { fromEntities, fromPods, nobody, onPort, policy, toEntities, toPods, type Sections } from './testing/policy.ts';
 import type { Connection, Listener } from './testing/puppet.ts';
 import { expectTalking, expectTcpDropped, expectTcpEcho, openConnection } from './testing/reach.ts';
 import { eventually, without } from './testing/services.ts';
@@ -28,7 +28,11 @@ interface Parties {
   readonly world: PlayedHost;
 }
 
-function useParties(topic: string, routing: 'direct' | 'overlay'): { test: TestLab; parties: () => Parties } {
+function useParties(
+  topic: string,
+  routing: 'direct' | 'overlay',
+  more: readonly string[] = [],
+): { test: TestLab; parties: () => Parties } {
   let parties: Parties | undefined;
   const setUp = async ({ pod, host }: TestLab): Promise<void> => {
     const [near, far, node1, node2, world] = await Promise.all([
@@ -42,7 +46,7 @@ function useParties(topic: string, routing: 'direct' | 'overlay'): { test: TestL
     );
     await Promise.all(echoes);
   };
-  const agentArguments = ['--node-labels', 'pool=db'];
+  const agentArguments = ['--node-labels', 'pool=db', ...more];
   const test = useLab(topic, setUp, { nodeCount: 2, routing, agentArguments });
   return { test, parties: () => parties! };
 }
@@ -242,6 +246,30 @@ describe('a policy for a node', () => {
       });
     } finally {
       agent.close();
+    }
+  });
+});
+
+describe('--node-audit-mode', () => {
+  const { test, parties } = useParties('hosta', 'direct', ['--node-audit-mode']);
+
+  it('lets through what is denied the node, says so, and holds pods to their policies', async () => {
+    const since = test.events.mark();
+    const pod = policy('pod', { app: 'near' }, { ingress: [nobody] });
+    await test.apply(nodePolicy({ ingress: [nobody], egress: [nobody] }), pod);
+    await expectFlows(test, Object.values(parties()), {
+      '@world → @node1 TCP 7000': 'passes',
+      '@node1 → @world UDP 7000': 'passes',
+      'near → @node1 TCP 7000': 'passes',
+      '@world → near TCP 7000': denied,
+    });
+    const audited = { type: 'policy-verdict', verdict: 'audited', policies: 'nodes' } as const;
+    for (const flow of [
+      { from: '@world', to: '@node1' },
+      { from: '@node1', to: '@world' },
+      { from: 'near', to: '@node1' },
+    ]) {
+      expect(await test.events.find(since, { ...audited, ...flow })).toMatchObject({ reason: denied });
     }
   });
 });

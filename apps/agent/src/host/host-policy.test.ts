@@ -78,6 +78,13 @@ describe('describeHostPolicy()', () => {
     expect(await stateWith({ ingress: [ssh] })).toEqual({ state: 'Ok', message: 'ingress of this node by nodes' });
   });
 
+  it('says when what policy denies is only reported', async () => {
+    await start(agent, [nodePolicy({ ingress: [ssh] })]);
+    const { engine, ipcache } = agent;
+    const { message } = describeHostPolicy({ engine, ipcache, allocator, isAudited: true });
+    expect(message).toBe('ingress of this node by nodes, audited');
+  });
+
   it.each([
     { title: 'does not allow it', egress: [ssh], state: 'Warning' },
     { title: 'allows it', egress: [{ toCIDR: ['192.0.2.0/24'] }], state: 'Ok' },

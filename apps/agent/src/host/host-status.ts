@@ -18,6 +18,8 @@ export interface HostStatusOptions {
   readonly ipcache: Pick<DesiredIpcache, 'entries'>;
   /** Addresses of the allocator, with commas in between. */
   readonly allocator: string;
+  /** What policy denies the node passes. */
+  readonly isAudited?: boolean;
 }
 
 /** Allocators that the policy keeps this node from. A host name says nothing of whose address it will be. */
@@ -42,7 +44,7 @@ export function describeHostPolicy(options: HostStatusOptions): HostStatus {
   ];
   if (enforced.length === 0) return { state: 'Ok', message: 'no policy holds this node' };
   const names = options.engine.policiesSelecting(hostSubject).map(policyName).join(', ');
-  const held = `${enforced.join(' and ')} of this node by ${names}`;
+  const held = `${enforced.join(' and ')} of this node by ${names}${options.isAudited === true ? ', audited' : ''}`;
   const closed = closedAllocators(options);
   if (closed.length === 0) return { state: 'Ok', message: held };
   return {

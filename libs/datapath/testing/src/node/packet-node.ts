@@ -64,6 +64,8 @@ export interface SendOptions {
 export interface PacketNode {
   /** Path of the network namespace that the programs run in. */
   readonly netns: string;
+  /** Whether the kernel lets a test run say by which interface a packet came in, which 5.10 does not. */
+  readonly takesForwarded: boolean;
   readonly object: BpfObject;
   /** Sends a packet by the hook at which what the party sends arrives. */
   send(from: Party, frame: PacketBuilder | Uint8Array, options?: SendOptions): Outcome;
@@ -226,8 +228,19 @@ export function createPacketNode(options: PacketNodeOptions = {}): PacketNode {
     return outcomeOf({ sent, result, marks: [mark, after], counted: metrics.added() });
   };
 
+  const takesForwarded = (): boolean => {
+    try {
+      const context = encodeSkbContext({ ifindex: uplinkIfindex, ingressIfindex: client.ifindex });
+      object.program(programs.outwards).testRun({ data: new Uint8Array(64), context, netns: namespace.path });
+      return true;
+    } catch {
+      return false;
+    }
+  };
+
   const node: PacketNode = {
     netns: namespace.path,
+    takesForwarded: takesForwarded(),
     object,
     send,
     setPolicy(pod, rules) {
