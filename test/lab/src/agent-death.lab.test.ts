@@ -166,7 +166,7 @@ describe('while the identity-allocator is away', () => {
           ({ pod, state, reason }) =>
             pod === 'newcomer' &&
             state === 'waiting-for-identity' &&
-            reason === 'the identity of its labels is not known yet',
+            reason?.startsWith('the identity of its labels is not known yet'),
         );
       });
       await eventually('the status says what waits', async () => {
