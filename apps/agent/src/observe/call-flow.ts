@@ -34,6 +34,8 @@ function httpOf({ call, part }: CallRecord): flow.HTTP.$Properties {
     method: method ?? '',
     url: `http://${host ?? ''}${path ?? ''}`,
     protocol: protocol ?? '',
+    // The one field that is kept: what a trace is put together by.
+    headers: call.traceParent ? [{ key: 'traceparent', value: call.traceParent }] : [],
   };
 }
 
@@ -93,6 +95,7 @@ export function flowOfCall(record: CallRecord, context: FlowContext & { readonly
     isReply: { value: isResponse },
     eventType: l7Event,
     trafficDirection: isEgress ? TrafficDirection.EGRESS : TrafficDirection.INGRESS,
+    ...(call.traceParent && { traceContext: { parent: { traceId: call.traceParent.slice(3, 35) } } }),
     uuid: identifierOf(number),
     emitter,
     ...policiesOf(record, context),

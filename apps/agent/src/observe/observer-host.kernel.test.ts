@@ -120,7 +120,8 @@ it('calls of the proxy become a request and an answer', async () => {
   const { CALL_VERDICT_DENIED } = weir.proxy.v1.CallVerdict;
   const addresses = { sourceAddress: Buffer.from([10, 1, 0, 11]), destinationAddress: Buffer.from([10, 1, 0, 12]) };
   subject.names([{ kind: 'rule-set', number: 7, policies: ['CiliumNetworkPolicy/default/rule'] }]);
-  const http = { method: 'PUT', path: '/x', host: 'h', protocol: 'HTTP/1.1', status: 403 };
+  const traceParent = `00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-01`;
+  const http = { method: 'PUT', path: '/x', host: 'h', protocol: 'HTTP/1.1', status: 403, traceParent };
   const call = { timeNs: Date.now() * 1e6, latencyNs: 5_000_000, verdict: CALL_VERDICT_DENIED, ...addresses, ...http };
   subject.accessLog({ calls: [{ ...call, ingressRuleSet: 7, deniedByRuleSet: 7 }], lost: 0 });
   const request = await next({ whitelist: [{ httpMethod: ['PUT'], reply: [false] }] });
@@ -128,6 +129,8 @@ it('calls of the proxy become a request and an answer', async () => {
   expect(request?.flow).toMatchObject({
     ...{ verdict: Verdict.DROPPED, Summary: 'HTTP/1.1 PUT http://h/x', source: { podName: 'client' } },
     ingressDeniedBy: [{ kind: 'CiliumNetworkPolicy', namespace: 'default', name: 'rule' }],
+    traceContext: { parent: { traceId: 'ab'.repeat(16) } },
+    l7: { http: { headers: [{ key: 'traceparent', value: traceParent }] } },
   });
   expect(answer?.flow).toMatchObject({
     Summary: 'HTTP/1.1 403 5ms (PUT http://h/x)',

@@ -15,7 +15,15 @@ describe('the access log', () => {
   let log: AccessLog;
   const record = (...numbers: number[]): void => {
     for (const status of numbers) {
-      log.record({ flowFields: none, callFields: none, timeNs: 0, latencyNs: 0, status, minorVersion: 1 });
+      log.record({
+        flowFields: none,
+        callFields: none,
+        traceFields: none,
+        timeNs: 0,
+        latencyNs: 0,
+        status,
+        minorVersion: 1,
+      });
     }
   };
   beforeEach(() => {

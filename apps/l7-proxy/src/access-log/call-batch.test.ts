@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import { weir } from '@weir/proto';
 import fc from 'fast-check';
 import { CallBatch, type LoggedCall } from './call-batch.ts';
-import { encodeCallFields, encodeFlowFields } from './call-fields.ts';
+import { encodeCallFields, encodeFlowFields, encodeTraceFields } from './call-fields.ts';
 
 const flow = { source: '10.0.0.1', sourcePort: 40_000, destination: 'fd00::2', destinationPort: 80 };
 const policy = { revision: 1, sourceIdentity: 300, destinationIdentity: 65_535, egressRuleSet: 0, ingressRuleSet: 7 };
@@ -12,6 +12,7 @@ const httpCall = { method: 'GET', path: '/a?b', host: 'h:80', ambiguousPath: fal
 const call = (overrides: Partial<LoggedCall> = {}): LoggedCall => ({
   flowFields: encodeFlowFields(flow, policy),
   callFields: encodeCallFields(httpCall, { verdict: 'denied', reason: 'because', deniedByRuleSet: 7 }),
+  traceFields: encodeTraceFields(undefined),
   timeNs: 1_800_000_000_123_456_000,
   latencyNs: 51_234,
   status: 403,
@@ -22,6 +23,17 @@ const call = (overrides: Partial<LoggedCall> = {}): LoggedCall => ({
 const decode = (message: Buffer) => weir.proxy.v1.ProxyMessage.decode(message).accessLog;
 
 describe('CallBatch', () => {
+  it('writes of which trace a call is part', () => {
+    const batch = new CallBatch(10);
+    batch.add(call({ traceFields: encodeTraceFields('00-ab-cd-01') }));
+    batch.add(call());
+    const log = decode(batch.seal(0));
+    expect(log?.calls?.map(({ traceParent, host }) => [traceParent, host])).toEqual([
+      ['00-ab-cd-01', 'h:80'],
+      ['', 'h:80'],
+    ]);
+  });
+
   it('writes what the contract of the agent reads', () => {
     const batch = new CallBatch(10);
     batch.add(call());

@@ -6,6 +6,8 @@ export interface LoggedCall {
   /** Encoded fields of `HttpCall`: of the connection, and of the kind of call. */
   readonly flowFields: Uint8Array;
   readonly callFields: Uint8Array;
+  /** Encoded fields of this call alone. */
+  readonly traceFields: Uint8Array;
   readonly timeNs: number;
   readonly latencyNs: number;
   readonly status: number;
@@ -49,9 +51,9 @@ export class CallBatch {
 
   /** False when there is no room for the call any more. */
   add(call: LoggedCall): boolean {
-    const { flowFields, callFields } = call;
+    const { flowFields, callFields, traceFields } = call;
     const bytes = this.#bytes;
-    const fixed = flowFields.length + callFields.length;
+    const fixed = flowFields.length + callFields.length + traceFields.length;
     if (this.count === this.#callsMax || this.#length + fixed + callOverheadMax + lostBytesMax > batchBytesMax)
       return false;
     const protocol = protocolFields[call.minorVersion] as Buffer;
@@ -75,6 +77,7 @@ export class CallBatch {
     bytes.set(protocol, position);
     bytes.set(flowFields, position + protocol.length);
     bytes.set(callFields, position + protocol.length + flowFields.length);
+    if (traceFields.length > 0) bytes.set(traceFields, position + protocol.length + fixed - traceFields.length);
     this.#length = position + protocol.length + fixed;
     this.count++;
     return true;

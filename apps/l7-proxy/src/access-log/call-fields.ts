@@ -66,3 +66,9 @@ export function encodeCallFields(call: HttpCall | undefined, outcome: CallOutcom
     ...(outcome.verdict === 'denied' ? { deniedByRuleSet: outcome.deniedByRuleSet } : {}),
   }).finish();
 }
+
+const noFields = new Uint8Array(0);
+
+/** The field that says of which trace a call is part; nothing for one that is of none. */
+export const encodeTraceFields = (traceParent: string | undefined): Uint8Array =>
+  traceParent === undefined ? noFields : Message.encode({ traceParent }).finish();

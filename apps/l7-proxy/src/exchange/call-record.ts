@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { AccessLog } from '../access-log/access-log.ts';
 import type { LoggedCall } from '../access-log/call-batch.ts';
-import { encodeCallFields, encodeFlowFields } from '../access-log/call-fields.ts';
+import { encodeCallFields, encodeFlowFields, encodeTraceFields } from '../access-log/call-fields.ts';
 import type { Flow, FlowPolicy } from '../flows/flow-table.ts';
 import type { Judgement } from '../rules/judgement-cache.ts';
 import type { HttpCall } from '../rules/rule-set.ts';
@@ -17,6 +17,7 @@ export class CallRecord implements LoggedCall {
 
   flowFields: Uint8Array = new Uint8Array(0);
   callFields: Uint8Array = new Uint8Array(0);
+  traceFields: Uint8Array = encodeTraceFields(undefined);
   timeNs = 0;
   latencyNs = 0;
   status = 0;
@@ -33,10 +34,11 @@ export class CallRecord implements LoggedCall {
   }
 
   /** A head was complete at `startMs` and has been judged. */
-  begin(judgement: Judgement, startMs: number, minorVersion: number): void {
+  begin(judgement: Judgement, call: { startMs: number; minorVersion: number; traceParent: string | undefined }): void {
     this.#judgement = judgement;
-    this.#startMs = startMs;
-    this.minorVersion = minorVersion;
+    this.#startMs = call.startMs;
+    this.minorVersion = call.minorVersion;
+    this.traceFields = encodeTraceFields(call.traceParent);
     this.#open = true;
   }
 
@@ -60,6 +62,7 @@ export class CallRecord implements LoggedCall {
   unreadable(call: HttpCall | undefined, reason: string, options: { status: number; nowMs: number }): void {
     this.#startMs = options.nowMs;
     this.callFields = encodeCallFields(call, { verdict: 'error', reason });
+    this.traceFields = encodeTraceFields(undefined);
     this.#report(options.status, options.nowMs);
   }
 

@@ -78,7 +78,8 @@ export class ProxiedConnection {
   judge(head: RequestHead, bytes: Buffer): Judgement | undefined {
     if (!this.#followPolicy()) return undefined;
     const judgement = this.services.judge.judge(head, bytes, this.#policy);
-    this.#record.begin(judgement, this.nowMs, head.minorVersion);
+    const traceParent = head.fields.trace.parent(bytes);
+    this.#record.begin(judgement, { startMs: this.nowMs, minorVersion: head.minorVersion, traceParent });
     return judgement;
   }
 

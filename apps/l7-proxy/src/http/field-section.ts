@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Problem } from './problem.ts';
+import { TraceFields } from './trace-fields.ts';
 
 /** What `Connection` names, as bits. */
 export const ConnectionOption = { CLOSE: 1, KEEP_ALIVE: 2, UPGRADE: 4 } as const;
@@ -31,6 +32,7 @@ export class FieldSection {
   hostEnd = 0;
   /** Values are read only when somebody upgrades; -1 without the field. */
   upgradeStart = -1;
+  readonly trace = new TraceFields();
 
   at: FieldAt = FieldAt.LINE;
   lineStart = 0;
@@ -53,6 +55,7 @@ export class FieldSection {
     this.hostStart = 0;
     this.hostEnd = 0;
     this.upgradeStart = -1;
+    this.trace.reset();
     this.at = FieldAt.LINE;
   }
 }

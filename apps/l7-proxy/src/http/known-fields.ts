@@ -2,6 +2,7 @@
 import { Byte, equalsIgnoringCase } from './bytes.ts';
 import { ConnectionOption, type FieldSection } from './field-section.ts';
 import { Problem } from './problem.ts';
+import { TraceField } from './trace-fields.ts';
 
 const ascii = (text: string): Uint8Array => Buffer.from(text, 'latin1');
 
@@ -14,6 +15,11 @@ const TRANSFER_ENCODING = ascii('transfer-encoding');
 const CHUNKED = ascii('chunked');
 const CLOSE = ascii('close');
 const KEEP_ALIVE = ascii('keep-alive');
+const TRACEPARENT = ascii('traceparent');
+const B3 = ascii('b3');
+const B3_TRACE_ID = ascii('x-b3-traceid');
+const B3_SPAN_ID = ascii('x-b3-spanid');
+const B3_SAMPLED = ascii('x-b3-sampled');
 const CONTINUE = ascii('100-continue');
 
 // 15 digits stay exact in a double; nobody sends a petabyte in one message.
@@ -49,8 +55,29 @@ export function recogniseField(section: FieldSection, bytes: Uint8Array, lineEnd
       return equalsIgnoringCase(bytes, lineStart, TRANSFER_ENCODING)
         ? readTransferEncoding(section, bytes, lineEnd)
         : undefined;
+    case B3.length:
+    case TRACEPARENT.length:
+    case B3_TRACE_ID.length:
+      readTrace(section, bytes, lineEnd);
+      return undefined;
     default:
       return undefined;
+  }
+}
+
+const traceNames = [
+  [TRACEPARENT, TraceField.TRACEPARENT],
+  [B3, TraceField.B3],
+  [B3_TRACE_ID, TraceField.B3_TRACE_ID],
+  [B3_SPAN_ID, TraceField.B3_SPAN_ID],
+  [B3_SAMPLED, TraceField.B3_SAMPLED],
+] as const;
+
+function readTrace(section: FieldSection, bytes: Uint8Array, lineEnd: number): void {
+  const { lineStart, nameEnd } = section;
+  for (const [name, field] of traceNames) {
+    if (nameEnd - lineStart !== name.length || !equalsIgnoringCase(bytes, lineStart, name)) continue;
+    section.trace.set(field, nameEnd + 1, lineEnd);
   }
 }
 

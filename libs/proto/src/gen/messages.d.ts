@@ -16802,6 +16802,9 @@ export namespace weir {
                 /** HttpCall headerDifferences. */
                 headerDifferences: weir.proxy.v1.HeaderDifference.$Properties[];
 
+                /** HttpCall traceParent. */
+                traceParent: string;
+
                 /**
                  * Encodes the specified HttpCall message. Does not implicitly {@link weir.proxy.v1.HttpCall.verify|verify} messages.
                  * @param message HttpCall message or plain object to encode
@@ -16882,6 +16885,9 @@ export namespace weir {
 
                     /** HttpCall headerDifferences */
                     headerDifferences?: (weir.proxy.v1.HeaderDifference.$Properties[]|null);
+
+                    /** HttpCall traceParent */
+                    traceParent?: (string|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

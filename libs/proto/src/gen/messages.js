@@ -24617,6 +24617,7 @@ export const weir = $root.weir = (() => {
                 HttpCall.prototype.protocol = "";
                 HttpCall.prototype.status = 0;
                 HttpCall.prototype.headerDifferences = $util.emptyArray;
+                HttpCall.prototype.traceParent = "";
 
                 HttpCall.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -24664,6 +24665,8 @@ export const weir = $root.weir = (() => {
                     if (message.headerDifferences != null && message.headerDifferences.length)
                         for (let i = 0; i < message.headerDifferences.length; ++i)
                             $root.weir.proxy.v1.HeaderDifference.encode(message.headerDifferences[i], writer.uint32(154).fork(), _depth + 1).ldelim();
+                    if (message.traceParent != null && $Object.hasOwnProperty.call(message, "traceParent") && message.traceParent !== "")
+                        writer.uint32(162).string(message.traceParent);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -24865,6 +24868,15 @@ export const weir = $root.weir = (() => {
                                 if (!(message.headerDifferences && message.headerDifferences.length))
                                     message.headerDifferences = [];
                                 message.headerDifferences.push($root.weir.proxy.v1.HeaderDifference.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
+                        case 20: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.traceParent = value;
+                                else
+                                    delete message.traceParent;
                                 continue;
                             }
                         }
