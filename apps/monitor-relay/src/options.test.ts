@@ -9,7 +9,7 @@ describe('parseCommandLine', () => {
       options: {
         ...{ nodeName: 'r', peerService: 'unix:/run/weir/hubble.sock', listen: ['127.0.0.1:4245'] },
         ...{ plaintext: 'loopback', logLevel: 'info', tls: undefined, peerServerName: undefined },
-        ...{ metrics: undefined, flowMetrics: [], flowMetricsContext: [] },
+        ...{ metrics: undefined, flowMetrics: [], flowMetricsContext: [], export: undefined },
       },
     });
   });
@@ -17,6 +17,19 @@ describe('parseCommandLine', () => {
   it('listens only where it is told to, as often as that is', () => {
     const line = parseCommandLine(['--listen', 'unix:/a.sock', '--listen', '[::1]:1']);
     expect(line).toMatchObject({ options: { listen: ['unix:/a.sock', '[::1]:1'] } });
+  });
+
+  it('exports traces where it is told to', () => {
+    const flags = ['--otlp-endpoint', 'grpc://c:4317', '--zipkin-endpoint', 'http://z/api/v2/spans'];
+    expect(parseCommandLine([...flags, '--trace-sample-ratio', '0.5'])).toMatchObject({
+      options: {
+        export: {
+          otlp: { kind: 'grpc', url: 'http://c:4317', isEncrypted: false },
+          ...{ zipkin: 'http://z/api/v2/spans', signals: ['traces'] },
+          ...{ sampleRatio: 0.5, rateMax: 1_000, queueMax: 8_192 },
+        },
+      },
+    });
   });
 
   it.each([
@@ -30,6 +43,11 @@ describe('parseCommandLine', () => {
     [['--flow-metrics', 'drop'], /--flow-metrics needs --metrics/],
     [['--metrics', 'unix:/x'], /--metrics.*is a unix socket/],
     [['--flow-metrics', 'drop,nope'], /--flow-metrics.*"nope" is none of drop, flow/],
+    [['--export', 'logs'], /--export logs needs --otlp-endpoint/],
+    [['--export', 'x'], /--export.*"x" is none of traces, logs/],
+    [['--otlp-endpoint', 'host:4317'], /--otlp-endpoint.*neither grpc/],
+    [['--zipkin-endpoint', 'ftp://x'], /--zipkin-endpoint.*no URL of http/],
+    [['--trace-sample-ratio', '2'], /--trace-sample-ratio.*from 0 to 1/],
     [['--plaintext', 'maybe'], /--plaintext.*maybe/],
   ])('refuses %j', (args, message) => {
     expect(parseCommandLine(args)).toMatchObject({ kind: 'exit', status: 2, output: expect.stringMatching(message) });

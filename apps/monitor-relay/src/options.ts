@@ -15,6 +15,8 @@ import {
 } from '@weir/service';
 import { type LogLevel, logLevels } from '@weir/telemetry';
 import { Command, Option } from 'commander';
+import { type ExportFlags, exportFlags, exportFromFlags } from './export/export-flags.ts';
+import type { ExportOptions } from './export/flow-exporter.ts';
 import packageJson from '../package.json' with { type: 'json' };
 
 /** What `--version` prints and the status reports. */
@@ -34,6 +36,8 @@ export interface RelayOptions {
   readonly metrics: HostPort | undefined;
   readonly flowMetrics: readonly string[];
   readonly flowMetricsContext: readonly FlowContext[];
+  /** What is exported, and where to; undefined: nothing. */
+  readonly export: ExportOptions | undefined;
   readonly logLevel: LogLevel;
 }
 
@@ -42,7 +46,8 @@ interface HostPort {
   readonly port: number;
 }
 
-interface Flags extends Omit<RelayOptions, 'nodeName' | 'tls' | 'peerServerName' | 'metrics'>, TlsFlags {
+interface Flags
+  extends Omit<RelayOptions, 'nodeName' | 'tls' | 'peerServerName' | 'metrics' | 'export'>, TlsFlags, ExportFlags {
   readonly nodeName?: string;
   readonly peerServerName?: string;
   readonly metrics?: HostPort;
@@ -81,19 +86,23 @@ function createCommand(): Command {
       ),
     )
     .addOption(new Option('--log-level <level>', 'what is logged').choices(logLevels).default('info'));
-  return flowMetricsFlags().reduce((all, flag) => all.addOption(flag), command);
+  return [...flowMetricsFlags(), ...exportFlags()].reduce((all, flag) => all.addOption(flag), command);
 }
 
-function fromFlags({ tlsCa, tlsCert, tlsKey, ...flags }: Flags): RelayOptions {
+function fromFlags(flags: Flags): RelayOptions {
+  const { tlsCa, tlsCert, tlsKey, peerService, peerServerName, nodeName = hostname().toLowerCase() } = flags;
   const tls = tlsFromFlags({ ...(tlsCa && { tlsCa }), ...(tlsCert && { tlsCert }), ...(tlsKey && { tlsKey }) });
-  const { peerService, peerServerName, nodeName = hostname().toLowerCase() } = flags;
   if (tls !== undefined && parseRpcAddress(peerService).kind === 'tcp' && peerServerName === undefined) {
     throw new WeirError('INVALID_ARGUMENT', `--peer-service "${peerService}" needs --peer-server-name for TLS`);
   }
   if (flags.flowMetrics.length > 0 && flags.metrics === undefined) {
     throw new WeirError('INVALID_ARGUMENT', '--flow-metrics needs --metrics, where they are served');
   }
-  return { ...flags, nodeName, tls, peerServerName, metrics: flags.metrics };
+  const { listen, plaintext, metrics, flowMetrics, flowMetricsContext, logLevel } = flags;
+  return {
+    ...{ nodeName, peerService, peerServerName, listen, plaintext, tls, logLevel },
+    ...{ metrics, flowMetrics, flowMetricsContext, export: exportFromFlags(flags) },
+  };
 }
 
 /** Reads the command line, without the program's own name. Never throws for what a user wrote. */

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+import { systemClock } from '@weir/clock';
+import { monitorType } from '@weir/flow';
 import { createFlowMetrics, type FlowContext, observerHealthName } from '@weir/observer';
 import { createRpcServer, openTlsIdentity, type TlsFiles } from '@weir/rpc';
 import { type MetricsServer, startMetricsServer } from '@weir/service';
 import type { Logger } from '@weir/telemetry';
 import type { Registry } from 'prom-client';
+import { createFlowExporter, type ExportOptions } from './export/flow-exporter.ts';
 import { feedFlows, type FlowSink } from './flow-feed.ts';
 import { createNodePool, type NodePool } from './node-pool.ts';
 import type { RelayFlowsOptions, RelayTimes } from './relay-flows.ts';
@@ -23,6 +26,8 @@ export interface RelayParts {
   /** Groups of metrics out of flows. */
   readonly flowMetrics?: readonly string[];
   readonly flowMetricsContext?: readonly FlowContext[];
+  /** What is exported, and where to; undefined: nothing. */
+  readonly export?: ExportOptions | undefined;
   readonly version: string;
   readonly logger: Logger;
   /** Other times than the usual ones. */
@@ -55,19 +60,33 @@ async function serveMetrics(
   return server;
 }
 
-/** What the relay reads flows for itself for. */
-function createSinks({ flowMetrics = [], flowMetricsContext = [] }: RelayParts, registry: Registry): FlowSink[] {
-  if (flowMetrics.length === 0) return [];
-  const groups = { groups: flowMetrics, contexts: flowMetricsContext };
-  const { observe, lost } = createFlowMetrics({ registry, ...groups, seriesMax });
-  return [{ flow: observe, lost }];
+/** What the relay reads flows for itself for, and which. */
+function createSinks(parts: RelayParts, registry: Registry) {
+  const { flowMetrics = [], flowMetricsContext = [], logger } = parts;
+  const forExport = parts.export;
+  const exporter = forExport && createFlowExporter(forExport, { registry, clock: systemClock, logger });
+  const sinks: FlowSink[] = exporter === undefined ? [] : [exporter];
+  if (flowMetrics.length > 0) {
+    const groups = { groups: flowMetrics, contexts: flowMetricsContext };
+    const { observe, lost } = createFlowMetrics({ registry, ...groups, seriesMax });
+    sinks.push({ flow: observe, lost });
+  }
+  const areCallsEnough = flowMetrics.length === 0 && forExport?.signals.includes('logs') !== true;
+  return {
+    sinks,
+    whitelist: areCallsEnough ? [{ eventType: [{ type: monitorType.l7 }] }] : [],
+    close: async () => exporter?.close(),
+  };
 }
 
 /** Reads flows for the relay itself, if anything of it wants some; the result ends that. */
-function startFeed(options: RelayFlowsOptions, { sinks, logger }: { sinks: FlowSink[]; logger: Logger }): () => void {
+function startFeed(
+  options: RelayFlowsOptions,
+  { sinks, whitelist, logger }: Pick<ReturnType<typeof createSinks>, 'sinks' | 'whitelist'> & { logger: Logger },
+): () => void {
   const stopping = new AbortController();
   if (sinks.length > 0) {
-    feedFlows({ ...options, sinks, whitelist: [], signal: stopping.signal }).catch((error: unknown) =>
+    feedFlows({ ...options, sinks, whitelist, signal: stopping.signal }).catch((error: unknown) =>
       logger.error({ error }, 'Flows are not read any more'),
     );
   }
@@ -91,12 +110,12 @@ export async function startRelay(parts: RelayParts): Promise<Relay> {
     ...(tls && plaintext === 'loopback' && { tls }),
   });
   const registry = createRelayMetrics({ pool, traffic });
-  const sinks = createSinks(parts, registry);
+  const forItself = createSinks(parts, registry);
   const addresses = await server.start();
   for (const address of addresses) logger.info({ address, pid: process.pid }, 'Serving flows');
   pool.start();
   const metrics = await serveMetrics(parts, { registry, pool });
-  const stopFeed = startFeed(flows, { sinks, logger });
+  const stopFeed = startFeed(flows, { ...forItself, logger });
   const health = setInterval(() => server.health.setAll(isWell(pool) ? 'SERVING' : 'NOT_SERVING'), healthIntervalMs);
   return {
     addresses,
@@ -104,6 +123,7 @@ export async function startRelay(parts: RelayParts): Promise<Relay> {
     async stop() {
       clearInterval(health);
       stopFeed();
+      await forItself.close();
       await metrics?.close();
       await server.stop();
       pool.stop();
