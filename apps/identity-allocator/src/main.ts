@@ -13,9 +13,13 @@ import { createAllocatorMetrics } from './service/allocator-metrics.ts';
 import { createChangeHub } from './service/change-hub.ts';
 import { createGarbageCollector } from './service/garbage-collector.ts';
 import { createIdentityService } from './service/identity-service.ts';
+import { createTurns } from './service/turns.ts';
 import { openStore } from './open-store.ts';
 
 const watchersMax = 10_000;
+// So many snapshots at a time keep the wires busy; one that a slow client reads for longer counts no more.
+const snapshotsMax = 16;
+const snapshotMsMax = 5_000;
 const stopDeadlineMs = 5_000;
 const expiryCheckMs = 1_000;
 
@@ -34,9 +38,10 @@ async function startService(options: AllocatorOptions, log: Logger): Promise<Ser
     onFatal: (error) => leave(1, () => log.error({ error }, 'The identity store is lost'), log),
   });
   const hub = createChangeHub({ store, clock, watchersMax });
-  const service = createIdentityService({ store, hub, clock, leaseMs: options.times.leaseMs, log });
+  const turns = createTurns({ turnsMax: snapshotsMax, turnMsMax: snapshotMsMax, clock });
+  const service = createIdentityService({ store, hub, clock, leaseMs, turns, log });
   const { announce } = store;
-  const cluster = createClusterService({ directory, store, announce, leaseMs, clock, watchersMax, log });
+  const cluster = createClusterService({ directory, store, announce, leaseMs, clock, watchersMax, turns, log });
   const expireNodes = (): void => {
     store.expireNodes().then(
       (nodes) => nodes.forEach((node) => log.warn({ node }, 'Node is gone, its lease has run out')),

@@ -15,7 +15,7 @@ export {
   WatchDefinition as EtcdWatchDefinition,
   ServiceServiceDefinition,
 } from './gen/services.ts';
-export type { MethodDefinition } from './method.ts';
+export { encodedOnce, type MethodDefinition } from './method.ts';
 
 // For the JSON form of messages, which needs the names that the contract uses.
 export { default as hubbleDescriptors } from './gen/descriptors.json' with { type: 'json' };

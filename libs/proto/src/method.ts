@@ -25,18 +25,31 @@ export interface MethodDefinition<
   readonly responseDeserialize: (bytes: Buffer) => Response;
 }
 
+// What many streams send is encoded for the first of them.
+const sharedBytes = new WeakMap<object, Buffer | undefined>();
+
+/** The same message, which is encoded once, however many streams send it; it must not change any more. */
+export function encodedOnce<Message extends object>(message: Message): Message {
+  sharedBytes.set(message, undefined);
+  return message;
+}
+
 const serializer =
-  <Plain>(codec: MessageCodec<Plain, unknown>) =>
+  <Plain extends object>(codec: MessageCodec<Plain, unknown>) =>
   (message: Plain): Buffer => {
+    const known = sharedBytes.get(message);
+    if (known !== undefined) return known;
     const bytes = codec.encode(message).finish();
-    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    if (sharedBytes.has(message)) sharedBytes.set(message, buffer);
+    return buffer;
   };
 
 /** Used by the generated service definitions only. */
 export const method = <
-  RequestPlain,
+  RequestPlain extends object,
   Request,
-  ResponsePlain,
+  ResponsePlain extends object,
   Response,
   const RequestStream extends boolean,
   const ResponseStream extends boolean,

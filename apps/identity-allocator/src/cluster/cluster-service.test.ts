@@ -7,6 +7,7 @@ import { createManualClock, type ManualClock, systemClock } from '@weir/clock';
 import { ClusterDirectoryDefinition, type weir } from '@weir/proto';
 import { createRpcClient, createRpcServer, type RpcClient, type RpcServer } from '@weir/rpc';
 import { createLogger } from '@weir/telemetry';
+import { createTurns } from '../service/turns.ts';
 import { type Announcement, type ClusterDirectory, createClusterDirectory } from './cluster-directory.ts';
 import { createClusterService, type ClusterService } from './cluster-service.ts';
 
@@ -25,7 +26,17 @@ beforeEach(async () => {
   directory = createClusterDirectory({ epoch: 'e1', leaseMs, clock });
   const store = { away: undefined, onChange: () => () => undefined };
   const announce = async (announcement: Announcement): Promise<void> => directory.announce(announcement);
-  cluster = createClusterService({ directory, store, announce, leaseMs, clock: systemClock, watchersMax: 2, log });
+  const turns = createTurns({ turnsMax: 1, turnMsMax: 60_000, clock: systemClock });
+  cluster = createClusterService({
+    directory,
+    store,
+    announce,
+    leaseMs,
+    clock: systemClock,
+    watchersMax: 2,
+    turns,
+    log,
+  });
   const address = `unix:${path}/s`;
   server = createRpcServer({ services: [cluster.service], listen: [address] });
   await server.start();
@@ -185,6 +196,37 @@ describe('WatchCluster', () => {
       [false, true],
     ]);
     expect(parts.flatMap((part) => part.endpoints)).toHaveLength(3000);
+  });
+
+  it('makes a part once for all, and tells each what has changed since', async () => {
+    const pod = (at: number, identity = 400) => ({ address: `fd00:1::${(at + 2).toString(16)}`, identity });
+    const endpoints = Array.from({ length: 2500 }, (_, at) => pod(at));
+    await client.announce({ ...nodeOf(1), endpoints });
+    const parts = (await read()).length;
+    const changed = [pod(0, 401), ...endpoints.slice(2)];
+    await client.announce({ ...nodeOf(1), endpoints: changed });
+    const known = new Map<string, number>();
+    const again = await read();
+    for (const { endpoints: rows, deletedEndpoints } of again) {
+      rows.forEach(({ address, identity }) => known.set(address ?? '', identity ?? 0));
+      deletedEndpoints.forEach((address) => known.delete(address));
+    }
+    expect([parts, again.length]).toEqual([3, 3]);
+    expect(again[0]?.endpoints).toContainEqual(expect.objectContaining(pod(0, 400)));
+    expect(Object.fromEntries(known)).toEqual(Object.fromEntries(changed.map((each) => [each.address, each.identity])));
+  });
+
+  it('has who wants a snapshot wait until another one has theirs, also when that one goes away', async () => {
+    const endpoints = Array.from({ length: 8000 }, (_, at) => ({
+      address: `fd00:1::1:${at.toString(16)}`,
+      identity: 400,
+    }));
+    await client.announce({ ...nodeOf(1), endpoints });
+    const first = client.watchCluster({ node: 'slow' })[Symbol.asyncIterator]();
+    await first.next();
+    const second = read();
+    await first.return?.();
+    expect((await second).flatMap((part) => part.endpoints)).toHaveLength(8000);
   });
 
   it('refuses a client that is one too many', async () => {

@@ -2,12 +2,13 @@
 import type { Clock } from '@weir/clock';
 import { WeirError } from '@weir/errors';
 import { formatCidr } from '@weir/model';
-import { ClusterDirectoryDefinition, type weir } from '@weir/proto';
+import { ClusterDirectoryDefinition, encodedOnce, type weir } from '@weir/proto';
 import { type Handlers, refuseOtherNode, type RpcCall, rpcService, type RpcService } from '@weir/rpc';
 import type { Logger } from '@weir/telemetry';
 import { readNode } from '../service/request-fields.ts';
 import { readAnnouncement } from './announcement-fields.ts';
 import { refuseWhileAway } from '../service/refuse-while-away.ts';
+import type { Turns } from '../service/turns.ts';
 import type { IdentityStore, OperationOptions } from '../store/identity-store.ts';
 import type { Announcement, ClusterDirectory, DirectoryChanges } from './cluster-directory.ts';
 
@@ -19,6 +20,8 @@ export interface ClusterServiceOptions {
   readonly leaseMs: number;
   readonly clock: Clock;
   readonly watchersMax: number;
+  /** Whoever takes a snapshot takes a turn: many at a time would leave no time for anything else. */
+  readonly turns: Turns;
   readonly log: Logger;
 }
 
@@ -42,6 +45,7 @@ export function createClusterService(options: ClusterServiceOptions): ClusterSer
   const { directory, leaseMs, log } = options;
   const watchers = { count: 0 };
   const bell = createBell(options, watchers);
+  const messages = createSharedMessages(options);
   const handlers: Handlers<typeof ClusterDirectoryDefinition> = {
     async announce(request, call) {
       const announcement = readAnnouncement(request);
@@ -51,9 +55,15 @@ export function createClusterService(options: ClusterServiceOptions): ClusterSer
       if (directory.nodeCount > nodeCount) log.info({ node: announcement.name }, 'Node has joined');
       return { leaseMs, epoch: directory.epoch };
     },
-    watchCluster: (request, call) => watch(request, call, { ...options, bell, watchers }),
+    watchCluster: (request, call) => watch(request, call, { ...options, bell, watchers, messages }),
   };
-  return { service: rpcService(ClusterDirectoryDefinition, handlers), close: bell.close };
+  return {
+    service: rpcService(ClusterDirectoryDefinition, handlers),
+    close() {
+      messages.close();
+      bell.close();
+    },
+  };
 }
 
 /** Wakes all watchers a little after the first change since it woke them last. */
@@ -102,6 +112,52 @@ function createBell({ directory, clock, store }: ClusterServiceOptions, watchers
   };
 }
 
+/** What came after a revision, as a message that all who are equally far share. */
+interface SharedMessage {
+  readonly message: WatchResponse;
+  /** Continue from here. */
+  readonly revision: number;
+  readonly complete: boolean;
+}
+
+// Parts of a snapshot that are older than that are mostly followed by what replaces them.
+const partsMsMax = 5_000;
+const sharedMax = 128;
+
+/**
+ * Makes messages once for all watchers. A part with more behind it stays right when things change, for what replaces its rows comes
+ * later; the last one says that there is no more, which the next change makes wrong.
+ */
+function createSharedMessages({ directory, clock }: ClusterServiceOptions) {
+  const { epoch } = directory;
+  const last = new Map<string, SharedMessage>();
+  const parts = new Map<string, SharedMessage>();
+  let partsSinceMs = -Infinity;
+  const unsubscribe = directory.onChange(() => last.clear());
+  const forgetOldParts = (): void => {
+    if (clock.monotonicMs() - partsSinceMs < partsMsMax) return;
+    parts.clear();
+    partsSinceMs = clock.monotonicMs();
+  };
+  return {
+    /** Undefined when only a snapshot can tell. */
+    after(revision: number, snapshot: boolean): SharedMessage | undefined {
+      forgetOldParts();
+      const key = `${snapshot} ${revision}`;
+      const known = last.get(key) ?? parts.get(key);
+      if (known !== undefined) return known;
+      const changes = directory.changesAfter(revision);
+      if (changes === undefined) return undefined;
+      const message = encodedOnce(toMessage(changes, { epoch, snapshot }));
+      const made = { message, revision: changes.revision, complete: changes.complete };
+      const shared = made.complete ? last : parts;
+      if (shared.size < sharedMax) shared.set(key, made);
+      return made;
+    },
+    close: unsubscribe,
+  };
+}
+
 const toMessage = (
   changes: DirectoryChanges,
   head: { readonly epoch: string; readonly snapshot: boolean },
@@ -124,15 +180,20 @@ const toMessage = (
 async function* watch(
   request: WatchRequest,
   call: RpcCall,
-  options: ClusterServiceOptions & { readonly bell: Bell; readonly watchers: { count: number } },
+  options: ClusterServiceOptions & {
+    readonly bell: Bell;
+    readonly watchers: { count: number };
+    readonly messages: ReturnType<typeof createSharedMessages>;
+  },
 ): AsyncGenerator<WatchResponse> {
-  const { directory, bell, watchers, watchersMax, log } = options;
+  const { directory, bell, watchers, watchersMax, messages, turns, log } = options;
   const node = readNode(request.node);
   refuseWhileAway(options.store, options.clock);
   if (watchers.count >= watchersMax) {
     throw new WeirError('RESOURCE_EXHAUSTED', `${watchers.count} clients are watching already`);
   }
   watchers.count += 1;
+  let endTurn = (): void => undefined;
   try {
     const { epoch } = directory;
     const resumes = request.epoch === epoch && request.afterRevision <= directory.revision;
@@ -140,18 +201,26 @@ async function* watch(
     let snapshot = revision === 0;
     log.debug({ node, revision, peer: call.peer }, 'Watch of the cluster begins');
     for (let first = true; !call.signal.aborted; first = false) {
-      const changes = directory.changesAfter(revision);
+      if (snapshot) {
+        endTurn();
+        endTurn = await turns.take(call.signal);
+      }
+      const changes = messages.after(revision, snapshot);
       if (changes === undefined) {
         [revision, snapshot] = [0, true];
         continue;
       }
-      if (first || changes.revision > revision) yield toMessage(changes, { epoch, snapshot });
+      if (first || changes.revision > revision) yield changes.message;
       snapshot = false;
       ({ revision } = changes);
-      if (changes.complete) await bell.changed(revision, call.signal);
+      if (changes.complete) {
+        endTurn();
+        await bell.changed(revision, call.signal);
+      }
       refuseWhileAway(options.store, options.clock);
     }
   } finally {
+    endTurn();
     watchers.count -= 1;
     log.debug({ node, peer: call.peer }, 'Watch of the cluster ends');
   }

@@ -2,12 +2,13 @@
 import type { Clock } from '@weir/clock';
 import { WeirError } from '@weir/errors';
 import { formatLabelSet, type LabelSet } from '@weir/model';
-import { IdentityAllocatorDefinition, type weir } from '@weir/proto';
+import { encodedOnce, IdentityAllocatorDefinition, type weir } from '@weir/proto';
 import { refuseAllBut, refuseOtherNode, rpcService, type Handlers, type RpcCall, type RpcService } from '@weir/rpc';
 import type { Logger } from '@weir/telemetry';
-import type { IdentityStore, StoredIdentity } from '../store/identity-store.ts';
+import type { Changes, IdentityStore, StoredIdentity } from '../store/identity-store.ts';
 import type { ChangeHub } from './change-hub.ts';
 import { refuseWhileAway } from './refuse-while-away.ts';
+import type { Turns } from './turns.ts';
 import { readHeld, readId, readLabels, readNode } from './request-fields.ts';
 
 export interface IdentityServiceOptions {
@@ -15,6 +16,8 @@ export interface IdentityServiceOptions {
   readonly hub: ChangeHub;
   readonly clock: Clock;
   readonly leaseMs: number;
+  /** Whoever takes a snapshot takes a turn. */
+  readonly turns: Turns;
   readonly log: Logger;
 }
 
@@ -31,6 +34,7 @@ const pageBytesMax = 1024 * 1024;
 export function createIdentityService(options: IdentityServiceOptions): RpcService {
   const { store, log } = options;
   const wire = wireIdentities(store);
+  const messageOf = createSharedMessages(wire);
   const handlers: Handlers<typeof IdentityAllocatorDefinition> = {
     async allocate(request, call) {
       const [node, labels] = [ownNode(request.node, call), readLabels(request.labels)];
@@ -48,7 +52,7 @@ export function createIdentityService(options: IdentityServiceOptions): RpcServi
       if (lost.length > 0) log.warn({ node, identities: lost }, 'Node holds numbers that mean something else now');
       return { leaseMs: options.leaseMs, lost: [...lost] };
     },
-    watch: (request, call) => watch(request, call, { ...options, wire }),
+    watch: (request, call) => watch(request, call, { ...options, messageOf }),
     listIdentities({ afterId }) {
       const { page, more } = cutPage(store.list(afterId));
       return { identities: page.map(wire), revision: store.revision, more };
@@ -85,6 +89,24 @@ function wireIdentities(store: IdentityStore): ToWire {
   };
 }
 
+type MessageHead = Pick<WatchResponse, 'epoch' | 'snapshot'> & { readonly withDeleted: boolean };
+
+/** Changes as a message, the same one for all watchers that are equally far. */
+function createSharedMessages(wire: ToWire): (changes: Changes, head: MessageHead) => WatchResponse {
+  const made = new WeakMap<Changes, Map<string, WatchResponse>>();
+  return (changes, { withDeleted, ...head }) => {
+    const known = made.get(changes) ?? new Map<string, WatchResponse>();
+    made.set(changes, known);
+    const key = `${head.epoch} ${head.snapshot} ${withDeleted}`;
+    const { revision, complete: synced } = changes;
+    const deleted = withDeleted ? [...changes.deleted] : [];
+    const message =
+      known.get(key) ?? encodedOnce({ ...head, revision, upserted: changes.upserted.map(wire), deleted, synced });
+    known.set(key, message);
+    return message;
+  };
+}
+
 function cutPage(identities: Iterable<StoredIdentity>): { page: StoredIdentity[]; more: boolean } {
   const page: StoredIdentity[] = [];
   let bytes = 0;
@@ -103,13 +125,15 @@ function cutPage(identities: Iterable<StoredIdentity>): { page: StoredIdentity[]
 async function* watch(
   request: WatchRequest,
   call: RpcCall,
-  { store, hub, clock, log, wire }: IdentityServiceOptions & { readonly wire: ToWire },
+  options: IdentityServiceOptions & { readonly messageOf: ReturnType<typeof createSharedMessages> },
 ): AsyncGenerator<WatchResponse> {
+  const { store, hub, clock, log, messageOf } = options;
   const node = readNode(request.node);
   refuseWhileAway(store, clock);
   const leave = hub.enter();
   if (leave === undefined)
     throw new WeirError('RESOURCE_EXHAUSTED', `${hub.watcherCount} clients are watching already`);
+  let endTurn = (): void => undefined;
   try {
     // Another replica may have told this client of what this one has not read yet.
     if (request.epoch === store.epoch && request.afterRevision > store.revision) await store.catchUp();
@@ -121,19 +145,22 @@ async function* watch(
     const bornAt = resumes ? 0 : store.revision;
     log.debug({ node, revision, peer: call.peer }, 'Watch begins');
     for (let first = true; !call.signal.aborted; first = false) {
+      if (snapshot) endTurn = await options.turns.take(call.signal);
       const changes = hub.changesAfter(revision);
       if (first || changes.revision > revision) {
-        const deleted = changes.revision <= bornAt ? [] : [...changes.deleted];
-        const { complete: synced } = changes;
-        yield { epoch, revision: changes.revision, snapshot, upserted: changes.upserted.map(wire), deleted, synced };
+        yield messageOf(changes, { epoch, snapshot, withDeleted: changes.revision > bornAt });
         snapshot = false;
       }
       revision = changes.revision;
-      if (changes.complete) await hub.changed(revision, call.signal);
+      if (changes.complete) {
+        endTurn();
+        await hub.changed(revision, call.signal);
+      }
       if (store.epoch !== epoch) throw new WeirError('UNAVAILABLE', 'The store was begun anew, ask for a snapshot');
       refuseWhileAway(store, clock);
     }
   } finally {
+    endTurn();
     leave();
     log.debug({ node, peer: call.peer }, 'Watch ends');
   }
