@@ -118,59 +118,83 @@ static __noinline int nat_is_hosts(struct __sk_buff *skb, const struct work *w)
 	return true;
 }
 
-/* Finds the port of a running flow and leaves it in `w->nat_key`. Only packets of the flow itself keep it alive. */
+/* Whether a port is the flow's. Only packets of the flow itself keep it alive. */
+static __noinline int nat_find_at(struct work *w, __u32 port, __u32 account)
+{
+	struct nat_entry *entry;
+
+	w->nat_key.local_port = port;
+	entry = bpf_map_lookup_elem(&weir_nat_v1, &w->nat_key);
+	if (!entry || !nat_is_same_flow(entry, &w->nat_entry))
+		return false;
+	if (account)
+		nat_account(entry, &w->packet, false);
+	return true;
+}
+
+enum nat_attempt {
+	NAT_TAKEN, /* by another flow, or by the host */
+	NAT_OWN,   /* the flow's already */
+	NAT_NEW,
+};
+
+/* Makes a port the flow's if it can be. Of two CPUs that try, the one that puts the entry down has it. */
+static __noinline int nat_take_at(struct __sk_buff *skb, struct work *w, __u32 port)
+{
+	const __u32 now = now_ticks();
+	struct nat_entry *entry;
+
+	w->nat_key.local_port = port;
+	entry = bpf_map_lookup_elem(&weir_nat_v1, &w->nat_key);
+	if (entry && nat_is_same_flow(entry, &w->nat_entry)) {
+		nat_account(entry, &w->packet, false);
+		return NAT_OWN;
+	}
+	if ((entry && !ticks_passed(entry->expires, now)) || nat_is_hosts(skb, w))
+		return NAT_TAKEN;
+	if (entry)
+		bpf_map_delete_elem(&weir_nat_v1, &w->nat_key);
+	return bpf_map_update_elem(&weir_nat_v1, &w->nat_key, &w->nat_entry, BPF_NOEXIST) ? NAT_TAKEN : NAT_NEW;
+}
+
+/*
+ * Finds the port of a running flow and leaves it in `w->nat_key`. Unrolled, here and below, because verifiers up to 6.1
+ * refuse some shapes that clang may give to a loop.
+ */
 static __noinline int nat_find(struct work *w, __u32 account)
 {
 	const __u32 hash = nat_hash(w);
 
-	for (__u32 attempt = 0; attempt < NAT_TRIES; attempt++) {
-		struct nat_entry *entry;
-
-		w->nat_key.local_port = nat_candidate(w, hash, attempt);
-		entry = bpf_map_lookup_elem(&weir_nat_v1, &w->nat_key);
-		if (!entry || !nat_is_same_flow(entry, &w->nat_entry))
-			continue;
-		if (account)
-			nat_account(entry, &w->packet, false);
-		return FORWARDED;
-	}
+#pragma unroll
+	for (__u32 attempt = 0; attempt < NAT_TRIES; attempt++)
+		if (nat_find_at(w, nat_candidate(w, hash, attempt), account))
+			return FORWARDED;
 	return DROP_NAT_NO_MAPPING;
 }
 
-/*
- * Takes a port for the flow and leaves it in `w->nat_key`; its own, if it has one by now. Two CPUs that take the same
- * expired port at once are told apart by who puts the entry down; the other one tries on.
- */
+/* Takes a port for the flow and leaves it in `w->nat_key`; its own, if it has one by now. */
 static __noinline int nat_take(struct __sk_buff *skb, struct work *w)
 {
 	struct nat_counters *counters = nat_counters();
-	const __u32 hash = nat_hash(w), now = now_ticks();
-	const struct packet *p = &w->packet;
+	const __u32 hash = nat_hash(w);
 
 	if (!counters)
 		return DROP_NAT_NO_MAPPING;
-	w->nat_entry.flags = ct_flags_after(p, 0, false);
+	w->nat_entry.flags = ct_flags_after(&w->packet, 0, false);
 	w->nat_entry.padding = 0;
-	w->nat_entry.expires = now + ct_timeout(p, w->nat_entry.flags);
+	w->nat_entry.expires = now_ticks() + ct_timeout(&w->packet, w->nat_entry.flags);
+#pragma unroll
 	for (__u32 attempt = 0; attempt < NAT_TRIES; attempt++) {
-		struct nat_entry *entry;
+		const int result = nat_take_at(skb, w, nat_candidate(w, hash, attempt));
 
-		w->nat_key.local_port = nat_candidate(w, hash, attempt);
-		entry = bpf_map_lookup_elem(&weir_nat_v1, &w->nat_key);
-		if (entry && nat_is_same_flow(entry, &w->nat_entry)) {
-			nat_account(entry, p, false);
+		if (result == NAT_NEW) {
+			counters->mapped++;
+			counters->retries += attempt;
+		}
+		if (result != NAT_TAKEN)
 			return FORWARDED;
-		}
-		if ((!entry || ticks_passed(entry->expires, now)) && !nat_is_hosts(skb, w)) {
-			if (entry)
-				bpf_map_delete_elem(&weir_nat_v1, &w->nat_key);
-			if (!bpf_map_update_elem(&weir_nat_v1, &w->nat_key, &w->nat_entry, BPF_NOEXIST)) {
-				counters->mapped++;
-				return FORWARDED;
-			}
-		}
-		counters->retries++;
 	}
+	counters->retries += NAT_TRIES;
 	counters->exhausted++;
 	return DROP_NAT_NO_MAPPING;
 }
