@@ -120,6 +120,7 @@ const observerThreadOptions = (options: AgentOptions): ObserverThreadOptions => 
   listen: [`unix:${options.runDir}/hubble.sock`, ...options.observerListen],
   ...{ plaintext: options.observerPlaintext, flowsMax: options.observerFlows, tls: observerTls(options) },
   flowMetrics: { groups: options.flowMetrics, contexts: options.flowMetricsContext },
+  flowLog: options.flowLog,
 });
 
 /** What becomes of the labels of pods: those of their namespaces join them, and some count for nothing. */

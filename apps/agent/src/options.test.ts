@@ -24,7 +24,7 @@ describe('parseCommandLine()', () => {
     const { ipv4Range, ipv6Range, ...options } = optionsOf();
     expect([formatCidr(ipv4Range), formatCidr(ipv6Range)]).toEqual(['10.244.0.0/24', 'fd00:10:244::/64']);
     expect(options).toEqual({
-      ...{ flowMetrics: [], flowMetricsContext: [] },
+      ...{ flowMetrics: [], flowMetricsContext: [], flowLog: undefined },
       ...{ nodeName: 'n1', runDir: '/run/weir', stateDir: '/var/lib/weir', bpfRoot: '/sys/fs/bpf/weir' },
       ...{
         bpfObject: undefined,
@@ -137,10 +137,32 @@ describe('parseCommandLine()', () => {
     [['--identity-allocator', 'http://x'], 'http://x'],
     [['--labels', 'k8s:('], '--labels'],
     [['--devices', ''], '--devices'],
+    [['--flow-metrics', 'drop'], '--flow-metrics needs --metrics'],
+    [['--flow-log-allow', '{}'], 'need --flow-log'],
+    [['--flow-log', 'x', '--flow-log-allow', '{'], '"{" is not JSON'],
+    [['--flow-log', 'x', '--flow-log-deny', '{"source_port":["x"]}'], 'invalid source port filter'],
     [['--nonsense'], '--nonsense'],
     [['start'], 'too many arguments'],
   ])('refuses %j with status 2, and says why', (args, message) => {
     expect(parseCommandLine(args)).toEqual({ kind: 'exit', status: 2, output: expect.stringContaining(message) });
+  });
+
+  it('reads which flows are written where', () => {
+    const filters = [
+      '--flow-log-allow',
+      '{"verdict":["DROPPED"]}',
+      '--flow-log-deny',
+      '{"source_pod":["kube-system/"]}',
+    ];
+    const line = parseCommandLine(['--flow-log', '/var/log/flows.json', '--flow-log-size', '2', ...filters]);
+    expect(line).toMatchObject({
+      options: {
+        flowLog: {
+          ...{ path: '/var/log/flows.json', bytesMax: 2_097_152, filesMax: 5 },
+          filters: { whitelist: [{ verdict: [2] }], blacklist: [{ sourcePod: ['kube-system/'] }] },
+        },
+      },
+    });
   });
 
   it.each([['--help'], ['--version']])('answers %s with status 0', (flag) => {

@@ -2,7 +2,7 @@
 import { hostname } from 'node:os';
 import { WeirError } from '@weir/errors';
 import { type Cidr, createIdentityLabelFilter, isIpv4Cidr, parseCidr, parseLabelSet } from '@weir/model';
-import { type FlowContext, flowMetricsFlags } from '@weir/observer';
+import { type FlowContext, flowLogFlags, type FlowLogFlags, flowLogFromFlags, flowMetricsFlags } from '@weir/observer';
 import { parseRpcAddress, parseTcpAddress } from '@weir/rpc';
 import {
   addTlsFlags,
@@ -60,6 +60,8 @@ export interface AgentOptions {
   readonly observerFlows: number;
   readonly flowMetrics: readonly string[];
   readonly flowMetricsContext: readonly FlowContext[];
+  /** Where flows are written to; undefined: nowhere. */
+  readonly flowLog: ReturnType<typeof flowLogFromFlags>;
   /** Where metrics are served; undefined: nowhere. */
   readonly metrics: { readonly host: string; readonly port: number } | undefined;
   readonly logLevel: LogLevel;
@@ -77,11 +79,13 @@ interface Flags
       | 'bpfObject'
       | 'cgroup'
       | 'metrics'
+      | 'flowLog'
       | 'operator'
       | 'ipv4Range'
       | 'ipv6Range'
     >,
-    TlsFlags {
+    TlsFlags,
+    FlowLogFlags {
   readonly nodeName?: string;
   readonly identityAllocator?: string;
   readonly operator?: string;
@@ -211,7 +215,7 @@ const policyFlags = (): readonly Option[] => [
   new Option('--log-level <level>', 'what is logged').choices(logLevels).default('info'),
 ];
 
-function metricsFrom({ metrics, flowMetrics }: Flags): AgentOptions['metrics'] {
+function metricsFrom({ metrics, flowMetrics }: Pick<Flags, 'metrics' | 'flowMetrics'>): AgentOptions['metrics'] {
   if (flowMetrics.length === 0 || metrics !== undefined) return metrics;
   throw invalid('--flow-metrics needs --metrics, where they are served');
 }
@@ -230,6 +234,7 @@ const observerFlags = (): readonly Option[] => [
   ]),
   numberFlag('--observer-flows', 'flows that are kept', { min: 1_024, max: 65_536, default: 4_096 }),
   ...flowMetricsFlags(),
+  ...flowLogFlags(),
   new Option('--metrics <address>', 'host:port for Prometheus (/metrics) and probes (/healthz)').argParser(
     checkedFlag(parseTcpAddress),
   ),
@@ -282,7 +287,9 @@ function rangesFrom({ operator, ipv4Range, ipv6Range }: Pick<Flags, 'operator' |
   };
 }
 
-function fromFlags({ tlsCa, tlsCert, tlsKey, ...flags }: Flags): AgentOptions {
+function fromFlags({ tlsCa, tlsCert, tlsKey, ...others }: Flags): AgentOptions {
+  const { flowLog, flowLogAllow, flowLogDeny, flowLogSize, flowLogFiles, ...flags } = others;
+  const flowFilters = { ...(flowLogAllow && { flowLogAllow }), ...(flowLogDeny && { flowLogDeny }) };
   const nodeName = flags.nodeName ?? hostname().toLowerCase();
   if (!nodeNamePattern.test(nodeName)) {
     throw invalid(`--node-name "${nodeName}" is not a node name (lower-case letters, digits, "-" and ".")`);
@@ -298,6 +305,7 @@ function fromFlags({ tlsCa, tlsCert, tlsKey, ...flags }: Flags): AgentOptions {
     bpfObject: flags.bpfObject,
     cgroup: flags.cgroup,
     metrics: metricsFrom(flags),
+    flowLog: flowLogFromFlags({ ...(flowLog && { flowLog }), ...flowFilters, flowLogSize, flowLogFiles }),
   };
 }
 

@@ -12,6 +12,8 @@ export const observerHealthName = 'hubble.server.Observer';
 // For benchmarks and for whoever writes flows by himself.
 export { createFlowEncoder, type FlowEncoder } from './flow-encoder.ts';
 export { isFlowKind } from './flow-query.ts';
+export { flowLogFlags, flowLogFromFlags, type FlowLogFlags } from './flow-log-flags.ts';
+export { createFlowLog, type FlowLog, type FlowLogOptions } from './flow-log.ts';
 export { countFlows, type CountFlowsOptions } from './count-flows.ts';
 export { flowMetricsFlags, type FlowMetricsFlags } from './flow-metrics-flags.ts';
 export {

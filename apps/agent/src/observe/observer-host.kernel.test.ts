@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The thread that serves flows, with events that the real programs write into the real ring.
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from '@jest/globals';
@@ -46,7 +46,12 @@ async function start(options: { eventsPerInterval?: number; tls?: TlsFiles } = {
         plaintext: 'loopback' as const,
         tls: options.tls,
       },
-      ...{ flowMetrics: { groups: ['drop'], contexts: ['pod' as const] }, flowsMax: 1_024, logLevel: 'silent' },
+      ...{
+        flowMetrics: { groups: ['drop'], contexts: ['pod' as const] },
+        flowLog: { path: `${directory}/flows.json`, filters: {}, bytesMax: 1_000_000, filesMax: 2 },
+        flowsMax: 1_024,
+        logLevel: 'silent',
+      },
     },
     ...{ snapshot: () => snapshot, clock: systemClock, logger: silent },
   });
@@ -174,4 +179,13 @@ it('flows are counted in metrics, with the names that they have', async () => {
   const line =
     'weir_flow_drop_total{reason="Policy denied",protocol="TCP",source="default/client",destination="default/server"} 1';
   while (!(await subject.flowMetrics()).split('\n').includes(line)) await new Promise((done) => setTimeout(done, 10));
+});
+
+it('flows are written to a file', async () => {
+  await start();
+  connect(97);
+  const isWritten = (): boolean =>
+    existsSync(`${directory}/flows.json`) &&
+    readFileSync(`${directory}/flows.json`, 'utf8').includes('"pod_name":"client"');
+  while (!isWritten()) await new Promise((done) => setTimeout(done, 10));
 });

@@ -6,13 +6,14 @@ import { openEventSource } from '@weir/datapath-loader';
 import { assert, WeirError } from '@weir/errors';
 import {
   countFlows,
+  createFlowLog,
   createFlowMetrics,
   createObserver,
   createPeers as createPeerList,
   observerHealthName,
 } from '@weir/observer';
 import { createRpcServer, openTlsIdentity } from '@weir/rpc';
-import { createLogger, type LogLevel } from '@weir/telemetry';
+import { createLogger, type Logger, type LogLevel } from '@weir/telemetry';
 import { Registry } from 'prom-client';
 import { createMonitor, type Monitor } from '../monitor/monitor.ts';
 import { createPeers } from '../monitor/peers.ts';
@@ -83,6 +84,22 @@ function startFlowMetrics({ flowMetrics }: ObserverThreadOptions, hub: EventHub)
   return { read: () => registry.metrics(), stop: () => stopping.abort() };
 }
 
+/** Writes flows to files, if they are wanted there. */
+function startFlowLog({ flowLog, node }: ObserverThreadOptions, { hub, log }: { hub: EventHub; log: Logger }) {
+  if (flowLog === undefined) return { stop: async () => undefined };
+  const onFailed = (error: unknown): void => log.error({ error, path: flowLog.path }, 'Flows cannot be written');
+  const written = createFlowLog({ ...flowLog, node, onFailed });
+  const stopping = new AbortController();
+  const reading = countFlows({ ring: hub.ring, flowAt: hub.flowAt, metrics: written, signal: stopping.signal });
+  return {
+    async stop() {
+      stopping.abort();
+      await reading;
+      await written.close();
+    },
+  };
+}
+
 async function run(options: ObserverThreadOptions, port: MessagePort): Promise<void> {
   const { node, version, listen, plaintext, flowsMax } = options;
   const log = createLogger({ service: 'agent', level: options.logLevel as LogLevel }).with({ node });
@@ -96,6 +113,7 @@ async function run(options: ObserverThreadOptions, port: MessagePort): Promise<v
   const monitor = createNodeMonitor(hub, names, node);
   const forwarder = createForwarder(monitor, port);
   const flowMetrics = startFlowMetrics(options, hub);
+  const flowLog = startFlowLog(options, { hub, log });
   const services = [observer.service, peers.service];
   const tls = options.tls && openTlsIdentity(options.tls, log);
   const server = createRpcServer({
@@ -112,6 +130,7 @@ async function run(options: ObserverThreadOptions, port: MessagePort): Promise<v
   const stop = async (): Promise<void> => {
     clearInterval(prune);
     flowMetrics.stop();
+    await flowLog.stop();
     await server.stop({ deadlineMs: stopDeadlineMs });
     monitor.close();
     observer.close();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { FlowMetricsOptions, PeerNode } from '@weir/observer';
+import type { FlowLogOptions, FlowMetricsOptions, PeerNode } from '@weir/observer';
 import type { flow, weir } from '@weir/proto';
 import type { TlsFiles } from '@weir/rpc';
 
@@ -75,5 +75,7 @@ export interface ObserverThreadOptions {
   readonly flowsMax: number;
   /** Metrics that are made out of flows. */
   readonly flowMetrics: Pick<FlowMetricsOptions, 'groups' | 'contexts'>;
+  /** Where flows are written to; undefined: nowhere. */
+  readonly flowLog: Omit<FlowLogOptions, 'node' | 'onFailed'> | undefined;
   readonly logLevel: string;
 }
