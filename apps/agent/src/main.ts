@@ -314,7 +314,7 @@ async function serve(
 ): Promise<RunningService> {
   const { runDir } = options;
   const { datapath, pools, network } = node;
-  const { manager, table, podNetwork, proxy, services } = parts;
+  const { manager, table, podNetwork, proxy, services, cluster } = parts;
   const status = { ...parts, options, startedMs, datapath, pools, uplinks: network.uplinks, sockets };
   const agentService = createAgentService({
     ...parts,
@@ -325,7 +325,7 @@ async function serve(
   const serviceService = createServiceService({ services, datapath: datapath.services });
   const served = [agentService, serviceService, proxy.service];
   const rpc = createRpcServer({ services: served, listen: [`unix:${runDir}/agent.sock`], log: logger });
-  const handler = createCniHandler({ manager, table, podNetwork, pools });
+  const handler = createCniHandler({ manager, table, podNetwork, pools, spread: cluster.spread });
   // The plugin stops to leave notes when it can connect; its calls wait until the last note is worked off.
   const notes = Promise.withResolvers<undefined>();
   const afterNotes: CniHandler = (request) => notes.promise.then(() => handler(request));

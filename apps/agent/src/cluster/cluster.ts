@@ -27,6 +27,7 @@ import type { IdentityPorts } from '../identity/identity-ports.ts';
 import type { DesiredIpcache } from '../ipcache/desired-ipcache.ts';
 import type { HostAddresses } from '../node/host-addresses.ts';
 import type { PolicyController } from '../policy/policy-controller.ts';
+import { createSpread, type SpreadPod } from './spread.ts';
 import { createClusterRanges, type RangeChanges } from './cluster-ranges.ts';
 import { type NodeRoutes, tunnelAddressOf } from './node-routes.ts';
 
@@ -63,6 +64,8 @@ export interface Cluster {
   readonly ownAddresses: readonly string[];
   /** Tells the others of a change of this node's endpoints. */
   announce(): void;
+  /** See {@link Spread.wait}. */
+  spread(pod: SpreadPod): Promise<void>;
   /** Why the kernel is behind; undefined in good times. */
   readonly behind: string | undefined;
   stop(): Promise<void>;
@@ -245,8 +248,10 @@ export function createCluster(options: ClusterOptions): Cluster {
       options.onChange(changes);
       follower.take(changes);
       follower.follow(0);
+      spread.changed();
     },
   });
+  const spread = createSpread({ client, clock, logger });
   const announceAddresses = (): void => {
     describeSelf(options)
       .then((now) => {
@@ -275,6 +280,7 @@ export function createCluster(options: ClusterOptions): Cluster {
       return self.addresses;
     },
     announce: client.announce,
+    spread: spread.wait,
     get behind() {
       return follower.behind;
     },

@@ -56,9 +56,9 @@ describe('createSpread()', () => {
 
   it('waits for a second and not longer', async () => {
     expect(await wait()).toBe(false);
-    clock.advance(999);
+    await clock.advance(999);
     expect(await look()).toBe(false);
-    clock.advance(1);
+    await clock.advance(1);
     expect(await look()).toBe(true);
   });
 

@@ -46,6 +46,24 @@ describe('ADD and DEL', () => {
   });
 });
 
+describe('ADD', () => {
+  it('returns when others are told of the pod', async () => {
+    const told: object[] = [];
+    const { manager, table, pools } = agent;
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const spread = (pod: object): Promise<void> => (told.push(pod), promise);
+    handle = createCniHandler({ manager, table, podNetwork: node.podNetwork, pools, spread });
+    let isBack = false;
+    const add = handle(cniCall('a')).then(() => (isBack = true));
+    while (told.length === 0) await new Promise(setImmediate);
+    await new Promise(setImmediate);
+    expect([told, isBack]).toEqual([[{ identity: 256, addresses: ['10.0.0.2', 'fd00::2'] }], false]);
+    resolve(undefined);
+    await add;
+    expect(isBack).toBe(true);
+  });
+});
+
 describe('CHECK', () => {
   const check = () => handle(cniCall('a', { command: 'CHECK' }));
   const having = (...addresses: string[]) => (node.podNetwork.addressesOf = async () => addresses);

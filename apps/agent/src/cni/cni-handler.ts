@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError } from '@weir/errors';
+import type { Cluster } from '../cluster/cluster.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import { addressesOf } from '../endpoint/endpoint.ts';
 import type { EndpointManager } from '../endpoint/endpoint-manager.ts';
@@ -17,6 +18,15 @@ export interface CniHandlerOptions {
   readonly table: EndpointTable;
   readonly podNetwork: PodNetwork;
   readonly pools: { readonly ipv4: AddressPool; readonly ipv6: AddressPool };
+  /** Resolves when other nodes know the pod. Default: there are none. */
+  readonly spread?: Cluster['spread'];
+}
+
+/** Waits until others know a pod: the runtime starts it when ADD has returned. */
+async function spreadFirst(endpoint: Endpoint, { spread }: CniHandlerOptions): Promise<Endpoint> {
+  const { identity, record } = endpoint;
+  if (identity !== undefined) await spread?.({ identity, addresses: [record.ipv4, record.ipv6] });
+  return endpoint;
 }
 
 /** The commands of the CNI specification, on the endpoints of the node. */
@@ -80,7 +90,7 @@ export function createCniHandler(options: CniHandlerOptions): CniHandler {
   return async (request) => {
     switch (request.command) {
       case 'ADD':
-        return resultOf(await manager.add(request), request.cniVersion);
+        return resultOf(await spreadFirst(await manager.add(request), options), request.cniVersion);
       case 'DEL':
         await manager.remove(request);
         return undefined;
