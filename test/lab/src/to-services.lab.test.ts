@@ -29,7 +29,7 @@ let services: ReturnType<typeof serviceApi>;
 const test = useLab('toservices', async ({ lab, pod, host }) => {
   services = serviceApi(lab);
   for (const each of outside.flatMap(({ ipv4, ipv6 }) => [`${ipv4}/32`, `${ipv6}/128`])) {
-    const command: Argv = ['ip', 'address', 'add', each, 'dev', 'eth0', 'preferred_lft', '0'];
+    const command: Argv = ['ip', 'address', 'add', each, 'dev', 'eth0', 'preferred_lft', '0', 'nodad'];
     await lab.exec('@world', command);
   }
   const make = (app: string): Promise<PlayedPod> => pod(app, { labels: { app } });
