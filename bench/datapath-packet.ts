@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Program time of a packet: how much longer a run takes than that of a program that does nothing. Established TCP between
-// two pods, a thousand flows in turn, policies on both pods, 100,000 addresses known.
+// two pods, a thousand flows in turn, policies on both pods, 100,000 addresses known. The same of the host under a policy of
+// its own, and what the program on the way out costs a pod's packet without one.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -11,8 +12,10 @@ import {
   client,
   conversation,
   createPacketNode,
+  host,
   server,
   tcp,
+  uplinkIfindex,
   world,
   type Family,
   type PacketNode,
@@ -77,14 +80,26 @@ function setPolicies(node: PacketNode): void {
 interface Case {
   readonly name: string;
   readonly family: Family;
+  readonly from: Party;
   readonly to: Party;
   readonly flags: string;
+  /** What is measured, where it is not the program on the pod's veth. */
+  readonly program?: 'weir_from_network' | 'weir_to_network';
+  readonly hasHostPolicy?: boolean;
 }
 
 const cases: readonly Case[] = [
-  { name: 'established TCP, pod to pod, IPv4', family: 'ipv4', to: server, flags: 'ACK' },
-  { name: 'established TCP, pod to pod, IPv6', family: 'ipv6', to: server, flags: 'ACK' },
-  { name: 'new TCP flow, pod to pod, IPv4', family: 'ipv4', to: server, flags: 'SYN' },
+  { name: 'established TCP, pod to pod, IPv4', family: 'ipv4', from: client, to: server, flags: 'ACK' },
+  { name: 'established TCP, pod to pod, IPv6', family: 'ipv6', from: client, to: server, flags: 'ACK' },
+  { name: 'new TCP flow, pod to pod, IPv4', family: 'ipv4', from: client, to: server, flags: 'SYN' },
+  {
+    ...{ name: 'established TCP, world to host under a policy, IPv4', family: 'ipv4', from: world, to: host },
+    ...{ flags: 'ACK', program: 'weir_from_network', hasHostPolicy: true },
+  },
+  {
+    ...{ name: 'pod to world at the uplink, no policy of the host, IPv4', family: 'ipv4', from: client, to: world },
+    ...{ flags: 'ACK', program: 'weir_to_network' },
+  },
 ];
 
 const peer = 'est. 500–1200';
@@ -96,24 +111,22 @@ async function measureCase(
   settings: BenchSettings,
 ): Promise<Figure[]> {
   const talk = (port: number) =>
-    conversation({ family: each.family, from: client, to: each.to, over: tcp(firstPort + port, 80) });
+    conversation({ family: each.family, from: each.from, to: each.to, over: tcp(firstPort + port, 80) });
   node.forgetFlows();
+  node.setHostPolicy(each.hasHostPolicy === true ? { ingress: [{ protocol: 6, port: 80 }] } : undefined);
   // The node checks what each packet adds to the counters; those of the case before are not its business.
   node.metrics();
   for (let port = 0; port < flowCount; port++) {
-    for (const [from, frame] of [
-      [client, talk(port).ask('SYN')],
-      [server, talk(port).answer('SYN ACK')],
-      [client, talk(port).ask()],
-    ] as const) {
-      node.send(from, frame);
-    }
+    const outwards = each.to === host ? ({ outwards: 'own' } as const) : {};
+    node.send(each.from, talk(port).ask('SYN'));
+    node.send(each.to, talk(port).answer('SYN ACK'), outwards);
+    node.send(each.from, talk(port).ask());
   }
   const run = (program: BpfProgram, retval: number) => (): Promise<number> => {
     driver.map('measured').updateProgram(new Uint8Array(4), program);
     const result = driver.program('drive').testRun({
       data: talk(0).ask(each.flags).bytes(),
-      context: encodeSkbContext({ ifindex: client.ifindex }),
+      context: encodeSkbContext({ ifindex: each.program === undefined ? client.ifindex : uplinkIfindex }),
       netns: node.netns,
       repeat: packetsPerRun,
     });
@@ -124,13 +137,13 @@ async function measureCase(
   const { ours, empty } = await interleaved({
     ...settings,
     variants: {
-      ours: run(node.object.program('weir_from_pod'), tcActRedirect),
+      ours: run(node.object.program(each.program ?? 'weir_from_pod'), each.program === undefined ? tcActRedirect : 0),
       empty: run(driver.program('do_nothing'), 0),
     },
   });
   const above = ours.map((value, index) => value - (empty[index] ?? Number.NaN));
   settings.say(`an empty program and the driver take ${Math.min(...empty)} ns of it`);
-  const wanted = each.flags === 'ACK' ? { target, peer } : {};
+  const wanted = each.flags === 'ACK' && each.to === server ? { target, peer } : {};
   return [{ name: each.name, unit: 'ns/packet', better: 'lower', ours: above, ...wanted }];
 }
 

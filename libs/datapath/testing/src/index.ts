@@ -40,6 +40,7 @@ export {
   pods,
   remotePod,
   server,
+  uplinkIfindex,
   world,
   type Family,
   type Party,
