@@ -120,11 +120,12 @@ export function createAttachments({ pins, programs, settleDelayMs = 2000 }: Atta
     },
     detach,
     retain(prefix, names) {
-      for (const pin of pins.linkNames().filter((each) => each.startsWith(prefix))) {
+      const present = new Set(pins.linkNames().filter((each) => each.startsWith(prefix)));
+      for (const pin of present) {
         const name = nameOf(pin);
         if (!names.has(name)) detach(name);
-        // Of an agent that died between the link and the end of the filter.
-        else if (pin !== name && !settling.has(name)) detachPin(pin);
+        // Of an agent that died between the link and the end of the filter. Where there is no link yet, it is all there is.
+        else if (pin !== name && present.has(name)) detachPin(pin);
       }
     },
     close: settling.close,

@@ -413,6 +413,16 @@ describeAsRoot('attachments', () => {
     expect(links()).toEqual(['endpoint-1']);
   });
 
+  (hasTcx ? it : it.skip)('of endpoints that nobody attaches again stay as they are', async () => {
+    const dying = await datapaths.open(later);
+    dying.attachEndpoint(onDevice(0));
+    await dying.close();
+    const next = await open();
+    next.retainEndpoints(new Set([1]));
+    expect(links()).toEqual(['endpoint-1-filter']);
+    expect(filters(0)).toContain('weir_from_pod');
+  });
+
   it('stay as they are when an instance after them attaches again', async () => {
     const first = await open();
     first.attachEndpoint(onDevice(0));
