@@ -189,3 +189,22 @@ it('flows are written to a file', async () => {
     readFileSync(`${directory}/flows.json`, 'utf8').includes('"pod_name":"client"');
   while (!isWritten()) await new Promise((done) => setTimeout(done, 10));
 });
+
+it('a thread that dies is started again, with the names that it had and for those who watched', async () => {
+  await start();
+  const watching = subject.watch({ types: new Set(['policy-verdict']), endpoints: new Set() }, forever.signal);
+  const events = watching[Symbol.asyncIterator]();
+  const first = events.next();
+  connect(98);
+  expect((await first).value).toMatchObject({ destination: { port: 98 } });
+  const second = events.next();
+  // What only a bug of ours could send.
+  subject.names([{ kind: 'endpoint', atMs: 0, endpoint: undefined } as never]);
+  const seen = async (): Promise<number | undefined> =>
+    (await flows.serverStatus({}).catch(() => undefined))?.seenFlows;
+  while ((await seen()) !== 0) await new Promise((done) => setTimeout(done, 10));
+  connect(99);
+  const found = await next({ whitelist: [{ destinationPort: ['99'] }] });
+  expect(found?.flow).toMatchObject({ source: { podName: 'client' }, destination: { podName: 'server' } });
+  expect((await second).value).toMatchObject({ source: { pod: 'client' }, destination: { port: 99 } });
+});
