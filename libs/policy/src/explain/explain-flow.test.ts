@@ -1,9 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Answers to "why was this dropped?" are the verdict of the very tables that fill the maps, and the rules behind it.
 import fc from 'fast-check';
-import { parseCidr, protocolNumber } from '@weir/model';
+import { parseCidr, parseLabelSet, protocolNumber } from '@weir/model';
 import { arbitraryDocuments, arbitraryPod, arbitraryServices, createReplay } from '@weir/policy-testing';
-import { cnp, elsewhere, engineWith, front, fromFront, ofWeb, other, pod, port, web } from '../testing/engine-world.ts';
+import {
+  ccnp,
+  cnp,
+  elsewhere,
+  engineWith,
+  front,
+  fromFront,
+  ofWeb,
+  other,
+  pod,
+  port,
+  web,
+} from '../testing/engine-world.ts';
 import { createOracleWorld, readDocuments } from '../testing/oracle-world.ts';
 import { createPolicyEngine } from '../engine/policy-engine.ts';
 import type { Explanation, ExplainQuestion, FlowEnd, SideExplanation } from './explain-types.ts';
@@ -44,6 +56,22 @@ describe('explain()', () => {
     );
     expect(verdict).toBe('dropped');
     expect(ingress).toMatchObject({ verdict: 'deny', decidedBy: [{ policy: 'CiliumNetworkPolicy/shop/q' }] });
+  });
+
+  it('knows what policies for nodes say of a node by its labels, without an agent on it', () => {
+    const policy = ccnp('nodes', {
+      nodeSelector: { matchLabels: { pool: 'db' } },
+      ingress: [{ fromEntities: ['remote-node'], toPorts: [port(80)] }],
+    });
+    const node = (pool: string): FlowEnd => ({
+      kind: 'labels',
+      labels: parseLabelSet(['reserved:host', `k8s:pool=${pool}`]),
+    });
+    const refused = ask([policy], { destination: node('db') });
+    expect(refused).toMatchObject({ verdict: 'dropped', ingress: { verdict: 'no-match' } });
+    expect(refused.ingress.defaultDenyBy).toEqual(['CiliumClusterwideNetworkPolicy//nodes']);
+    expect(ask([policy], { source: identity(6), destination: node('db') }).verdict).toBe('allowed');
+    expect(ask([policy], { destination: node('web') }).ingress.verdict).toBe('not-enforced');
   });
 
   it('says of the rules that come nearest what they want, the nearest first', () => {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Direction, NamedPort } from '@weir/model';
 import { applyUpdate } from '../engine/apply-update.ts';
-import { type EngineState, isHostLabels, rulesSelecting, type Subject } from '../engine/engine-state.ts';
+import { type EngineState, rulesSelecting, type Subject } from '../engine/engine-state.ts';
 import { findEntries, judgeFlow } from '../engine/look-up.ts';
 import { addSubject, removeSubject } from '../engine/subjects.ts';
 import type { ExplainQuestion, Explanation, SideExplanation } from './explain-types.ts';
-import { isEndpoint, type ResolvedEnd, resolveEnd } from './flow-end.ts';
+import { mayHavePolicy, type ResolvedEnd, resolveEnd } from './flow-end.ts';
 import { nearMisses, type SideFlow } from './near-misses.ts';
 import { requestPasses } from './request-match.ts';
 
@@ -26,7 +26,7 @@ function withIdentity<T>(state: EngineState, end: ResolvedEnd, run: () => T): T 
 /** Runs with the policy of an end, which is made for the purpose where nobody here has it; undefined: it has none. */
 function withSubject<T>(state: EngineState, end: ResolvedEnd, run: (subject: Subject | undefined) => T): T {
   const { labels, namedPorts } = end.identity;
-  if (end.subject !== undefined || isHostLabels(labels) || !isEndpoint(labels)) return run(end.subject);
+  if (end.subject !== undefined || !mayHavePolicy(labels)) return run(end.subject);
   const subject = addSubject(state, { id: madeUpSubject, labels, ...(namedPorts && { namedPorts }) });
   try {
     return run(subject);

@@ -28,8 +28,8 @@ export interface ResolvedEnd {
 }
 
 /** Who has a policy: endpoints, and the host. What lies outside and the other nodes have theirs elsewhere, or none. */
-export function isEndpoint({ labels }: LabelSet): boolean {
-  const foreign = ['world', 'world-ipv4', 'world-ipv6', 'remote-node', 'unmanaged', 'kube-apiserver', 'host'];
+export function mayHavePolicy({ labels }: LabelSet): boolean {
+  const foreign = ['world', 'world-ipv4', 'world-ipv6', 'remote-node', 'unmanaged', 'kube-apiserver'];
   return !labels.some(({ source, key }) => source === 'reserved' && foreign.includes(key));
 }
 
