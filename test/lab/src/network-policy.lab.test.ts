@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the NetworkPolicy of Kubernetes means where it is easy to get wrong.
 import { beforeAll, describe, expect, it } from '@jest/globals';
-import type { Argv } from '@weir/lab';
 import { expectFlows, type Flows } from './testing/expect-flows.ts';
 import { expectTalking, openConnection } from './testing/reach.ts';
 import { families, useLab, type PlayedHost, type PlayedPod } from './testing/use-lab.ts';
+import { giveWorld } from './testing/world-address.ts';
 
 const denied = 'Policy denied';
 const [isA, isB] = [{ podSelector: { matchLabels: { app: 'a' } } }, { podSelector: { matchLabels: { app: 'b' } } }];
@@ -25,11 +25,7 @@ const livePort = 7100;
 let pods: Readonly<Record<'a' | 'b' | 'c' | 'd', PlayedPod>>;
 let parties: readonly (PlayedPod | PlayedHost)[];
 const test = useLab('netpol', async ({ lab, pod, host }) => {
-  for (const address of [`${second.ipv4}/32`, `${second.ipv6}/128`]) {
-    // Never chosen as the source of what the world sends.
-    const command: Argv = ['ip', 'address', 'add', address, 'dev', 'eth0', 'preferred_lft', '0'];
-    expect(await lab.exec('@world', command)).toMatchObject({ status: 0 });
-  }
+  await giveWorld(lab, [second.ipv4, second.ipv6]);
   await lab.labelNamespace('shop', { set: { team: 'red' } });
   const [a, b, c, d, ...hosts] = await Promise.all([
     pod('a', { namespace: 'shop', labels: { app: 'a' } }),

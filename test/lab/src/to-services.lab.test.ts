@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Egress to what is behind a service, by its name and by its labels, while backends and services come and go.
 import { beforeAll, describe, it } from '@jest/globals';
-import type { Argv } from '@weir/lab';
 import { policy } from './testing/policy.ts';
 import { expectTalking, expectTcpDropped, expectTcpEcho, expectUdpEcho, openConnection } from './testing/reach.ts';
 import { serviceApi } from './testing/service-api.ts';
 import { kill } from './testing/services.ts';
 import { families, useLab, type Family, type PlayedHost, type PlayedPod } from './testing/use-lab.ts';
+import { giveWorld } from './testing/world-address.ts';
 
 const port = 7000;
 const livePort = 7100;
@@ -28,10 +28,10 @@ let client: PlayedPod, db: PlayedPod, other: PlayedPod, world: PlayedHost;
 let services: ReturnType<typeof serviceApi>;
 const test = useLab('toservices', async ({ lab, pod, host }) => {
   services = serviceApi(lab);
-  for (const each of outside.flatMap(({ ipv4, ipv6 }) => [`${ipv4}/32`, `${ipv6}/128`])) {
-    const command: Argv = ['ip', 'address', 'add', each, 'dev', 'eth0', 'preferred_lft', '0', 'nodad'];
-    await lab.exec('@world', command);
-  }
+  await giveWorld(
+    lab,
+    outside.flatMap(({ ipv4, ipv6 }) => [ipv4, ipv6]),
+  );
   const make = (app: string): Promise<PlayedPod> => pod(app, { labels: { app } });
   [client, db, other] = await Promise.all([make('client'), make('db'), make('other')]);
   world = await host('@world');
