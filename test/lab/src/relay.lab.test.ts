@@ -12,7 +12,7 @@ import { weir } from './testing/weir.ts';
 const { NodeState } = relay;
 const port = 80;
 const [isServer, isClient] = [{ app: 'server' }, { app: 'client' }];
-const timeout = { deadlineMs: 30_000 };
+const timeout = { deadlineMs: 90_000 };
 
 let server: PlayedPod, client: PlayedPod, stranger: PlayedPod;
 const test = useLab(
