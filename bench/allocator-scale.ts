@@ -62,31 +62,35 @@ function sampleCpu(pid: number) {
   };
 }
 
+/** Over TCP, as between machines: two thousand connections at once are more than a unix socket lets wait. */
 async function startAllocator(directory: string) {
   const program = fileURLToPath(new URL('../dist/identity-allocator.mjs', import.meta.url));
-  const args = [program, '--run-dir', directory, '--state-dir', directory, '--log-level', 'info'];
+  const args = [program, '--run-dir', directory, '--state-dir', directory, '--listen', '127.0.0.1:0'];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-  await new Promise<void>((resolve, reject) => {
-    child.stderr.on('data', (chunk: Buffer) => chunk.includes('"Serving"') && resolve());
+  const address = await new Promise<string>((resolve, reject) => {
+    child.stderr.on('data', (chunk: Buffer) => {
+      const [, found] = /"address":"(127[^"]+)"/.exec(chunk.toString()) ?? [];
+      if (found !== undefined) resolve(found);
+    });
     child.once('exit', () => reject(new WeirError('UNAVAILABLE', 'The identity-allocator does not start')));
   });
-  return child;
+  return { child, address };
 }
 
 async function measure(program: string, nodeCount: number, signal: AbortSignal): Promise<Measured> {
   const directory = await mkdtemp(join(tmpdir(), 'weir-bench-allocator-'));
-  const allocator = await startAllocator(directory);
-  const pid = allocator.pid ?? 0;
+  const { child, address } = await startAllocator(directory);
+  const pid = child.pid ?? 0;
   const cpu = sampleCpu(pid);
   try {
-    const args = [`unix:${directory}/identity.sock`, nodeCount, podsPerNode, identities, churnS].map(String);
+    const args = [address, nodeCount, podsPerNode, identities, churnS].map(String);
     const { stdout } = await run(process.execPath, [program, ...args], { timeout: timeoutMs, signal });
     const result = JSON.parse(stdout) as SwarmResult;
     const busyShare = cpu.shareBetween(result.churnFromMs, result.churnToMs);
     return { ...result, peakMiB: peakMiBOf(pid), busyShare };
   } finally {
     cpu.stop();
-    allocator.kill('SIGKILL');
+    child.kill('SIGKILL');
     await rm(directory, { recursive: true, force: true });
   }
 }
