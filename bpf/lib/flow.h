@@ -235,7 +235,7 @@ static __noinline int new_flow(struct __sk_buff *skb, struct work *w, enum hook 
 	if (hook != FROM_POD)
 		resolve_end(&p->source, &w->source);
 	if (hook == FROM_OVERLAY)
-		w->source.identity = w->tunnel_identity;
+		tunnel_name(w, &w->source);
 	resolve_end(&p->destination, &w->destination);
 	host_identify(w, p, false);
 	entry->flags = (high ? CT_OPENED_BY_HIGH : 0) | (w->host_passes ? CT_PASSING : 0);

@@ -131,6 +131,9 @@ struct {
 #define IDENTITY_POD_END (1 << 24)
 #define PEER_PODS	 0xffffffff
 
+/* Numbers from here on are of other nodes, each node's own, where policies tell nodes apart by their labels. */
+#define IDENTITY_NODE_MIN (1 << 25)
+
 /* Types of ICMP are ports from here on in policies, so that none of them is port 0. */
 #define ICMP_PORTS 256
 

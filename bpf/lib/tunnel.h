@@ -93,11 +93,24 @@ static __always_inline int tunnel_check_flow(const struct work *w, const struct 
 	return tunnel_check_source(w);
 }
 
+/* A node says that it is one; which one, and what it is known as here, its address says, which it cannot forge. */
+static __always_inline bool tunnel_names(const struct work *w, __u32 identity)
+{
+	return w->tunnel_identity == identity ||
+	       (w->tunnel_identity == IDENTITY_REMOTE_NODE && identity >= IDENTITY_NODE_MIN);
+}
+
+/* The sender is who the packet says that it is. */
+static __always_inline void tunnel_name(const struct work *w, struct end *sender)
+{
+	if (!tunnel_names(w, sender->identity))
+		sender->identity = w->tunnel_identity;
+}
+
 /* Whether the sender of a flow's packet has become somebody else, whatever we have heard so far. */
 static __always_inline bool tunnel_identity_differs(const struct work *w, const struct ct_entry *entry, bool reply)
 {
-	return w->tunnel_identity &&
-	       w->tunnel_identity != (reply ? entry->destination_identity : entry->source_identity);
+	return w->tunnel_identity && !tunnel_names(w, reply ? entry->destination_identity : entry->source_identity);
 }
 
 /*
@@ -109,7 +122,7 @@ static __always_inline void tunnel_identify(struct work *w, const struct ct_entr
 	if (!config_overlay_ifindex)
 		return;
 	if (w->tunnel_identity)
-		(reply ? &w->destination : &w->source)->identity = w->tunnel_identity;
+		tunnel_name(w, reply ? &w->destination : &w->source);
 	else if (w->source.node && w->source.identity == IDENTITY_UNMANAGED &&
 		 entry->source_identity >= IDENTITY_POD_MIN)
 		w->source.identity = entry->source_identity;

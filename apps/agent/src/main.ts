@@ -26,13 +26,14 @@ import { createEndpointTable } from './endpoint/endpoint-table.ts';
 import { createNamespaceLabelTable } from './endpoint/namespace-labels.ts';
 import { createNamespaces } from './endpoint/namespaces.ts';
 import { restoreEndpoints } from './endpoint/restore-endpoints.ts';
-import { createCluster } from './cluster/cluster.ts';
+import { type Cluster, createCluster } from './cluster/cluster.ts';
 import { createNodeRoutes } from './cluster/node-routes.ts';
-import { createNodeSlots, describeHost, includeHost } from './host/host-policy.ts';
+import { createNodeSlots, describeHost, includeHost, labelsOfHost } from './host/host-policy.ts';
 import { warnOfHostPolicy } from './host/host-status.ts';
 import { startMetrics } from './metrics/start-metrics.ts';
 import { createIdentityFeed, createIdentitySource } from './identity/identity-adapter.ts';
 import { createIdentityPorts } from './identity/identity-ports.ts';
+import { createNodeIdentities, type NodeIdentities } from './identity/node-identities.ts';
 import { createPrefixIdentities, labelledPrefixes, type PrefixIdentities } from './identity/prefix-identities.ts';
 import { acquirePodRanges } from './ipam/acquire-pod-ranges.ts';
 import { createMasquerade, type MasqueradeOptions } from './masquerade/masquerade.ts';
@@ -54,6 +55,7 @@ import { type AgentOptions, parseCommandLine, version } from './options.ts';
 import { createPolicyController, type PolicyController } from './policy/policy-controller.ts';
 import { createPolicyPrefixes } from './policy/policy-prefixes.ts';
 import { createPolicyService } from './policy/policy-service.ts';
+import { createPolicyNodes } from './policy/policy-nodes.ts';
 import { createPolicySubjects } from './policy/policy-subjects.ts';
 import { createPolicyStore } from './policy/policy-store.ts';
 import { createServicePeers } from './policy/service-peers.ts';
@@ -177,6 +179,31 @@ function masqueradeOf(
   });
 }
 
+/** This node as policies look at it. */
+const hostOf = ({ nodeName, nodeLabels }: AgentOptions) => describeHost({ nodeName, labels: nodeLabels });
+
+/** Policies, the services of the node, and what policies name that must be known before them. */
+function wirePolicies(
+  { identityAllocator: allocator }: AgentOptions,
+  deps: Parameters<typeof serviceParts>[0] & {
+    readonly engine: PolicyEngine;
+    readonly cluster: Cluster;
+    readonly nodeIdentities: NodeIdentities;
+  },
+) {
+  const { engine, cluster, nodeIdentities, ipcache, stateDir, logger } = deps;
+  const { prefixes: named, servicePeers, services } = serviceParts(deps);
+  const prefixes = createPolicyNodes({
+    ...{ ...deps, prefixes: named, identities: nodeIdentities },
+    others: () => cluster.others,
+    onRenewed: () => cluster.renewNodes(),
+  });
+  const policyStore = createPolicyStore(`${stateDir}/policies.json`);
+  const onReplaced = warnOfHostPolicy({ engine, ipcache, allocator }, logger);
+  const policies = createPolicyService({ ...deps, store: policyStore, prefixes, onReplaced });
+  return { policyStore, prefixes, policies, servicePeers, services };
+}
+
 /** Identities, policies and endpoints, and what brings kernel and proxy in line with them. */
 function wireParts(options: AgentOptions, { logger, node }: { readonly logger: Logger; readonly node: Node }) {
   const { netlink, datapath, pools, network } = node;
@@ -205,8 +232,8 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
     cachePath: `${stateDir}/identities.json`,
     events: { ...feed, onMoved: (moved) => void manager.moveIdentity(moved) },
   });
-  const prefixIdentities = createPrefixIdentities();
-  const identities = createIdentitySource(client, prefixIdentities);
+  const [prefixIdentities, nodeIdentities] = [createPrefixIdentities(), createNodeIdentities()];
+  const identities = createIdentitySource(client, prefixIdentities, nodeIdentities);
   const ports = createIdentityPorts(identities.labelsOf);
   const forProxy = { ruleSets: translation.ruleSetTable, onAccessLog: observer.accessLog };
   const proxy = createProxyControl({ ...forProxy, clock, logger });
@@ -229,22 +256,21 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   const cluster = createCluster({
     ...{ nodeName, stateDir, podRanges, table, ipcache, ports, controller, addresses, routes, clock, logger },
     ...{ allocator: options.identityAllocator, ...tls, routers, isOverlay: node.overlay !== undefined },
+    ...{ labels: labelsOfHost(hostOf(options)), nodeIdentities, onNodesWritten: () => void prefixes.pruneNodes() },
     onChange(changes) {
       observer.names(remotePodChanges(changes));
       tellPeers.nodesChanged();
     },
   });
-  const policyStore = createPolicyStore(`${stateDir}/policies.json`);
-  const { prefixes, services, servicePeers } = serviceParts({
-    ...{ identities: prefixIdentities, ipcache, controller, datapath: datapath.services },
-    ...{ stateDir, table, clock, logger },
+  const forPolicies = wirePolicies(options, {
+    ...{ engine, controller, ipcache, cluster, nodeIdentities, identities: prefixIdentities },
+    ...{ datapath: datapath.services, stateDir, table, clock, logger },
   });
-  const onReplaced = warnOfHostPolicy({ engine, ipcache, allocator: options.identityAllocator }, logger);
-  const policies = createPolicyService({ engine, controller, store: policyStore, prefixes, onReplaced });
+  const { prefixes } = forPolicies;
   return {
     ...{ engine, translation, slots, table, ipcache, client, identities, observer, proxy, controller },
-    ...{ forEndpoints, manager, policyStore, policies, podNetwork, podRanges, addresses, routes, cluster, services },
-    ...{ prefixes, prefixIdentities, subjects, ports, monitor: observer, namespaces, tellPeers, servicePeers },
+    ...{ forEndpoints, manager, podNetwork, podRanges, addresses, routes, cluster, ...forPolicies },
+    ...{ prefixIdentities, nodeIdentities, subjects, ports, monitor: observer, namespaces, tellPeers },
     ...{ namespaceLabels: forLabels.namespaces, masquerade: masqueradeOf(node, { options, addresses, logger }) },
   };
 }
@@ -277,17 +303,17 @@ async function restoreNode(
   const { addresses, podRanges } = parts;
   const forHost = { ipcache, controller, addresses, podRanges, clock: systemClock, logger };
   const hostAddresses = await keepHostAddresses(forHost);
-  const { prefixes, prefixIdentities } = parts;
+  const { prefixes, prefixIdentities, nodeIdentities } = parts;
   const inKernel = await datapath.listIpcache();
   const toRange = ({ address, length }: (typeof inKernel)[number]) => ({ address, prefixLength: length });
-  const adopted = prefixIdentities.adopt(
-    inKernel.map((entry) => ({ range: toRange(entry), identity: entry.identity })),
-  );
+  const rows = inKernel.map((entry) => ({ range: toRange(entry), identity: entry.identity }));
+  const adopted = prefixIdentities.adopt(rows);
+  nodeIdentities.adopt(rows);
   const upsertPolicies = await policyStore.load();
   await cluster.load();
   const upsertIdentities = [...[...client.identities()].map(ports.describe), ...labelledPrefixes(adopted)];
   const forRestore = { ...forEndpoints, controller, manager, slots, subjects, ports };
-  const host = describeHost({ nodeName: options.nodeName, labels: options.nodeLabels });
+  const host = hostOf(options);
   const isAudited = options.policyAuditMode || options.nodeAuditMode;
   const known = includeHost(prefixes.include({ upsertPolicies, upsertIdentities }), { host, slots, isAudited });
   const { complete } = await restoreEndpoints(forRestore, known);

@@ -72,10 +72,16 @@ export function createClusterClient(options: ClusterClientOptions): ClusterClien
   const announcer = createAnnouncer({
     ...{ rpc, clock, random, log },
     content() {
-      const { addresses, podRanges, namedPorts = [], endpoints } = own();
+      const { addresses, podRanges, labels = {}, namedPorts = [], endpoints } = own();
       const ports = namedPorts.map(([identity, named]) => ({ identity, ports: [...named] }));
       return {
-        node: { name: node, addresses: [...addresses], podRanges: [...podRanges], namedPorts: ports },
+        node: {
+          name: node,
+          addresses: [...addresses],
+          podRanges: [...podRanges],
+          namedPorts: ports,
+          labels: { ...labels },
+        },
         endpoints: endpoints.map(([at, pod]) => ({ address: at, ...pod })),
       };
     },

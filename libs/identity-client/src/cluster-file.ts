@@ -51,7 +51,7 @@ function parse(text: string): Content {
     Number.isSafeInteger(content.revision) &&
     Array.isArray(nodes) &&
     nodes.every((node) => isText(node.name) && isTexts(node.addresses) && isTexts(node.podRanges)) &&
-    nodes.every((node) => isNamedPorts(node.namedPorts)) &&
+    nodes.every((node) => isNamedPorts(node.namedPorts) && isTexts(Object.values(node.labels ?? {}))) &&
     Array.isArray(endpoints) &&
     endpoints.every(([address, identity, ...names]) => isText(address) && Number.isInteger(identity) && isTexts(names));
   if (!isWhole) throw new WeirError('CORRUPT_STATE', `The file is not what is known of a cluster in format ${format}`);

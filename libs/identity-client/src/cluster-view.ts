@@ -9,6 +9,8 @@ export interface ClusterNode {
   readonly name: string;
   readonly addresses: readonly string[];
   readonly podRanges: readonly string[];
+  /** What policies select it by. Absent: nothing. */
+  readonly labels?: Readonly<Record<string, string>>;
   /** What its pods call their ports, by identity. Absent: nothing. */
   readonly namedPorts?: readonly (readonly [identity: number, ports: readonly NamedPort[]])[];
 }
@@ -95,11 +97,15 @@ const namedPortsOf = (all: readonly weir.identity.v1.IIdentityPorts[]): Required
     (ports ?? []).map(({ name, protocol, port }) => ({ name: name ?? '', protocol: protocol ?? 0, port: port ?? 0 })),
   ]);
 
+const sorted = (labels: Readonly<Record<string, string>>): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)));
+
 const rowsOf = ({ nodes, endpoints }: weir.identity.v1.WatchClusterResponse): Upserted => ({
-  nodes: nodes.map(({ name, addresses, podRanges, namedPorts }) => ({
+  nodes: nodes.map(({ name, addresses, podRanges, namedPorts, labels }) => ({
     name: name ?? '',
     addresses: addresses ?? [],
     podRanges: podRanges ?? [],
+    ...(labels && Object.keys(labels).length > 0 && { labels: sorted(labels) }),
     ...(namedPorts?.length && { namedPorts: namedPortsOf(namedPorts) }),
   })),
   endpoints: endpoints.map(({ address, identity, namespace, pod }) => [

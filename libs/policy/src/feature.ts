@@ -35,6 +35,7 @@ export const defaultFeatures: FeatureSet = new Set<PolicyFeature>([
   'httpHeaders',
   'icmp',
   'namedPorts',
+  'nodeLabels',
   'portRanges',
   'services',
 ]);

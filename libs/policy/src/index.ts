@@ -69,6 +69,7 @@ export type {
 export { formatPorts } from './explain/near-misses.ts';
 export { requestPasses } from './explain/request-match.ts';
 export type { Enforcement, EntryOrigin, PolicyEntry, PolicyEntryKey, ResolvedPolicy, RuleSet } from './policy-entry.ts';
+export { policyNodeLabels } from './policy-node-labels.ts';
 export { completePrefixes, policyPrefixes } from './policy-prefixes.ts';
 export { isServiceMeant, kubernetesLabels, type KnownServiceName, policyServices } from './policy-services.ts';
 export { languageFields, type FieldReference } from './language/fields.ts';

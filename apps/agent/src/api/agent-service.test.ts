@@ -38,6 +38,7 @@ beforeEach(async () => {
   const service = createAgentService({
     ...agent,
     ...{ nodeName: 'n1', cluster: { client: clusterOf() }, routes: { reaches } },
+    nodeIdentities: { numberOf: ({ labels }) => (labels === undefined ? 6 : 2 ** 25) },
     ...{ datapath: node.datapath, identities: labelled, status: () => ({ node: 'n1' }) },
     monitor: createMonitor({ datapath: node.datapath, peers, ...forMonitor }),
     policies: createPolicyService({

@@ -49,6 +49,7 @@ export interface AgentServiceOptions {
   readonly nodeName: string;
   readonly cluster: NodeSources['cluster'];
   readonly routes: NodeSources['routes'];
+  readonly nodeIdentities: NodeSources['nodeIdentities'];
   readonly status: () => weir.agent.v1.IGetStatusResponse;
 }
 

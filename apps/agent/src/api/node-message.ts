@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ClusterClient, ClusterNode } from '@weir/identity-client';
 import type { DatapathNode } from '@weir/datapath-maps';
-import { cidrContains, formatCidr, formatIpAddress, parseCidr, parseIpAddress } from '@weir/model';
+import { cidrContains, formatCidr, formatIpAddress, parseCidr, parseIpAddress, reservedIdentity } from '@weir/model';
 import type { weir } from '@weir/proto';
+import type { NodeIdentities } from '../identity/node-identities.ts';
 import type { Reach } from '../cluster/node-routes.ts';
 
 /** What the nodes are described from. */
@@ -10,6 +11,7 @@ export interface NodeSources {
   readonly nodeName: string;
   readonly cluster: { readonly client: Pick<ClusterClient, 'nodes' | 'endpoints'> };
   readonly routes: { readonly reaches: ReadonlyMap<string, Reach> };
+  readonly nodeIdentities: Pick<NodeIdentities, 'numberOf'>;
 }
 
 function rangeMessage(prefix: string, reach: Reach | undefined): weir.agent.v1.IPodRange {
@@ -30,14 +32,17 @@ export const tunnelMessage = ({ address, addresses, podRanges }: DatapathNode): 
 });
 
 /** The nodes as the API shows them, by name. */
-export function nodeMessages({ nodeName, cluster, routes }: NodeSources): weir.agent.v1.INode[] {
+export function nodeMessages({ nodeName, cluster, routes, nodeIdentities }: NodeSources): weir.agent.v1.INode[] {
   const { nodes, endpoints } = cluster.client;
   const addresses = [...endpoints.keys()].map(parseIpAddress);
-  const toMessage = ({ name, addresses: own, podRanges }: ClusterNode): weir.agent.v1.INode => {
+  const toMessage = (node: ClusterNode): weir.agent.v1.INode => {
+    const { name, addresses: own, podRanges, labels = {} } = node;
     const ranges = podRanges.map((text) => parseCidr(text));
     const isSelf = name === nodeName;
     return {
       ...{ name, addresses: [...own], isSelf },
+      labels: Object.entries(labels).map(([key, value]) => `${key}=${value}`),
+      identity: isSelf ? reservedIdentity.host : nodeIdentities.numberOf(node),
       podRanges: podRanges.map((prefix) =>
         isSelf ? { prefix, reach: 'local' } : rangeMessage(prefix, routes.reaches.get(prefix)),
       ),

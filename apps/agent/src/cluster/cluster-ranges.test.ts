@@ -8,7 +8,12 @@ const self = { name: 'n1', addresses: ['192.0.2.1'], podRanges: ['10.1.0.0/24'] 
 const pod = { identity: 300, namespace: 'default', pod: 'web' };
 const none = { nodes: [], endpoints: [], deletedNodes: [], deletedEndpoints: [] };
 
-const ranges = () => createClusterRanges({ self: 'n1', podRanges: [parseCidr('10.1.0.0/24')] });
+const ranges = () =>
+  createClusterRanges({
+    self: 'n1',
+    podRanges: [parseCidr('10.1.0.0/24')],
+    identityOf: ({ labels }) => (labels ? 33 : 6),
+  });
 const text = ({ upserted, removed }: RangeChanges) => ({
   upserted: upserted.map(({ range, identity }) => `${formatCidr(range)} ${identity}`),
   removed: removed.map(formatCidr),
@@ -20,6 +25,11 @@ describe('createClusterRanges()', () => {
       upserted: ['192.0.2.2/32 6', '10.2.0.1/32 6', '10.2.0.0/24 3', '10.2.0.7/32 300'],
       removed: [],
     });
+  });
+
+  it('knows a node as whoever says so', () => {
+    const { upserted } = text(ranges()({ ...none, nodes: [{ ...other, labels: { pool: 'db' } }] }));
+    expect(upserted).toEqual(['192.0.2.2/32 33', '10.2.0.1/32 33', '10.2.0.0/24 3']);
   });
 
   it('leaves alone what this node has told itself', () => {

@@ -20,16 +20,22 @@ export interface ClusterRangesOptions {
   /** Name of this node: what it has told itself is known here better. */
   readonly self: string;
   readonly podRanges: readonly Cidr[];
+  /** What another node is known as. */
+  readonly identityOf: (node: ClusterNode) => number;
 }
 
 const addressRanges = ({ addresses }: ClusterNode): Cidr[] =>
   addresses.map((text) => cidrOfAddress(parseIpAddress(text)));
 const podRangesOf = ({ podRanges }: ClusterNode): Cidr[] => podRanges.map((text) => parseCidr(text));
 
+/** A node's own addresses, each with what the node is known as. */
+export const nodeRanges = (node: ClusterNode, identity: number): RangeChanges['upserted'] =>
+  addressRanges(node).map((range) => ({ range, identity }));
+
 /** What the other nodes have: themselves, their pods, and addresses in their ranges that nobody has yet. */
-function rangesOf(node: ClusterNode): RangeChanges['upserted'] {
+function rangesOf(node: ClusterNode, identity: number): RangeChanges['upserted'] {
   return [
-    ...addressRanges(node).map((range) => ({ range, identity: reservedIdentity['remote-node'] })),
+    ...nodeRanges(node, identity),
     ...podRangesOf(node).map((range) => ({ range, identity: reservedIdentity.unmanaged })),
   ];
 }
@@ -38,6 +44,7 @@ function rangesOf(node: ClusterNode): RangeChanges['upserted'] {
 export function createClusterRanges({
   self,
   podRanges,
+  identityOf,
 }: ClusterRangesOptions): (changes: ClusterChanges) => RangeChanges {
   // A node that comes back with other addresses leaves its former ones.
   const known = new Map<string, ClusterNode>();
@@ -52,7 +59,7 @@ export function createClusterRanges({
     const former = [...others, ...gone].flatMap(({ name }) => known.get(name) ?? []);
     for (const node of others) known.set(node.name, node);
     for (const { name } of gone) known.delete(name);
-    const upserted = others.flatMap(rangesOf);
+    const upserted = others.flatMap((node) => rangesOf(node, identityOf(node)));
     const inUse = new Set(upserted.map(({ range }) => formatCidr(range)));
     return {
       upserted: [
@@ -62,7 +69,9 @@ export function createClusterRanges({
         ),
       ],
       removed: [
-        ...former.flatMap(rangesOf).flatMap(({ range }) => (inUse.has(formatCidr(range)) ? [] : [range])),
+        ...former
+          .flatMap((node) => rangesOf(node, 0))
+          .flatMap(({ range }) => (inUse.has(formatCidr(range)) ? [] : [range])),
         ...deletedEndpoints.filter((address) => !isOurs(address)).map((text) => cidrOfAddress(parseIpAddress(text))),
       ],
     };

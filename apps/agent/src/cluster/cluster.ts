@@ -24,6 +24,7 @@ import type { TlsIdentity } from '@weir/rpc';
 import type { Logger } from '@weir/telemetry';
 import type { EndpointTable } from '../endpoint/endpoint-table.ts';
 import type { IdentityPorts } from '../identity/identity-ports.ts';
+import type { NodeIdentities } from '../identity/node-identities.ts';
 import type { DesiredIpcache } from '../ipcache/desired-ipcache.ts';
 import type { HostAddresses } from '../node/host-addresses.ts';
 import type { PolicyController } from '../policy/policy-controller.ts';
@@ -42,6 +43,11 @@ export interface ClusterOptions {
   readonly table: EndpointTable;
   readonly ipcache: DesiredIpcache;
   readonly ports: IdentityPorts;
+  /** What policies select this node by. */
+  readonly labels: Readonly<Record<string, string>>;
+  readonly nodeIdentities: Pick<NodeIdentities, 'numberOf' | 'takeNew'>;
+  /** Called when the kernel has what was told of nodes: numbers may have become free. */
+  readonly onNodesWritten: () => void;
   readonly controller: PolicyController;
   readonly addresses: HostAddresses;
   readonly routes: NodeRoutes;
@@ -60,6 +66,10 @@ export interface Cluster {
   load(): Promise<void>;
   /** Resolves when the kernel has what was known of the other nodes when the agent before stopped. */
   start(): Promise<void>;
+  /** The other nodes that are known. */
+  readonly others: readonly ClusterNode[];
+  /** Works out anew what is about to be written of the other nodes: they are known by other numbers. */
+  renewNodes(): void;
   /** Of this node, that others reach. */
   readonly ownAddresses: readonly string[];
   /** Tells the others of a change of this node's endpoints. */
@@ -161,8 +171,8 @@ function createFollower(
   options: ClusterOptions,
   { others, own }: { readonly others: () => readonly ClusterNode[]; readonly own: () => readonly string[] },
 ) {
-  const { ipcache, ports, controller, routes, clock, logger } = options;
-  const toRanges = createClusterRanges({ self: options.nodeName, podRanges: options.podRanges });
+  const { nodeName: self, podRanges, ipcache, ports, nodeIdentities, controller, routes, clock, logger } = options;
+  const toRanges = createClusterRanges({ self, podRanges, identityOf: nodeIdentities.numberOf });
   let pending: Pending = new Map();
   let areNodesPending = false;
   // Identities whose named ports have changed since.
@@ -176,13 +186,15 @@ function createFollower(
     const upserts = rows.flatMap(({ range, identity }) => (identity === undefined ? [] : [{ range, identity }]));
     const removals = rows.flatMap(({ range, identity }) => (identity === undefined ? [range] : []));
     await controller.commit({
-      policy: { upsertIdentities: ports.known(named) },
+      policy: { upsertIdentities: [...ports.known(named), ...nodeIdentities.takeNew()] },
       datapath: () => ({
         ...ipcache.change({ upsert: upserts, remove: removals }),
         ...(areNodesDue && options.isOverlay && { nodes: overlayNodes(others(), own()) }),
       }),
     });
-    if (areNodesDue) await routes.set(others());
+    if (!areNodesDue) return;
+    await routes.set(others());
+    options.onNodesWritten();
   };
   const flush = async (): Promise<void> => {
     // What is told while this is written is for the next time.
@@ -231,19 +243,18 @@ function createFollower(
 
 /** Makes the node's place in the cluster; `start` begins. */
 export function createCluster(options: ClusterOptions): Cluster {
-  const { nodeName, addresses, routes, clock, logger } = options;
+  const { nodeName, labels, addresses, routes, clock, logger } = options;
   let self: Omit<OwnAnnouncement, 'endpoints' | 'namedPorts'> = { addresses: [], podRanges: [] };
   let cancelPrune: CancelTimer | undefined;
+  let isStarted = false;
   let stopListening = (): void => undefined;
-  const follower = createFollower(options, {
-    others: () => [...client.nodes.values()].filter(({ name }) => name !== nodeName),
-    own: () => self.addresses,
-  });
+  const others = (): ClusterNode[] => [...client.nodes.values()].filter(({ name }) => name !== nodeName);
+  const follower = createFollower(options, { others, own: () => self.addresses });
   const client = createClusterClient({
     ...{ address: options.allocator, node: nodeName, log: logger, clock },
     ...(options.tls && { tls: options.tls }),
     cachePath: `${options.stateDir}/cluster.json`,
-    own: () => ({ ...self, namedPorts: namedPortsOf(options), endpoints: endpointsOf(options) }),
+    own: () => ({ ...self, labels, namedPorts: namedPortsOf(options), endpoints: endpointsOf(options) }),
     onChange(changes) {
       options.onChange(changes);
       follower.take(changes);
@@ -269,12 +280,22 @@ export function createCluster(options: ClusterOptions): Cluster {
     async start() {
       self = await describeSelf(options);
       await client.start();
+      isStarted = true;
       follower.take(everything(client));
       await follower.flush();
       stopListening = addresses.onChange(announceAddresses);
       cancelPrune = clock.schedule(pruneDelayMs, () => {
         routes.prune().catch((error: unknown) => logger.warn({ error }, 'Old routes to other nodes stay'));
       });
+    },
+    get others() {
+      return others();
+    },
+    renewNodes() {
+      // Before, nothing of them is about to be written.
+      if (!isStarted) return;
+      follower.take({ nodes: others(), endpoints: [], deletedNodes: [], deletedEndpoints: [] });
+      follower.follow(0);
     },
     get ownAddresses() {
       return self.addresses;

@@ -17,6 +17,10 @@ export function describeHost(node: { readonly nodeName: string; readonly labels:
   return { id: hostSubject, labels: createLabelSet([{ source: 'reserved', key: 'host', value: '' }, ...own.labels]) };
 }
 
+/** What policies select a node by, as other nodes are told. */
+export const labelsOfHost = ({ labels }: PolicySubject): Readonly<Record<string, string>> =>
+  Object.fromEntries(labels.labels.flatMap(({ source, key, value }) => (source === 'k8s' ? [[key, value]] : [])));
+
 /** A commit that also puts the host under the policies that select it. */
 export function includeHost(
   { policy = {}, datapath }: Commit,

@@ -4,21 +4,23 @@ import { reservedIdentities } from '@weir/model';
 import type { PrefixIdentities } from './prefix-identities.ts';
 import type { IdentityDirectory, IdentitySource } from './identity-source.ts';
 
-/** The identities of the cluster as the agent's features want them: with the reserved ones, and with prefixes. */
+/** The identities of the cluster as the agent's features want them: with the reserved ones, and with this node's own. */
 export function createIdentitySource(
   client: IdentityClient,
-  prefixes: Pick<PrefixIdentities, 'labelsOf' | 'all'>,
+  ...own: readonly Pick<PrefixIdentities, 'labelsOf' | 'all'>[]
 ): IdentitySource & IdentityDirectory {
   return {
     take: (labels, signal) => client.allocate(labels, signal === undefined ? {} : { signal }),
     release: (identity) => client.release(identity),
     recall: (id, labels) => client.recall({ id, labels }),
     labelsOf: (identity) =>
-      reservedIdentities.get(identity) ?? client.labelsOf(identity) ?? prefixes.labelsOf(identity),
+      reservedIdentities.get(identity) ??
+      client.labelsOf(identity) ??
+      own.map((each) => each.labelsOf(identity)).find((labels) => labels !== undefined),
     waitingReason: (labels) => client.status().waiting.find((each) => each.labels.key === labels.key)?.reason,
     *all() {
       for (const { id, labels } of client.identities()) yield [id, labels] as const;
-      yield* prefixes.all();
+      for (const each of own) yield* each.all();
     },
   };
 }

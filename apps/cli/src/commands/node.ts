@@ -10,7 +10,7 @@ const reachText = ({ reach, via, reason }: weir.agent.v1.IPodRange): string =>
   [reach, via && `via ${via}`, reason && `(${reason})`].filter(Boolean).join(' ');
 
 /** A line for each pod range, or for the node alone if it has none. */
-function rowsOf({ name, isSelf, addresses, podRanges, endpointAddresses }: Node): string[][] {
+function rowsOf({ name, isSelf, addresses, podRanges, endpointAddresses, labels }: Node): string[][] {
   const [first, ...rest] = podRanges ?? [];
   const head = [
     `${name ?? ''}${isSelf ? ' (this node)' : ''}`,
@@ -19,7 +19,7 @@ function rowsOf({ name, isSelf, addresses, podRanges, endpointAddresses }: Node)
   ];
   const tail = (range: weir.agent.v1.IPodRange | undefined): string[] =>
     range === undefined ? ['', ''] : [range.prefix ?? '', reachText(range)];
-  return [[...head, ...tail(first)], ...rest.map((range) => ['', '', '', ...tail(range)])];
+  return [[...head, ...tail(first), (labels ?? []).join(',')], ...rest.map((range) => ['', '', '', ...tail(range)])];
 }
 
 /** Adds `node list`. */
@@ -33,7 +33,7 @@ export function addNodeCommands(program: Command): void {
     .action(async ({ output }: { output: OutputFormat }, self: Command) => {
       const { nodes } = await withAgent(self, (agent) => agent.listNodes({}));
       print(output, nodes, () =>
-        table(['NODE', 'ADDRESSES', 'POD ADDRESSES', 'POD RANGES', 'REACHED'], nodes.flatMap(rowsOf)),
+        table(['NODE', 'ADDRESSES', 'POD ADDRESSES', 'POD RANGES', 'REACHED', 'LABELS'], nodes.flatMap(rowsOf)),
       );
     });
 }

@@ -20,7 +20,8 @@ export interface WireAnnouncement {
   readonly ranges: readonly string[];
   readonly changed: Readonly<Record<string, WirePod>>;
   readonly gone: readonly string[];
-  /** Absent where a replica has written it that knows nothing of named ports. */
+  /** Absent where a replica has written it that knows nothing of labels; so is the next one. */
+  readonly labels?: Readonly<Record<string, string>>;
   readonly ports?: readonly (readonly [identity: number, ports: readonly NamedPort[]])[];
 }
 
@@ -58,12 +59,14 @@ export const announcementToWire = ({
   name,
   addresses,
   podRanges,
+  labels,
   namedPorts,
   changed,
   gone,
 }: AnnouncementDelta): WireAnnouncement => ({
   ...{ name, addresses, gone },
   ...(namedPorts.length > 0 && { ports: namedPorts }),
+  ...(Object.keys(labels).length > 0 && { labels }),
   ranges: podRanges.map(formatCidr),
   changed: Object.fromEntries([...changed].map(([address, pod]) => [address, podToWire(pod)])),
 });
@@ -71,10 +74,10 @@ export const announcementToWire = ({
 /** Reads what {@link announcementToWire} made. CORRUPT_STATE names what is something else. */
 export function announcementFromWire(wire: unknown): AnnouncementDelta {
   try {
-    const { name, addresses, ranges, changed, gone, ports = [] } = wire as WireAnnouncement;
+    const { name, addresses, ranges, changed, gone, ports = [], labels = {} } = wire as WireAnnouncement;
     if (typeof name !== 'string') throw new WeirError('CORRUPT_STATE', 'It has no name');
     return {
-      ...{ name, addresses, gone, namedPorts: ports },
+      ...{ name, addresses, gone, namedPorts: ports, labels },
       podRanges: ranges.map((text) => parseCidr(text)),
       changed: new Map(Object.entries(changed).map(([address, pod]) => [address, podFromWire(pod)])),
     };

@@ -7,6 +7,8 @@ import {
   formatIpAddress,
   identityRange,
   isPortName,
+  labelKeyProblem,
+  labelValueProblem,
   parseCidr,
   parseIpAddress,
   portMax,
@@ -88,6 +90,15 @@ function readNamedPorts(all: readonly weir.identity.v1.IIdentityPorts[]): Announ
     .sort(([a], [b]) => a - b);
 }
 
+function readLabels(labels: Readonly<Record<string, string>>): Announcement['labels'] {
+  refuseMany('node.labels', { count: Object.keys(labels).length, max: directoryLimits.labelsPerNodeMax });
+  for (const [key, value] of Object.entries(labels)) {
+    const problem = labelKeyProblem(key) ?? labelValueProblem(value);
+    if (problem !== undefined) throw invalid(`node.labels[${JSON.stringify(key)}]`, problem);
+  }
+  return labels;
+}
+
 /** What a node announces, checked. Throws INVALID_ARGUMENT, or RESOURCE_EXHAUSTED, with the field in front. */
 export function readAnnouncement(request: weir.identity.v1.AnnounceRequest): Announcement {
   const { node, endpoints } = request;
@@ -102,6 +113,7 @@ export function readAnnouncement(request: weir.identity.v1.AnnounceRequest): Ann
       read(`node.addresses[${index}]`, () => formatIpAddress(parseIpAddress(text))),
     ),
     podRanges,
+    labels: readLabels(node?.labels ?? {}),
     namedPorts: readNamedPorts(node?.namedPorts ?? []),
     endpoints: readEndpoints(endpoints, podRanges),
   };

@@ -17,6 +17,8 @@ export interface Announcement {
   readonly name: string;
   readonly addresses: readonly string[];
   readonly podRanges: readonly Cidr[];
+  /** What policies select it by. */
+  readonly labels: Readonly<Record<string, string>>;
   /** What its pods call their ports, by identity, ascending. */
   readonly namedPorts: readonly (readonly [identity: number, ports: readonly NamedPort[]])[];
   /** By address; each lies in one of the pod ranges. */
@@ -74,6 +76,7 @@ export const directoryLimits = {
   endpointsPerNodeMax: 8_192,
   addressesPerNodeMax: 64,
   namedPortsPerNodeMax: 8_192,
+  labelsPerNodeMax: 256,
 } as const;
 
 const deletedMax = 65_536;
@@ -92,9 +95,11 @@ const isSamePlace = (a: DirectoryNode | undefined, b: DirectoryNode): boolean =>
 const portsKey = ({ namedPorts }: DirectoryNode): string =>
   namedPorts.map(([identity, ports]) => `${identity}:${ports.map(formatNamedPort).join()}`).join(';');
 
+const labelsKey = ({ labels }: DirectoryNode): string => JSON.stringify(Object.entries(labels).sort());
+
 /** Whether others are to be told nothing new of a node. */
 export const isSameNode = (a: DirectoryNode | undefined, b: DirectoryNode): boolean =>
-  a !== undefined && isSamePlace(a, b) && portsKey(a) === portsKey(b);
+  a !== undefined && isSamePlace(a, b) && portsKey(a) === portsKey(b) && labelsKey(a) === labelsKey(b);
 
 /** What belongs to one node is not another one's. */
 function refuseConflict(wanted: Announcement, others: Iterable<Announcement>): void {

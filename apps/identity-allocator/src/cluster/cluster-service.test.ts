@@ -93,6 +93,7 @@ describe('Announce', () => {
       withPorts(300, { ...http, port: 0 }),
       'node.named_ports[0].ports[0]: {"name":"http",',
     ],
+    ['a label that is none', { node: { name: 'n1', labels: { '': 'x' } } }, 'node.labels[""]: '],
     ['named ports of nobody', withPorts(1, http), 'node.named_ports[0].identity: 1 is not the identity of a pod'],
   ])('refuses %s and changes nothing', async (_what, request, message) => {
     await expect(client.announce(request)).rejects.toMatchObject({
@@ -134,6 +135,20 @@ async function read(from: object = {}): Promise<weir.identity.v1.WatchClusterRes
 }
 
 describe('WatchCluster', () => {
+  it('tells the labels of a node, again only when they have changed', async () => {
+    const labelled = (labels: Readonly<Record<string, string>>) => ({
+      ...nodeOf(1),
+      node: { ...nodeOf(1).node!, labels },
+    });
+    await client.announce(labelled({ pool: 'db', 'example.org/zone': 'a' }));
+    expect((await read())[0]?.nodes[0]?.labels).toEqual({ pool: 'db', 'example.org/zone': 'a' });
+    const { revision } = directory;
+    await client.announce(labelled({ 'example.org/zone': 'a', pool: 'db' }));
+    expect(directory.revision).toBe(revision);
+    await client.announce(labelled({ pool: 'web' }));
+    expect((await read({ epoch: 'e1', afterRevision: revision }))[0]?.nodes[0]?.labels).toEqual({ pool: 'web' });
+  });
+
   it('tells what the pods of a node call their ports, again only when that has changed', async () => {
     await client.announce(withPorts(301, { ...http, name: 'HTTP' }));
     const [response] = await read();

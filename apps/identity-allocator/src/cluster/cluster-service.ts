@@ -164,10 +164,11 @@ const toMessage = (
 ): WatchResponse => ({
   ...head,
   revision: changes.revision,
-  nodes: changes.nodes.map(({ name, addresses, podRanges, namedPorts }) => ({
+  nodes: changes.nodes.map(({ name, addresses, podRanges, namedPorts, labels }) => ({
     name,
     addresses: [...addresses],
     podRanges: podRanges.map(formatCidr),
+    labels: { ...labels },
     namedPorts: namedPorts.map(([identity, ports]) => ({ identity, ports: [...ports] })),
   })),
   endpoints: changes.endpoints.map(([address, pod]) => ({ address, ...pod })),

@@ -78,12 +78,15 @@ describe('openReplicatedStore(), what nodes announce', () => {
     name,
     addresses: [`192.0.2.${index}`],
     podRanges: [parseCidr(`10.0.${index}.0/24`)],
+    labels: { pool: 'db' },
     namedPorts: [[300, [{ name: 'http', protocol: 6, port: 80 }]]],
     endpoints: new Map(Object.entries(pods).map(([address, identity]) => [address, podOf(identity)])),
   });
   const view = ({ directory }: Replica) => {
     const { nodes, endpoints } = directory.changesAfter(0)!;
-    const names = nodes.map(({ name, namedPorts }) => `${name} ${namedPorts[0]?.[1][0]?.name}`).toSorted();
+    const names = nodes
+      .map(({ name, namedPorts, labels }) => `${name} ${namedPorts[0]?.[1][0]?.name} ${labels['pool']}`)
+      .toSorted();
     return { nodes: names, endpoints: Object.fromEntries(endpoints) };
   };
 
@@ -94,7 +97,10 @@ describe('openReplicatedStore(), what nodes announce', () => {
     for (let step = 0; step < 12; step += 1) await b.store.allocate({ node: 'n2', labels: app(step) });
     await b.store.announce(node('n1', 1, { '10.0.1.6': 302, '10.0.1.7': 303 }));
     await a.store.catchUp();
-    const expected = { nodes: ['n1 http', 'n2 http'], endpoints: { '10.0.1.6': podOf(302), '10.0.1.7': podOf(303) } };
+    const expected = {
+      nodes: ['n1 http db', 'n2 http db'],
+      endpoints: { '10.0.1.6': podOf(302), '10.0.1.7': podOf(303) },
+    };
     for (const replica of [a, b, await open()]) expect(view(replica)).toEqual(expected);
   });
 
@@ -129,7 +135,8 @@ describe('openReplicatedStore(), what nodes announce', () => {
     await clock.advance(1);
     expect(await a.store.expireNodes()).toEqual(['dead']);
     await b.store.catchUp();
-    for (const replica of [a, b, await open()]) expect(view(replica)).toEqual({ nodes: ['alive http'], endpoints: {} });
+    for (const replica of [a, b, await open()])
+      expect(view(replica)).toEqual({ nodes: ['alive http db'], endpoints: {} });
   });
 
   it('outlives the replica that was told, for another lease', async () => {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { policyNodeLabels } from '../policy-node-labels.ts';
 import { completePrefixes, policyPrefixes } from '../policy-prefixes.ts';
 import { formatCidr } from '@weir/model';
 import type { RuleSection } from '../rule.ts';
@@ -80,6 +81,17 @@ describe('policyPrefixes()', () => {
     expect(prefixesOf('{toCIDR: ["::/64"]}')).toEqual(['0.0.0.0/0', '::/64']);
     expect(prefixesOf('{toCIDR: ["::/128", "fd00::/8"]}')).toEqual(['::/128', 'fd00::/8']);
     expect(completePrefixes([])).toEqual([]);
+  });
+});
+
+describe('policyNodeLabels()', () => {
+  it('names what nodes are told apart by, and nothing that pods are selected by', () => {
+    const spec = `endpointSelector: {matchLabels: {app: a}}, ingress: [
+      {fromNodes: [{matchLabels: {pool: db}, matchExpressions: [{key: zone, operator: DoesNotExist}]}]},
+      {fromEndpoints: [{matchLabels: {app: b, "node:rack": "1"}}]},
+      {fromEntities: [remote-node]},
+    ], egress: [{toNodes: [{}, {matchLabels: {pool: web}}]}]`;
+    expect(policyNodeLabels(onlyPolicy(withSpec(spec)))).toEqual(['pool', 'rack', 'zone']);
   });
 });
 

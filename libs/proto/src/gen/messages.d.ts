@@ -9014,6 +9014,12 @@ export namespace weir {
                 /** Node endpointAddresses. */
                 endpointAddresses: number;
 
+                /** Node labels. */
+                labels: string[];
+
+                /** Node identity. */
+                identity: number;
+
                 /**
                  * Encodes the specified Node message. Does not implicitly {@link weir.agent.v1.Node.verify|verify} messages.
                  * @param message Node message or plain object to encode
@@ -9052,6 +9058,12 @@ export namespace weir {
 
                     /** Node endpointAddresses */
                     endpointAddresses?: (number|null);
+
+                    /** Node labels */
+                    labels?: (string[]|null);
+
+                    /** Node identity */
+                    identity?: (number|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
@@ -13993,6 +14005,9 @@ export namespace weir {
                 /** ClusterNode namedPorts. */
                 namedPorts: weir.identity.v1.IdentityPorts.$Properties[];
 
+                /** ClusterNode labels. */
+                labels: { [k: string]: string };
+
                 /**
                  * Encodes the specified ClusterNode message. Does not implicitly {@link weir.identity.v1.ClusterNode.verify|verify} messages.
                  * @param message ClusterNode message or plain object to encode
@@ -14028,6 +14043,9 @@ export namespace weir {
 
                     /** ClusterNode namedPorts */
                     namedPorts?: (weir.identity.v1.IdentityPorts.$Properties[]|null);
+
+                    /** ClusterNode labels */
+                    labels?: ({ [k: string]: string }|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

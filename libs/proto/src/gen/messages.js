@@ -12783,6 +12783,7 @@ export const weir = $root.weir = (() => {
                 const Node = function (properties) {
                     this.addresses = [];
                     this.podRanges = [];
+                    this.labels = [];
                     if (properties)
                         for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                             if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -12794,6 +12795,8 @@ export const weir = $root.weir = (() => {
                 Node.prototype.podRanges = $util.emptyArray;
                 Node.prototype.isSelf = false;
                 Node.prototype.endpointAddresses = 0;
+                Node.prototype.labels = $util.emptyArray;
+                Node.prototype.identity = 0;
 
                 Node.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -12814,6 +12817,11 @@ export const weir = $root.weir = (() => {
                         writer.uint32(32).bool(message.isSelf);
                     if (message.endpointAddresses != null && $Object.hasOwnProperty.call(message, "endpointAddresses") && message.endpointAddresses !== 0)
                         writer.uint32(40).uint32(message.endpointAddresses);
+                    if (message.labels != null && message.labels.length)
+                        for (let i = 0; i < message.labels.length; ++i)
+                            writer.uint32(50).string(message.labels[i]);
+                    if (message.identity != null && $Object.hasOwnProperty.call(message, "identity") && message.identity !== 0)
+                        writer.uint32(56).uint32(message.identity);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -12888,6 +12896,23 @@ export const weir = $root.weir = (() => {
                                     message.endpointAddresses = value;
                                 else
                                     delete message.endpointAddresses;
+                                continue;
+                            }
+                        case 6: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.labels && message.labels.length))
+                                    message.labels = [];
+                                message.labels.push(reader.stringVerify());
+                                continue;
+                            }
+                        case 7: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.identity = value;
+                                else
+                                    delete message.identity;
                                 continue;
                             }
                         }
@@ -20419,6 +20444,7 @@ export const weir = $root.weir = (() => {
                     this.addresses = [];
                     this.podRanges = [];
                     this.namedPorts = [];
+                    this.labels = {};
                     if (properties)
                         for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                             if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -20429,6 +20455,7 @@ export const weir = $root.weir = (() => {
                 ClusterNode.prototype.addresses = $util.emptyArray;
                 ClusterNode.prototype.podRanges = $util.emptyArray;
                 ClusterNode.prototype.namedPorts = $util.emptyArray;
+                ClusterNode.prototype.labels = $util.emptyObject;
 
                 ClusterNode.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -20448,6 +20475,9 @@ export const weir = $root.weir = (() => {
                     if (message.namedPorts != null && message.namedPorts.length)
                         for (let i = 0; i < message.namedPorts.length; ++i)
                             $root.weir.identity.v1.IdentityPorts.encode(message.namedPorts[i], writer.uint32(34).fork(), _depth + 1).ldelim();
+                    if (message.labels != null && $Object.hasOwnProperty.call(message, "labels"))
+                        for (let keys = $Object.keys(message.labels), i = 0; i < keys.length; ++i)
+                            writer.uint32(42).fork().uint32(10).string(keys[i]).uint32(18).string(message.labels[keys[i]]).ldelim();
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -20461,7 +20491,7 @@ export const weir = $root.weir = (() => {
                         _depth = 0;
                     if (_depth > $Reader.recursionLimit)
                         throw $Error("max depth exceeded");
-                    let end, message, value;
+                    let end, message, key, value;
                     if (length === $undefined)
                         end = reader.len;
                     else {
@@ -20512,6 +20542,42 @@ export const weir = $root.weir = (() => {
                                 if (!(message.namedPorts && message.namedPorts.length))
                                     message.namedPorts = [];
                                 message.namedPorts.push($root.weir.identity.v1.IdentityPorts.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
+                        case 5: {
+                                if (wireType !== 2)
+                                    break;
+                                if (message.labels === $util.emptyObject)
+                                    message.labels = {};
+                                let end2 = reader.size() + reader.pos;
+                                if (end2 > reader.len)
+                                    throw $RangeError("index out of range");
+                                reader.len = end2;
+                                key = "";
+                                value = "";
+                                while (reader.pos < end2) {
+                                    let tag2 = reader.tag();
+                                    wireType = tag2 & 7;
+                                    switch (tag2 >>>= 3) {
+                                    case 1:
+                                        if (wireType !== 2)
+                                            break;
+                                        key = reader.stringVerify();
+                                        continue;
+                                    case 2:
+                                        if (wireType !== 2)
+                                            break;
+                                        value = reader.stringVerify();
+                                        continue;
+                                    }
+                                    reader.skipType(wireType, _depth, tag2);
+                                }
+                                if (reader.pos !== end2)
+                                    throw $RangeError("index out of range");
+                                reader.len = end;
+                                if (key === "__proto__")
+                                    $util.makeProp(message.labels, key);
+                                message.labels[key] = value;
                                 continue;
                             }
                         }

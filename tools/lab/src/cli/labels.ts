@@ -22,6 +22,19 @@ export function parseNamedPorts(text: string, previous: readonly NamedPort[] = [
   }
 }
 
+/** Reads `node2:k=v,k=v`: the labels of a node of the lab, by its name. */
+export function parseNodeLabels(
+  text: string,
+  previous: Readonly<Record<string, string>> = {},
+): Readonly<Record<string, string>> {
+  const [, node, labels] = /^(node\d+):(.+)$/.exec(text) ?? [];
+  if (node === undefined || labels === undefined) {
+    throw new InvalidArgumentError(`"${text}" says no labels of a node: expected NODE:KEY=VALUE, as in node2:pool=db.`);
+  }
+  parseLabels(labels);
+  return { ...previous, [node]: labels };
+}
+
 /** Adds a change to those before it: `k=v` sets a label, `k-` removes it. */
 export function parseLabelChange(text: string, previous: LabelChanges = {}): LabelChanges {
   const { set = {}, remove = [] } = previous;

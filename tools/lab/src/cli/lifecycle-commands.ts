@@ -9,6 +9,7 @@ import type { LabStatus, NodeStatus } from '../lab/lab-status.ts';
 import { nodesMax } from '../network/plan.ts';
 import type { ServiceStatus } from '../supervisor/api.ts';
 import { labOf } from './command-context.ts';
+import { parseNodeLabels } from './labels.ts';
 
 // The logger itself is not needed here, and takes its time to load.
 const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const satisfies readonly LogLevel[];
@@ -22,6 +23,7 @@ interface UpFlags {
   readonly allocators?: number;
   readonly timeout: number;
   readonly dist?: string;
+  readonly nodeLabels?: Readonly<Record<string, string>>;
   readonly agentArg?: readonly string[];
   readonly logLevel: string;
   readonly output: OutputFormat;
@@ -66,6 +68,7 @@ export function addLifecycleCommands(program: Command): void {
     .option('--allocators <count>', 'how many identity-allocators share the store (1)', wholeNumber(allocatorsMax))
     .option('--timeout <seconds>', 'how long the nodes may take', wholeNumber(3600), 60)
     .option('--dist <directory>', 'where the programs are, if not where `make build` puts them')
+    .option('--node-labels <node:k=v,k=v>', 'labels of a node, for policies; may be repeated', parseNodeLabels)
     .option('--agent-arg <flag>', 'a further flag for the agents, as in --agent-arg=--enable-policy=always', collect)
     .addOption(new Option('--log-level <level>', 'of all services').choices(logLevels).default('info'))
     .addOption(outputOption())
@@ -102,6 +105,7 @@ async function up(flags: UpFlags, command: Command): Promise<void> {
     ...(flags.storeProgram !== undefined && { storeProgram: flags.storeProgram }),
     ...(flags.allocators !== undefined && { allocatorCount: flags.allocators }),
     ...(flags.dist !== undefined && { distDirectory: flags.dist }),
+    ...(flags.nodeLabels && { nodeLabels: flags.nodeLabels }),
     ...(flags.agentArg && { agentArguments: flags.agentArg }),
     logLevel: flags.logLevel,
     timeoutMs: flags.timeout * 1000,

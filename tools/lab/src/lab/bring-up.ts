@@ -42,6 +42,8 @@ export interface LabOptions {
   readonly operatorArguments?: readonly string[];
   /** Where the programs come from; what `make build` made by default. */
   readonly distDirectory?: string;
+  /** Labels of nodes by their names, as `key=value,…`. */
+  readonly nodeLabels?: Readonly<Record<string, string>>;
   /** Further flags for every agent, such as `--enable-policy=always`. */
   readonly agentArguments?: readonly string[];
   /** Further flags for the identity-allocator, such as `--lease=5s`. */
@@ -72,6 +74,7 @@ export async function bringUp(
     ipam: options.ipam ?? 'lab',
     operatorCount: options.ipam === 'cluster' ? (options.operatorCount ?? 1) : 0,
     operatorArguments: options.operatorArguments ?? [],
+    nodeLabels: options.nodeLabels ?? {},
     agentArguments: options.agentArguments ?? [],
     allocatorArguments: options.allocatorArguments ?? [],
     logLevel: options.logLevel ?? 'info',

@@ -32,6 +32,8 @@ export interface LabSpec {
   readonly operatorCount: number;
   /** Flags for the operators. */
   readonly operatorArguments: readonly string[];
+  /** Labels of nodes by their names, as `key=value,…`. Absent in a lab of before. */
+  readonly nodeLabels?: Readonly<Record<string, string>>;
   /** Flags that every agent gets besides those of the lab. */
   readonly agentArguments: readonly string[];
   /** Flags for the identity-allocator, likewise. */

@@ -117,10 +117,13 @@ function agent(plan: PlanServices, node: NodePlan): ServiceSpec {
       ...['--devices', lanDevice, '--routing', spec.routing],
       ...(spec.routing === 'direct' ? ['--mtu', String(lanMtu)] : []),
       ...(plan.network.nodes.length > 1 ? servesFlows(node) : []),
+      ...labelFlags(spec.nodeLabels?.[node.name]),
       ...spec.agentArguments,
     ],
   });
 }
+
+const labelFlags = (labels: string | undefined): string[] => (labels === undefined ? [] : ['--node-labels', labels]);
 
 /** The nodes of a lab are one machine. */
 const servesFlows = ({ address }: NodePlan): string[] => [
