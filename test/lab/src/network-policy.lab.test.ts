@@ -21,6 +21,8 @@ const policy = (spec: object, name = 'np'): object => ({
 // An address besides that of the world, outside the cluster as well.
 const second = { name: '@world', ipv4: '172.31.0.3', ipv6: 'fd00:172:31::3' };
 const livePort = 7100;
+/** What a pod calls `web`. */
+const web = (port: number) => ({ namedPorts: [{ name: 'web', protocol: 6, port }] });
 
 let pods: Readonly<Record<'a' | 'b' | 'c' | 'd', PlayedPod>>;
 let parties: readonly (PlayedPod | PlayedHost)[];
@@ -28,8 +30,8 @@ const test = useLab('netpol', async ({ lab, pod, host }) => {
   await giveWorld(lab, [second.ipv4, second.ipv6]);
   await lab.labelNamespace('shop', { set: { team: 'red' } });
   const [a, b, c, d, ...hosts] = await Promise.all([
-    pod('a', { namespace: 'shop', labels: { app: 'a' } }),
-    pod('b', { namespace: 'shop', labels: { app: 'b' } }),
+    pod('a', { namespace: 'shop', labels: { app: 'a' }, ...web(7000) }),
+    pod('b', { namespace: 'shop', labels: { app: 'b' }, ...web(7001) }),
     pod('c', { namespace: 'ops', labels: { app: 'c' } }),
     pod('d', { namespace: 'ops', labels: { app: 'b' } }),
     host('@node1'),
@@ -215,6 +217,24 @@ describe('ports', () => {
       'b → a UDP 7000': 'passes',
       'b → a UDP 7001': 'passes',
       'b → a ICMP': denied,
+    });
+  });
+
+  it('by name are what each pod calls so: its own for what comes in, its peers for what goes out', async () => {
+    await test.apply(policy({ podSelector: {}, ingress: [{ ports: [{ port: 'web' }] }] }, 'in'));
+    await expectOf({
+      'c → a TCP 7000': 'passes',
+      'c → a TCP 7001': denied,
+      'c → b TCP 7001': 'passes',
+      'c → b TCP 7000': denied,
+    });
+    await test.delete(policy({ podSelector: {}, ingress: [{ ports: [{ port: 'web' }] }] }, 'in'));
+    await apply({ policyTypes: ['Egress'], egress: [{ to: [isB, inTeam('blue')], ports: [{ port: 'web' }] }] });
+    await expectOf({
+      'a → b TCP 7001': 'passes',
+      'a → b TCP 7000': denied,
+      'a → c TCP 7000': denied,
+      'a → c TCP 7001': denied,
     });
   });
 
