@@ -51,7 +51,8 @@ const handlers: Readonly<Record<string, (request: IncomingMessage, response: Ser
   },
 };
 
-const server = createServer((request, response) => {
+// A test of an open connection may take its time between two requests: 5 s, the default, end it on a busy machine.
+const server = createServer({ keepAliveTimeout: 600_000 }, (request, response) => {
   requests++;
   const handler = handlers[request.url ?? ''];
   if (handler !== undefined) return handler(request, response);
