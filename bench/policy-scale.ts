@@ -2,7 +2,7 @@
 // Policy at scale: 10,000 identities, 1,000 rules, 100 local endpoints, in a process of its own. What one more identity
 // costs must not depend on rules that do not select it: it is measured beside 9,000 of them, against none.
 import { execFile } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,6 +13,7 @@ import type { PolicyScaleResult } from './lib/policy-scale-process.ts';
 
 const rules = { selecting: 1_000, others: 9_000 };
 const timeoutMs = 120_000;
+const dist = fileURLToPath(new URL('../dist/', import.meta.url));
 const run = promisify(execFile);
 
 /** As the agent runs: bundled, so that neither reading TypeScript nor its compiler counts. */
@@ -21,20 +22,35 @@ async function bundle(directory: string): Promise<string> {
   await build({
     entryPoints: [fileURLToPath(new URL('lib/policy-scale-process.ts', import.meta.url))],
     ...{ outfile, bundle: true, platform: 'node', format: 'esm', logLevel: 'error' },
-    banner: { js: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);" },
+    banner: {
+      js: "import{createRequire as benchRequire}from'node:module';const require=benchRequire(import.meta.url);",
+    },
+    external: ['*.node'],
   });
+  await copyFile(join(dist, 'bpf-loader.node'), join(directory, 'bpf-loader.node'));
   return outfile;
 }
+
+const changeNames = {
+  identityAdded: 'one new identity',
+  identityRemoved: 'one identity gone',
+  ruleAdded: 'one new rule',
+  ruleRemoved: 'one removed rule',
+} as const;
 
 interface Found {
   readonly alone: readonly PolicyScaleResult[];
   readonly crowded: readonly PolicyScaleResult[];
 }
 
-async function measureAll(program: string, { runs, signal }: BenchSettings): Promise<Found> {
+async function measureAll(directory: string, { runs, signal }: BenchSettings): Promise<Found> {
+  const program = await bundle(directory);
+  const bpffs = join(directory, 'bpffs');
+  await mkdir(bpffs);
   const found = { alone: [] as PolicyScaleResult[], crowded: [] as PolicyScaleResult[] };
   const measure = async (name: keyof Found, others: number): Promise<number> => {
-    const args = [program, String(rules.selecting), String(others)];
+    const kernel = name === 'alone' ? [join(dist, 'bpf', 'weir.bpf.o'), bpffs] : [];
+    const args = [program, String(rules.selecting), String(others), ...kernel];
     const { stdout } = await run(process.execPath, args, { timeout: timeoutMs, signal });
     return found[name].push(JSON.parse(stdout) as PolicyScaleResult);
   };
@@ -61,6 +77,14 @@ function figuresOf({ alone, crowded }: Found): Figure[] {
     figure('one new rule, p50', ({ ruleAdded }) => ruleAdded.p50),
     figure('one new rule, p99', ({ ruleAdded }) => ruleAdded.p99, 20),
     figure('one removed rule, p99', ({ ruleRemoved }) => ruleRemoved.p99, 20),
+    ...(['identityAdded', 'identityRemoved', 'ruleAdded', 'ruleRemoved'] as const).flatMap((change) => [
+      figure(`${changeNames[change]}, until in the kernel, p50`, ({ inKernel }) => inKernel?.[change].p50 ?? NaN),
+      figure(
+        `${changeNames[change]}, until in the kernel, p99`,
+        ({ inKernel }) => inKernel?.[change].p99 ?? NaN,
+        change.startsWith('identity') ? 5 : 20,
+      ),
+    ]),
     figure('event loop delay meanwhile, p99', ({ loopDelayP99Ms }) => loopDelayP99Ms, 20),
     { ...figure('resident memory', ({ residentMiB }) => residentMiB, 200), unit: 'MiB' },
     {
@@ -77,9 +101,8 @@ export const part: BenchPart = {
   async run(settings) {
     const directory = await mkdtemp(join(tmpdir(), 'weir-bench-policy-'));
     try {
-      const program = await bundle(directory);
       await settings.step('10,000 identities, 1,000 rules, 100 endpoints', async () =>
-        figuresOf(await measureAll(program, settings)),
+        figuresOf(await measureAll(directory, settings)),
       );
     } finally {
       await rm(directory, { recursive: true });

@@ -1,10 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // A process of its own that computes policy at scale and prints what it took, so that memory and the event loop are those
-// of the engine alone. Arguments: rules that select somebody, and rules besides that select nobody.
+// of the engine alone. Arguments: rules that select somebody, and rules besides that select nobody; with an object of the
+// programs and a directory, the same again until the maps of a datapath in the kernel are written, which is pinned there.
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setImmediate } from 'node:timers/promises';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import { createPolicyEngine, parsePolicyFiles, type Policy, type PolicyEngine, type PolicyUpdate } from '@weir/policy';
+import {
+  createPolicyEngine,
+  type LabelledIdentity,
+  parsePolicyFiles,
+  type Policy,
+  type PolicyEngine,
+  type PolicyUpdate,
+} from '@weir/policy';
+import { openPolicyKernel } from './policy-kernel.ts';
 import { createRandom, makeIdentity, makePolicy } from './policy-world.ts';
 
 /** What a run took; times in milliseconds. */
@@ -19,6 +28,8 @@ export interface PolicyScaleResult {
   /** While identities and rules came and went, without the time that is asked for. */
   readonly loopDelayP99Ms: number;
   readonly residentMiB: number;
+  /** Until the kernel has it, where that was asked for. */
+  readonly inKernel?: Pick<PolicyScaleResult, 'identityAdded' | 'identityRemoved' | 'ruleAdded' | 'ruleRemoved'>;
 }
 
 /** Of many repetitions. */
@@ -28,7 +39,8 @@ export interface Quantiles {
 }
 
 const identityCount = 10_000;
-const subjectCount = 100;
+// The stride shares no factor with the numbers of applications and namespaces.
+const subjects = Array.from({ length: 100 }, (_, index) => makeIdentity(index * 101));
 const identityChanges = 2000;
 const ruleChanges = 1000;
 
@@ -69,9 +81,12 @@ async function readPolicies(wanted: Wanted): Promise<Policy[]> {
   }
 }
 
-function timed(engine: PolicyEngine, update: PolicyUpdate): number {
+type Apply = (update: PolicyUpdate) => unknown;
+
+async function timed(apply: Apply, update: PolicyUpdate): Promise<number> {
   const start = performance.now();
-  engine.apply(update);
+  const applied = apply(update);
+  if (applied instanceof Promise) await applied;
   return performance.now() - start;
 }
 
@@ -82,14 +97,15 @@ function quantiles(times: readonly number[]): Quantiles {
 }
 
 /** Computes everything from nothing: identities, rules, and then one local endpoint after the other. */
-function computeAll(
+async function computeAll(
   engine: PolicyEngine,
   policies: readonly Policy[],
-): Pick<PolicyScaleResult, 'fullMs' | 'longestBlockMs' | 'entries'> {
+): Promise<Pick<PolicyScaleResult, 'fullMs' | 'longestBlockMs' | 'entries'>> {
   const identities = Array.from({ length: identityCount }, (_, index) => makeIdentity(index));
-  // The stride shares no factor with the numbers of applications and namespaces.
-  const subjects = Array.from({ length: subjectCount }, (_, index) => makeIdentity(index * 101));
-  const times = [timed(engine, { upsertIdentities: identities }), timed(engine, { upsertPolicies: policies })];
+  const times = [
+    await timed(engine.apply, { upsertIdentities: identities }),
+    await timed(engine.apply, { upsertPolicies: policies }),
+  ];
   let entries = 0;
   for (const one of subjects) {
     const start = performance.now();
@@ -103,45 +119,62 @@ function computeAll(
 type Change = Readonly<Record<'make' | 'undo', PolicyUpdate>>;
 
 /** Makes changes and undoes them, each in a turn of the event loop of its own. */
-async function churn(engine: PolicyEngine, changes: readonly Change[]): Promise<[Quantiles, Quantiles]> {
+async function churn(apply: Apply, changes: readonly Change[]): Promise<[Quantiles, Quantiles]> {
   const [made, undone]: [number[], number[]] = [[], []];
   for (const { make, undo } of changes) {
-    made.push(timed(engine, make));
+    made.push(await timed(apply, make));
     await setImmediate();
-    undone.push(timed(engine, undo));
+    undone.push(await timed(apply, undo));
     await setImmediate();
   }
   return [quantiles(made), quantiles(undone)];
 }
 
+/** Identities, and then rules, that come and go. */
+async function churnAll(
+  apply: Apply,
+  { newcomers, rules }: { readonly newcomers: readonly LabelledIdentity[]; readonly rules: readonly Policy[] },
+): Promise<NonNullable<PolicyScaleResult['inKernel']>> {
+  const [identityAdded, identityRemoved] = await churn(
+    apply,
+    newcomers.map((one) => ({ make: { upsertIdentities: [one] }, undo: { deleteIdentities: [one.id] } })),
+  );
+  const [ruleAdded, ruleRemoved] = await churn(
+    apply,
+    rules.map((one) => ({ make: { upsertPolicies: [one] }, undo: { deletePolicies: [one.key] } })),
+  );
+  return { identityAdded, identityRemoved, ruleAdded, ruleRemoved };
+}
+
 async function main(): Promise<PolicyScaleResult> {
-  const [selecting = 1000, others = 0] = process.argv.slice(2).map(Number);
+  const [selecting = 1000, others = 0] = process.argv.slice(2, 4).map(Number);
+  const [objectPath, directory] = process.argv.slice(4);
   const policies = [
     ...(await readPolicies({ count: selecting, from: 0 })),
     ...(others > 0 ? await readPolicies({ count: others, from: selecting, prefix: 'other' }) : []),
   ];
-  const newPolicies = await readPolicies({ count: ruleChanges, from: selecting + others });
+  const rules = await readPolicies({ count: ruleChanges, from: selecting + others });
   const newcomers = Array.from({ length: identityChanges }, (_, index) => makeIdentity(identityCount + index * 7));
   const engine = createPolicyEngine({ defaultAllow: true, clusterPeer: { clusterName: 'default' } });
-  const all = computeAll(engine, policies);
+  const all = await computeAll(engine, policies);
 
   const delayResolutionMs = 1;
   const delay = monitorEventLoopDelay({ resolution: delayResolutionMs });
   delay.enable();
-  const [identityAdded, identityRemoved] = await churn(
-    engine,
-    newcomers.map((one) => ({ make: { upsertIdentities: [one] }, undo: { deleteIdentities: [one.id] } })),
-  );
-  const [ruleAdded, ruleRemoved] = await churn(
-    engine,
-    newPolicies.map((one) => ({ make: { upsertPolicies: [one] }, undo: { deletePolicies: [one.key] } })),
-  );
+  const changes = await churnAll(engine.apply, { newcomers, rules });
   delay.disable();
-  return {
-    ...{ ...all, identityAdded, identityRemoved, ruleAdded, ruleRemoved },
+  const result = {
+    ...{ ...all, ...changes },
     loopDelayP99Ms: Math.max(0, delay.percentile(99) / 1e6 - delayResolutionMs),
     residentMiB: process.memoryUsage.rss() / 2 ** 20,
   };
+  if (objectPath === undefined || directory === undefined) return result;
+  const kernel = await openPolicyKernel({ engine, subjects: subjects.map(({ id }) => id), objectPath, directory });
+  try {
+    return { ...result, inKernel: await churnAll(kernel.apply, { newcomers, rules }) };
+  } finally {
+    await kernel.close();
+  }
 }
 
 if (isMainThread) process.stdout.write(JSON.stringify(await main()));
