@@ -4,19 +4,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createRpcClient } from '@weir/rpc';
 import { AgentServiceDefinition } from '@weir/proto';
-import type { Lab, Pod } from '@weir/lab';
-import {
-  type BenchPart,
-  type BenchSettings,
-  createPlainPath,
-  type Figure,
-  interleaved,
-  netbench,
-  type NetbenchTest,
-  startNetbenchServer,
-} from './lib/index.ts';
+import type { Lab } from '@weir/lab';
+import { type BenchPart, type BenchSettings, createPlainPath, type Figure, interleaved } from './lib/index.ts';
 import { withLab } from './lib/bench-lab.ts';
-import { firstCpu, secondCpu } from './lib/cpus.ts';
+import { measurePath, type PathEnds, type PathTest } from './lib/measure-path.ts';
 
 const port = 5301;
 const ringPollMs = 100;
@@ -31,11 +22,8 @@ spec:
       toPorts: [{ ports: [{ port: '${port}', protocol: ANY }, { port: '${port + 1}', protocol: TCP }] }]
 `;
 
-interface Case {
+interface Case extends PathTest {
   readonly name: string;
-  readonly test: NetbenchTest;
-  readonly family: 'ipv4' | 'ipv6';
-  readonly connections?: number;
   readonly target: number;
   /** Of the peer: with a policy, and watched. */
   readonly peers?: readonly [policy: string, watched?: string];
@@ -51,39 +39,9 @@ const cases: readonly Case[] = [
   { name: 'TCP_CRR, IPv6', test: 'tcp_crr', family: 'ipv6', target: 0.95 },
 ];
 
-interface Ends {
-  readonly client: { readonly netns: string };
-  readonly server: { readonly netns: string; readonly ipv4: string; readonly ipv6: string };
-}
-
-/** A stream keeps both ends busy; a round trip is one after the other. */
-const cpusOf = (test: NetbenchTest): { readonly client: number; readonly server: number } => ({
-  client: test === 'tcp_stream' ? firstCpu : secondCpu,
-  server: secondCpu,
-});
-
-async function measure(ends: Ends, spec: Case, durationMs: number): Promise<number> {
-  const cpus = cpusOf(spec.test);
-  const server = await startNetbenchServer({ netns: ends.server.netns, port, cpu: cpus.server });
-  try {
-    const result = await netbench({
-      test: spec.test,
-      netns: ends.client.netns,
-      address: ends.server[spec.family],
-      port,
-      durationMs,
-      cpu: cpus.client,
-      ...(spec.connections === undefined ? {} : { connections: spec.connections }),
-    });
-    return result.perSecond ?? result.gbitPerSecond ?? 0;
-  } finally {
-    await server.stop();
-  }
-}
-
 interface Paths {
-  readonly plain: Ends;
-  readonly weir: Ends;
+  readonly plain: PathEnds;
+  readonly weir: PathEnds;
   readonly watcher: Watcher;
 }
 
@@ -98,12 +56,12 @@ interface Watcher {
 async function measureCase(paths: Paths, spec: Case, settings: BenchSettings): Promise<Figure[]> {
   const { durationMs } = settings;
   const { watcher } = paths;
-  const weir = (): Promise<number> => measure(paths.weir, spec, durationMs);
+  const weir = (): Promise<number> => measurePath({ ends: paths.weir, port, durationMs }, spec);
   const eventsPerConnection: number[] = [];
   const { plain, policy, watched } = await interleaved({
     ...settings,
     variants: {
-      plain: () => measure(paths.plain, spec, durationMs),
+      plain: () => measurePath({ ends: paths.plain, port, durationMs }, spec),
       policy: weir,
       watched: async () => {
         const before = watcher.events;
@@ -164,16 +122,14 @@ function createWatcher(lab: Lab): Watcher {
   };
 }
 
-const endOf = ({ netns, ipv4, ipv6 }: Pod): Ends['server'] => ({ netns, ipv4, ipv6 });
-
 export const part: BenchPart = {
   name: 'pod-network',
   run: (settings) =>
     withLab('benchnet', async (lab) => {
       const plain = await createPlainPath();
       try {
-        const client = endOf(await lab.addPod({ name: 'client', labels: { app: 'bench-client' } }));
-        const server = endOf(await lab.addPod({ name: 'server', labels: { app: 'bench-server' } }));
+        const client = await lab.addPod({ name: 'client', labels: { app: 'bench-client' } });
+        const server = await lab.addPod({ name: 'server', labels: { app: 'bench-server' } });
         await lab.applyPolicy([{ name: 'bench.yaml', content: new TextEncoder().encode(policy) }]);
         const paths = { plain, weir: { client, server }, watcher: createWatcher(lab) };
         for (const spec of cases) await settings.step(spec.name, () => measureCase(paths, spec, settings));

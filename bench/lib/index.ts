@@ -4,5 +4,6 @@ export type { BenchPart, BenchSettings, Figure, Target } from './figure.ts';
 export { type Fate, type FlowWatch, startFlowWatch } from './flow-watch.ts';
 export { interleaved } from './interleaved.ts';
 export { netbench, startNetbenchServer, type NetbenchResult, type NetbenchRun, type NetbenchTest } from './netbench.ts';
+export { createPlainOverlay } from './plain-overlay.ts';
 export { createPlainPath, type PlainPath } from './plain-path.ts';
 export { median, quantile } from './statistics.ts';

@@ -44,14 +44,16 @@ export async function createPlainPath(): Promise<PlainPath> {
   return { client, server, remove };
 }
 
-async function addNamespace(netns: string, settings: readonly string[]): Promise<void> {
+/** A namespace with its loopback up, in which addresses can be used at once. */
+export async function addNamespace(netns: string, settings: readonly string[]): Promise<void> {
   await run('ip', ['netns', 'add', netns]);
   await run('ip', ['-n', netns, 'link', 'set', 'lo', 'up']);
   // Nobody else is on these links: a second of duplicate address detection would only be waited for.
   await run('ip', ['netns', 'exec', netns, 'sysctl', '-qw', 'net.ipv6.conf.default.accept_dad=0', ...settings]);
 }
 
-async function configure(end: { netns: string; device: string; ipv4: string; ipv6: string }): Promise<void> {
+/** Gives a device its addresses and takes it up. */
+export async function configure(end: { netns: string; device: string; ipv4: string; ipv6: string }): Promise<void> {
   const inside = ['-n', end.netns];
   await run('ip', [...inside, 'addr', 'add', `${end.ipv4}/24`, 'dev', end.device]);
   await run('ip', [...inside, 'addr', 'add', `${end.ipv6}/64`, 'dev', end.device]);
