@@ -3,20 +3,9 @@
 // routers. All ends are on one machine: round trips run on one CPU, streams on two.
 import { type BenchPart, type BenchSettings, createPlainOverlay, type Figure, interleaved } from './lib/index.ts';
 import { withLab } from './lib/bench-lab.ts';
-import { measurePath, type PathEnds, type PathTest } from './lib/measure-path.ts';
+import { measurePath, pathPolicy, type PathEnds, type PathTest } from './lib/measure-path.ts';
 
-const port = 5301;
 const target = { kind: 'ratio', value: 0.95 } as const;
-
-const policy = `apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: { name: bench }
-spec:
-  endpointSelector: { matchLabels: { app: bench-server } }
-  ingress:
-    - fromEndpoints: [{ matchLabels: { app: bench-client } }]
-      toPorts: [{ ports: [{ port: '${port}', protocol: ANY }, { port: '${port + 1}', protocol: TCP }] }]
-`;
 
 interface Case extends PathTest {
   readonly name: string;
@@ -41,8 +30,8 @@ async function measureCase(
   const { plain, weir } = await interleaved({
     ...settings,
     variants: {
-      plain: () => measurePath({ ends: paths.plain, port, durationMs }, test),
-      weir: () => measurePath({ ends: paths.weir, port, durationMs }, test),
+      plain: () => measurePath({ ends: paths.plain, durationMs }, test),
+      weir: () => measurePath({ ends: paths.weir, durationMs }, test),
     },
   });
   const figure: Figure = {
@@ -68,7 +57,7 @@ export const part: BenchPart = {
         try {
           const client = await lab.addPod({ name: 'client', node: 'node1', labels: { app: 'bench-client' } });
           const server = await lab.addPod({ name: 'server', node: 'node2', labels: { app: 'bench-server' } });
-          await lab.applyPolicy([{ name: 'bench.yaml', content: new TextEncoder().encode(policy) }]);
+          await lab.applyPolicy([{ name: 'bench.yaml', content: new TextEncoder().encode(pathPolicy) }]);
           const paths = { plain, weir: { client, server } };
           for (const spec of cases) await settings.step(spec.name, () => measureCase(paths, spec, settings));
         } finally {

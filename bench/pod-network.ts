@@ -7,20 +7,9 @@ import { AgentServiceDefinition } from '@weir/proto';
 import type { Lab } from '@weir/lab';
 import { type BenchPart, type BenchSettings, createPlainPath, type Figure, interleaved } from './lib/index.ts';
 import { withLab } from './lib/bench-lab.ts';
-import { measurePath, type PathEnds, type PathTest } from './lib/measure-path.ts';
+import { measurePath, pathPolicy, type PathEnds, type PathTest } from './lib/measure-path.ts';
 
-const port = 5301;
 const ringPollMs = 100;
-
-const policy = `apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: { name: bench }
-spec:
-  endpointSelector: { matchLabels: { app: bench-server } }
-  ingress:
-    - fromEndpoints: [{ matchLabels: { app: bench-client } }]
-      toPorts: [{ ports: [{ port: '${port}', protocol: ANY }, { port: '${port + 1}', protocol: TCP }] }]
-`;
 
 interface Case extends PathTest {
   readonly name: string;
@@ -56,12 +45,12 @@ interface Watcher {
 async function measureCase(paths: Paths, spec: Case, settings: BenchSettings): Promise<Figure[]> {
   const { durationMs } = settings;
   const { watcher } = paths;
-  const weir = (): Promise<number> => measurePath({ ends: paths.weir, port, durationMs }, spec);
+  const weir = (): Promise<number> => measurePath({ ends: paths.weir, durationMs }, spec);
   const eventsPerConnection: number[] = [];
   const { plain, policy, watched } = await interleaved({
     ...settings,
     variants: {
-      plain: () => measurePath({ ends: paths.plain, port, durationMs }, spec),
+      plain: () => measurePath({ ends: paths.plain, durationMs }, spec),
       policy: weir,
       watched: async () => {
         const before = watcher.events;
@@ -130,7 +119,7 @@ export const part: BenchPart = {
       try {
         const client = await lab.addPod({ name: 'client', labels: { app: 'bench-client' } });
         const server = await lab.addPod({ name: 'server', labels: { app: 'bench-server' } });
-        await lab.applyPolicy([{ name: 'bench.yaml', content: new TextEncoder().encode(policy) }]);
+        await lab.applyPolicy([{ name: 'bench.yaml', content: new TextEncoder().encode(pathPolicy) }]);
         const paths = { plain, weir: { client, server }, watcher: createWatcher(lab) };
         for (const spec of cases) await settings.step(spec.name, () => measureCase(paths, spec, settings));
       } finally {

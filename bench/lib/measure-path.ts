@@ -2,6 +2,19 @@
 import { firstCpu, secondCpu } from './cpus.ts';
 import { netbench, type NetbenchTest, startNetbenchServer } from './netbench.ts';
 
+const port = 5301;
+
+/** Lets clients of paths through pods reach their servers, and nobody else. */
+export const pathPolicy = `apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: { name: bench }
+spec:
+  endpointSelector: { matchLabels: { app: bench-server } }
+  ingress:
+    - fromEndpoints: [{ matchLabels: { app: bench-client } }]
+      toPorts: [{ ports: [{ port: '${port}', protocol: ANY }, { port: '${port + 1}', protocol: TCP }] }]
+`;
+
 /** What is measured on a path. */
 export interface PathTest {
   readonly test: NetbenchTest;
@@ -23,10 +36,10 @@ const cpusOf = (test: NetbenchTest): { readonly client: number; readonly server:
 
 /** One run: round trips or connections a second, or Gbit/s. */
 export async function measurePath(
-  path: { readonly ends: PathEnds; readonly port: number; readonly durationMs: number },
+  path: { readonly ends: PathEnds; readonly durationMs: number },
   { test, family, connections }: PathTest,
 ): Promise<number> {
-  const { ends, port, durationMs } = path;
+  const { ends, durationMs } = path;
   const cpus = cpusOf(test);
   const server = await startNetbenchServer({ netns: ends.server.netns, port, cpu: cpus.server });
   try {
