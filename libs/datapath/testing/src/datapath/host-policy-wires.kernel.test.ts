@@ -68,7 +68,8 @@ describePackets('the policy of the host, on the wire', () => {
       node.setHostPolicy({ ingress: [] });
       expect(await says(server, client, 'from outside')).toBe('from outside');
       expect(await says(client, server, 'from the host')).toBe('from the host');
-      expect(node.flows()).toMatchObject([
+      // The kernel may still try again what it sent for a test before.
+      expect(node.flows().filter(({ ports }) => ports.includes(client.localPort ?? 0))).toMatchObject([
         { from: 'host', to: 'world', flags: expect.arrayContaining(['established']) },
       ]);
     });
