@@ -155,6 +155,7 @@ describe('weir … -o json', () => {
       'cluster Ok',
       'l7-proxy Ok',
       'services Ok',
+      'masquerade Ok',
       'maps Ok',
     ]);
   });
