@@ -80,6 +80,17 @@ describe('createClusterView()', () => {
     expect(told.slice(1)).toEqual([{ deletedNodes: [node('b')] }]);
   });
 
+  it('does not wait longer for those who are missing when another directory begins anew meanwhile', async () => {
+    first();
+    view.apply(response({ epoch: 'e2', snapshot: true, nodes: [node('a')] }));
+    await clock.advance(40_000);
+    view.apply(response({ epoch: 'e3', snapshot: true, nodes: [] }));
+    await clock.advance(20_000);
+    expect(told.slice(1)).toEqual([{ deletedNodes: [node('b')], deletedEndpoints: ['10.0.0.2'] }]);
+    await clock.advance(40_000);
+    expect(told.slice(2)).toEqual([{ deletedNodes: [node('a')] }]);
+  });
+
   it('forgets half a snapshot when the stream breaks', () => {
     first();
     view.apply(response({ revision: 9, snapshot: true, synced: false, nodes: [node('a')] }));

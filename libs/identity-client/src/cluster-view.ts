@@ -119,8 +119,8 @@ export function createClusterView({ clock, onChange }: ClusterViewOptions): Clus
   const rows = createRows();
   let cursor: Cursor = { epoch: '', revision: 0 };
   let snapshot: { readonly seen: Keys; readonly isOtherHistory: boolean } | undefined;
-  let unconfirmed = noKeys();
-  let cancelForget: CancelTimer = () => undefined;
+  // What went missing with one snapshot of another history. Others that follow do not make it wait longer.
+  const unconfirmed = new Map<Keys, CancelTimer>();
 
   const tell = (upserted: Upserted, gone: Parameters<typeof rows.remove>[0]): void => {
     const changes = { ...upserted, ...rows.remove(gone) };
@@ -129,11 +129,11 @@ export function createClusterView({ clock, onChange }: ClusterViewOptions): Clus
   const see = ({ nodes, endpoints }: Upserted): void => {
     for (const { name } of nodes) {
       snapshot?.seen.nodes.add(name);
-      unconfirmed.nodes.delete(name);
+      for (const keys of unconfirmed.keys()) keys.nodes.delete(name);
     }
     for (const [address] of endpoints) {
       snapshot?.seen.endpoints.add(address);
-      unconfirmed.endpoints.delete(address);
+      for (const keys of unconfirmed.keys()) keys.endpoints.delete(address);
     }
   };
   /** What a whole snapshot did not name is gone; after another history, once everybody has had time to tell again. */
@@ -142,13 +142,16 @@ export function createClusterView({ clock, onChange }: ClusterViewOptions): Clus
     const { seen, isOtherHistory } = snapshot;
     snapshot = undefined;
     if (!isOtherHistory) return rows.missingFrom(seen);
-    unconfirmed = rows.missingFrom(seen);
-    cancelForget();
-    cancelForget = clock.schedule(relearnMs, () => {
-      const gone = unconfirmed;
-      unconfirmed = noKeys();
-      tell({ nodes: [], endpoints: [] }, gone);
-    });
+    const missing = rows.missingFrom(seen);
+    for (const waiting of unconfirmed.keys()) {
+      for (const name of waiting.nodes) missing.nodes.delete(name);
+      for (const address of waiting.endpoints) missing.endpoints.delete(address);
+    }
+    const forget = (): void => {
+      unconfirmed.delete(missing);
+      tell({ nodes: [], endpoints: [] }, missing);
+    };
+    unconfirmed.set(missing, clock.schedule(relearnMs, forget));
     return noKeys();
   };
 
@@ -181,6 +184,8 @@ export function createClusterView({ clock, onChange }: ClusterViewOptions): Clus
     interrupt() {
       snapshot = undefined;
     },
-    close: () => cancelForget(),
+    close() {
+      for (const cancel of unconfirmed.values()) cancel();
+    },
   };
 }

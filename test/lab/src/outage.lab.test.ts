@@ -126,9 +126,12 @@ function testOutages(kind: TestStore): void {
     const pods = await lab.pods();
     const expected = podAddressesFor(pods);
     for (const node of nodes) {
-      await eventually(`${node} knows all pods and no others`, async () => {
-        return JSON.stringify(sorted(await podAddressesOf(lab, node))) === JSON.stringify(sorted(expected));
-      }).catch(() => undefined);
+      const isRight = async (): Promise<boolean> =>
+        JSON.stringify(sorted(await podAddressesOf(lab, node))) === JSON.stringify(sorted(expected));
+      // What went while a node could not hear of it, it forgets a minute after it hears of the others again.
+      for (let halfMinutes = 0; halfMinutes < 4 && !(await isRight()); halfMinutes++) {
+        await eventually(`${node} knows all pods and no others`, isRight).catch(() => undefined);
+      }
       expect(await podAddressesOf(lab, node)).toEqual(expected);
     }
     const identities = (): Promise<Readonly<Record<string, number>>[]> =>
