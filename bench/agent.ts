@@ -122,7 +122,8 @@ export const part: BenchPart = {
     withLab('benchagent', async (lab) => {
       settings.say(`adding ${podCount} pods, ${parallel} at a time`);
       const [, server, client] = await addPods(lab);
-      await settings.step(`waiting ${calmSeconds} s for calm`, () => sleep(calmSeconds * 1000));
+      settings.say(`waiting ${calmSeconds} s for calm`);
+      await sleep(calmSeconds * 1000);
       await settings.step(`memory, and processor time over ${idleSeconds} s`, () => measureResources(lab));
       if (client === undefined || server === undefined) return;
       const toggle = await startPolicyToggle(lab, { client, server });
