@@ -10,6 +10,7 @@ import { relayDefinition } from './timed-response.ts';
 
 const { NodeState } = relay;
 const unavailableNamesMax = 10;
+// In the words of Hubble's relay: these calls are a node's.
 const notHere = (call: string): WeirError => new WeirError('NOT_SUPPORTED', `${call} not yet implemented`);
 
 type Status = observer.ServerStatusResponse;

@@ -1,20 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // What operators promise each other, on every store: in memory, in a file, and on real servers.
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { systemClock } from '@weir/clock';
 import { formatCidr, parseCidr } from '@weir/model';
-import {
-  createConsulKeyValueStore,
-  createEtcdKeyValueStore,
-  createSharedLog,
-  type KeyValueStore,
-  openFileKeyValueStore,
-} from '@weir/shared-log';
-import { consul, createMemoryKeyValueStore, etcd, type StoreServerKind } from '@weir/shared-log-testing';
+import { createSharedLog } from '@weir/shared-log';
+import { type StoreKind, storeKinds, type StorePlace } from '@weir/shared-log-testing';
 import { createLogger } from '@weir/telemetry';
 import { createLeaderElection, type LeaderElection } from './leader/leader-election.ts';
 import { createPodRangePool } from './ranges/pod-range-pool.ts';
@@ -27,46 +18,6 @@ const pools = {
 };
 const nodesMax = 32;
 
-interface Place {
-  connect(): KeyValueStore;
-  destroy(): Promise<void>;
-}
-interface Kind {
-  readonly name: string;
-  readonly skipReason?: string | undefined;
-  make(): Promise<Place>;
-}
-
-const onServer = (kind: StoreServerKind, connect: (endpoint: string) => KeyValueStore): Kind => ({
-  ...{ name: kind.name, skipReason: kind.skipReason },
-  async make() {
-    const server = await kind.create();
-    return { connect: () => connect(server.endpoint), destroy: () => server.destroy() };
-  },
-});
-const deadlineMs = 10_000;
-const kinds: readonly Kind[] = [
-  {
-    name: 'memory',
-    async make() {
-      const store = createMemoryKeyValueStore();
-      return { connect: () => store, destroy: async () => undefined };
-    },
-  },
-  {
-    name: 'a file',
-    async make() {
-      const directory = mkdtempSync(join(tmpdir(), 'weir-operator-'));
-      return {
-        connect: () => openFileKeyValueStore(join(directory, 'operator.db')),
-        destroy: async () => rmSync(directory, { recursive: true }),
-      };
-    },
-  },
-  onServer(etcd, (endpoint) => createEtcdKeyValueStore({ endpoints: [endpoint], deadlineMs })),
-  onServer(consul, (endpoint) => createConsulKeyValueStore({ endpoints: [endpoint], deadlineMs })),
-];
-
 async function until(holds: () => boolean): Promise<void> {
   const endMs = performance.now() + 20_000;
   while (!holds()) {
@@ -75,8 +26,8 @@ async function until(holds: () => boolean): Promise<void> {
   }
 }
 
-function testStore({ make }: Kind): void {
-  let place: Place, prefix: string;
+function testStore({ make }: StoreKind): void {
+  let place: StorePlace, prefix: string;
   const open: { close(): void }[] = [];
   beforeAll(async () => {
     place = await make();
@@ -88,7 +39,7 @@ function testStore({ make }: Kind): void {
   afterEach(() => open.splice(0).forEach((each) => each.close()));
 
   const ledger = (): RangeLedger => {
-    const log = createSharedLog({ store: place.connect(), prefix, keptEntries: 2 });
+    const log = createSharedLog({ store: place.open(), prefix, keptEntries: 2 });
     const made = createRangeLedger({ log, pools, logger, entriesPerSnapshot: 5 });
     open.push(made);
     return made;
@@ -135,7 +86,7 @@ function testStore({ make }: Kind): void {
 
   const candidate = (name: string): LeaderElection =>
     createLeaderElection({
-      ...{ store: place.connect(), key: `${prefix}/leader`, name, id: randomUUID(), leaseMs: 500 },
+      ...{ store: place.open(), key: `${prefix}/leader`, name, id: randomUUID(), leaseMs: 500 },
       ...{ clock: systemClock, logger },
     });
 
@@ -153,7 +104,7 @@ function testStore({ make }: Kind): void {
   });
 }
 
-for (const kind of kinds) {
+for (const kind of storeKinds) {
   if (kind.skipReason !== undefined) process.stderr.write(`Skipped: operators on ${kind.name}: ${kind.skipReason}\n`);
   (kind.skipReason === undefined ? describe : describe.skip)(`operators on ${kind.name}`, () => testStore(kind));
 }

@@ -140,6 +140,7 @@ export function createObserver(options: ObserverOptions): Observer {
       }
     },
     getNodes() {
+      // In the words of Hubble's server: the nodes are the relay's to tell of.
       throw new WeirError('NOT_SUPPORTED', 'GetNodes not implemented');
     },
     getNamespaces() {

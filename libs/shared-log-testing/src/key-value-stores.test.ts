@@ -5,63 +5,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
-import {
-  createConsulKeyValueStore,
-  createEtcdKeyValueStore,
-  type KeyValueStore,
-  openFileKeyValueStore,
-} from '@weir/shared-log';
-import { createMemoryKeyValueStore } from './memory-key-value-store.ts';
-import { consul, etcd, type StoreServer } from './store-servers.ts';
+import { type KeyValueStore, openFileKeyValueStore } from '@weir/shared-log';
+import { type StoreKind, storeKinds, type StorePlace } from './store-kinds.ts';
 
-/** A place that several clients see. */
-interface Place {
-  open(): KeyValueStore;
-  destroy(): Promise<void>;
-}
-
-interface Kind {
-  readonly name: string;
-  readonly skipReason?: string | undefined;
-  make(): Promise<Place>;
-}
-
-const deadlineMs = 10_000;
-const onServer = (create: () => Promise<StoreServer>, open: (endpoint: string) => KeyValueStore) => async () => {
-  const server = await create();
-  return { open: () => open(server.endpoint), destroy: () => server.destroy() };
-};
-
-const kinds: readonly Kind[] = [
-  {
-    name: 'memory',
-    async make() {
-      const store = createMemoryKeyValueStore();
-      return { open: () => store, destroy: async () => undefined };
-    },
-  },
-  {
-    name: 'a file',
-    async make() {
-      const directory = mkdtempSync(join(tmpdir(), 'weir-kv-'));
-      return {
-        open: () => openFileKeyValueStore(join(directory, 'deep', 'store.db')),
-        destroy: async () => rmSync(directory, { recursive: true }),
-      };
-    },
-  },
-  {
-    ...{ name: 'etcd', skipReason: etcd.skipReason },
-    make: onServer(etcd.create, (endpoint) => createEtcdKeyValueStore({ endpoints: [endpoint], deadlineMs })),
-  },
-  {
-    ...{ name: 'consul', skipReason: consul.skipReason },
-    make: onServer(consul.create, (endpoint) => createConsulKeyValueStore({ endpoints: [endpoint], deadlineMs })),
-  },
-];
-
-function testStore({ make }: Kind): void {
-  let place: Place, a: KeyValueStore, b: KeyValueStore, prefix: string;
+function testStore({ make }: StoreKind): void {
+  let place: StorePlace, a: KeyValueStore, b: KeyValueStore, prefix: string;
   beforeAll(async () => {
     place = await make();
   }, 60_000);
@@ -122,7 +70,7 @@ function testStore({ make }: Kind): void {
   });
 }
 
-for (const kind of kinds) {
+for (const kind of storeKinds) {
   if (kind.skipReason !== undefined) process.stderr.write(`Skipped: ${kind.name}: ${kind.skipReason}\n`);
   (kind.skipReason === undefined ? describe : describe.skip)(`KeyValueStore in ${kind.name}`, () => testStore(kind));
 }

@@ -13,9 +13,9 @@ it('does what is newest of a name, once, when its time has come', async () => {
   await jest.advanceTimersByTimeAsync(9);
   tasks.add('a', 'new');
   await jest.advanceTimersByTimeAsync(9);
-  expect([done, tasks.has('a')]).toEqual([[], true]);
+  expect(done).toEqual([]);
   await jest.advanceTimersByTimeAsync(100);
-  expect([done, tasks.has('a')]).toEqual([['new'], false]);
+  expect(done).toEqual(['new']);
 });
 
 it('does one after the other', async () => {
@@ -56,7 +56,7 @@ it('tries again, later each time, what has failed', async () => {
   const tasks = createDelayedTasks<string>({ delayMs: 10, run });
   tasks.add('a', 'a');
   await jest.advanceTimersByTimeAsync(1_000);
-  expect([attemptsMs, tasks.has('a')]).toEqual([[10, 30, 70], false]);
+  expect(attemptsMs).toEqual([10, 30, 70]);
 });
 
 it('waits for the one under way at its end, and does the others no more', async () => {

@@ -4,8 +4,6 @@
 export interface DelayedTasks<T> {
   add(name: string, subject: T): void;
   forget(name: string): void;
-  /** Whether it is still to be done, or being done. */
-  has(name: string): boolean;
   /** Waits for the one under way; the others are not done. */
   close(): Promise<void>;
 }
@@ -52,7 +50,6 @@ export function createDelayedTasks<T>({ delayMs, run }: DelayedTasksOptions<T>):
       schedule(name, subject, delayMs);
     },
     forget,
-    has: (name) => waiting.has(name),
     async close() {
       isClosed = true;
       for (const { timer } of waiting.values()) clearTimeout(timer);
