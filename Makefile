@@ -65,7 +65,7 @@ generate: node_modules/.installed packages ## Regenerate what comes from proto/,
 	@node tools/layoutgen/src/main.ts bpf/build/layout.o $(GEN)
 	@echo "==> Generating docs/reference from the programs' help"
 	@node tools/tidy/src/write-reference.ts
-	@echo "==> Generating charts/weir/crds from the tables of libs/policy"
+	@echo "==> Generating charts/weir/crds from libs/custom-resources"
 	@node tools/tidy/src/write-custom-resources.ts
 
 package: addon ## Pack bpf-loader-node for other projects to install

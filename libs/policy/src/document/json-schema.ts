@@ -21,6 +21,8 @@ export interface JsonSchema {
   readonly not?: JsonSchema;
   readonly 'x-kubernetes-int-or-string'?: true;
   readonly 'x-kubernetes-preserve-unknown-fields'?: true;
+  readonly 'x-kubernetes-list-type'?: 'map';
+  readonly 'x-kubernetes-list-map-keys'?: readonly string[];
 }
 
 /** A schema, which depends on what is enforced. */
