@@ -14,6 +14,11 @@ export interface BatchWriter {
   commit(runAll: () => void): Promise<void>;
   /** A node renews its lease here: the others are told with the next entry, or soon by one of its own. */
   renewed(node: string): void;
+  /**
+   * For an operation: if its batch turns out to change nothing, that is to be true of the log as it is now, not as it was a
+   * moment ago.
+   */
+  requireCurrent(): void;
   /** The batch that is on its way; undefined when none is, and what is in memory is what is durable. */
   readonly flight: Promise<void> | undefined;
   /** Begins to tell the others of renewals from time to time, by running an empty batch. */
@@ -35,7 +40,7 @@ export interface BatchWriterOptions {
 
 // A store that elects a new leader is back within that time; agents wait longer for an answer.
 const patienceMs = 2_500;
-// What was true so long ago may still be said by an answer that changes nothing.
+// What was true so long ago may still be said by an answer that changes nothing, to a node that says all that it holds or has.
 const freshMsMax = 2_000;
 // A renewal that nobody else heard of before this replica died costs its node that much of a lease.
 const renewalReportsPerLease = 10;
@@ -47,11 +52,12 @@ export function createBatchWriter(options: BatchWriterOptions): BatchWriter {
   const renewals = createRenewals();
   const compactAtTimes = createCompaction(options);
   let flight: Promise<void> | undefined;
-  let cancelTimer: CancelTimer = () => undefined;
+  let currentRequired = false;
 
-  /** One attempt; false when another replica was faster and the batch has to run again. */
-  const attempt = async (runAll: () => void): Promise<boolean> => {
+  /** One attempt; false when the batch has to run again on what others have written. `isCurrent`: read since it began. */
+  const attempt = async (runAll: () => void, isCurrent: boolean): Promise<boolean> => {
     const current = memory();
+    currentRequired = false;
     try {
       runAll();
     } catch (error) {
@@ -60,7 +66,7 @@ export function createBatchWriter(options: BatchWriterOptions): BatchWriter {
     }
     const nodes = renewals.due(current.pending.length > 0);
     if (nodes.length > 0) current.add({ kind: 'renewed', nodes });
-    if (current.pending.length === 0) return follower.isFresh(freshMs);
+    if (current.pending.length === 0) return currentRequired ? isCurrent : follower.isFresh(freshMs);
     const added = await log.append(current.position, entryFromChanges(current.pending)).catch((error: unknown) => {
       // Perhaps it was added after all: then the follower brings it, and the batch finds done what it wants.
       current.takeBack();
@@ -78,8 +84,8 @@ export function createBatchWriter(options: BatchWriterOptions): BatchWriter {
   const land = (): void => {
     flight = undefined;
   };
-  const fly = (runAll: () => void): Promise<boolean> => {
-    const attempted = attempt(runAll);
+  const fly = (runAll: () => void, isCurrent: boolean): Promise<boolean> => {
+    const attempted = attempt(runAll, isCurrent);
     flight = attempted.then(land, land);
     return attempted.finally(land);
   };
@@ -87,11 +93,13 @@ export function createBatchWriter(options: BatchWriterOptions): BatchWriter {
   return {
     async commit(runAll) {
       const untilMs = clock.monotonicMs() + patienceMs;
+      let isCurrent = false;
       for (;;) {
         await contact.wait(Math.max(1, untilMs - clock.monotonicMs()));
         try {
-          if (await fly(runAll)) return compactAtTimes();
+          if (await fly(runAll, isCurrent)) return compactAtTimes();
           await follower.catchUp();
+          isCurrent = true;
         } catch (error) {
           if (!isAway(error)) throw error;
           follower.lost(error);
@@ -99,9 +107,20 @@ export function createBatchWriter(options: BatchWriterOptions): BatchWriter {
       }
     },
     renewed: renewals.add,
+    requireCurrent() {
+      currentRequired = true;
+    },
     get flight() {
       return flight;
     },
+    ...createReports(options, renewals),
+  };
+}
+
+/** Tells the others of renewals from time to time. */
+function createReports({ clock, times }: BatchWriterOptions, renewals: Renewals): Pick<BatchWriter, 'start' | 'stop'> {
+  let cancelTimer: CancelTimer = () => undefined;
+  return {
     start(runEmptyBatch) {
       const next = (): void => {
         cancelTimer = clock.schedule(times.leaseMs / renewalReportsPerLease, () => {
@@ -114,6 +133,8 @@ export function createBatchWriter(options: BatchWriterOptions): BatchWriter {
     stop: () => cancelTimer(),
   };
 }
+
+type Renewals = ReturnType<typeof createRenewals>;
 
 /** The nodes that have renewed here since the others were told. */
 function createRenewals() {

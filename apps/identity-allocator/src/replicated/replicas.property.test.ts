@@ -3,7 +3,7 @@
 // renew at whichever replica they like, and replicas die. Goal: at every moment, over all that anybody was ever told, a label
 // set has one number and a number one label set; in the end all replicas know the same, and exactly what the nodes hold.
 // `WEIR_SEED` chooses the history; it is printed.
-import { describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it } from '@jest/globals';
 import { systemClock } from '@weir/clock';
 import { parseLabelSet } from '@weir/model';
 import { createLogger } from '@weir/telemetry';
@@ -21,6 +21,9 @@ const [nodesMax, stepsPerNode, replicasMax] = [6, 40, 3];
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 describe('openReplicatedStore(), three replicas with faults', () => {
+  const all: IdentityStore[] = [];
+  afterEach(() => Promise.all(all.map((replica) => replica.close())));
+
   it(`agrees on every number, and on who holds it (WEIR_SEED=${seed})`, async () => {
     const random = createSeededRandom(seed);
     const pick = <Item>(items: readonly Item[]): Item => items[Math.floor(random() * items.length)]!;
@@ -37,13 +40,14 @@ describe('openReplicatedStore(), three replicas with faults', () => {
         const log = createSharedLog({ store, prefix: 'p', keptEntries: 5 });
         const options = { name: 'test', times, clock: systemClock, random, logger, entriesPerSnapshot: 9 };
         const opened = await openReplicatedStore({ ...options, log, onFatal }).catch(() => undefined);
-        if (opened !== undefined) return opened;
+        if (opened === undefined) continue;
+        all.push(opened);
+        return opened;
       }
     };
     const fatal: unknown[] = [];
     const onFatal = (error: unknown): void => void fatal.push(error);
     const replicas = await Promise.all(Array.from({ length: replicasMax }, open));
-    const all = [...replicas];
 
     const numberOf = new Map<string, number>();
     const labelsOf = new Map<number, string>();
@@ -86,7 +90,6 @@ describe('openReplicatedStore(), three replicas with faults', () => {
           // The replica dies with whatever it had under way.
           const index = Math.floor(random() * replicas.length);
           replicas[index] = await open();
-          all.push(replicas[index]);
         }
       }
     };
@@ -105,6 +108,5 @@ describe('openReplicatedStore(), three replicas with faults', () => {
       }
     }
     expect(fatal).toEqual([]);
-    await Promise.all(all.map((replica) => replica.close()));
   }, 90_000);
 });

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { createManualClock, type ManualClock } from '@weir/clock';
 import { type ClusterPod, parseCidr } from '@weir/model';
-import { createSharedLog } from '@weir/shared-log';
+import { createSharedLog, type KeyValueStore } from '@weir/shared-log';
 import { createMemoryKeyValueStore, type MemoryKeyValueStore } from '@weir/shared-log-testing';
 import { createLogger } from '@weir/telemetry';
 import { createClusterDirectory, type Announcement, type ClusterDirectory } from '../cluster/cluster-directory.ts';
@@ -149,5 +149,45 @@ describe('openReplicatedStore(), what nodes announce', () => {
     await clock.advance(1);
     expect(await b.store.expireNodes()).toEqual(['n1']);
     expect(view(b).nodes).toEqual([]);
+  });
+});
+
+describe('openReplicatedStore(), a node that changes from one replica to another', () => {
+  const opened: IdentityStore[] = [];
+  afterEach(async () => {
+    await Promise.all(opened.splice(0).map((store) => store.close()));
+  });
+  it('gets answers that are true of what it has done there, although this one has not heard of it yet', async () => {
+    const keyValues = createMemoryKeyValueStore();
+    // Nothing tells this replica of changes, and on this clock no time passes after which it would look.
+    const deaf: KeyValueStore = {
+      ...keyValues,
+      changed: (_known, { signal }) => new Promise((resolve) => signal.addEventListener('abort', () => resolve())),
+    };
+    const clock = createManualClock();
+    const open = async (store: KeyValueStore): Promise<IdentityStore> => {
+      const replica = await openReplicatedStore({
+        log: createSharedLog({ store, prefix: 'p' }),
+        ...{ name: 'the test', times: suiteTimes, clock, random: Math.random, logger, onFatal },
+      });
+      opened.push(replica);
+      return replica;
+    };
+    const [there, here] = [await open(keyValues), await open(deaf)];
+    const { identity } = await here.allocate({ node: 'n1', labels: app(1) });
+    await there.catchUp();
+    await there.release({ node: 'n1', id: identity.id });
+    expect(here.referencesTo(identity.id)).toBe(1);
+
+    await here.allocate({ node: 'n1', labels: app(1) });
+    await there.catchUp();
+    expect(there.referencesTo(identity.id)).toBe(1);
+
+    await there.release({ node: 'n1', id: identity.id });
+    await there.allocate({ node: 'n1', labels: app(2) });
+    const second = (await there.allocate({ node: 'n1', labels: app(2) })).identity.id;
+    await here.release({ node: 'n1', id: second });
+    await there.catchUp();
+    expect(there.referencesTo(second)).toBe(0);
   });
 });

@@ -102,11 +102,18 @@ function assemble({ queue, writer, contact, listeners, ...parts }: Parts, curren
     },
     allocate(request, { signal } = {}) {
       return queue.run(() => {
+        // A node that comes from another replica may have given up there what seems to be held here.
+        writer.requireCurrent();
         writer.renewed(request.node);
         return current().state.allocate(request);
       }, signal);
     },
-    release: ({ node, id }, { signal } = {}) => queue.run(() => current().state.release(node, id), signal),
+    release({ node, id }, { signal } = {}) {
+      return queue.run(() => {
+        writer.requireCurrent();
+        current().state.release(node, id);
+      }, signal);
+    },
     renewLease({ node, held }, { signal } = {}) {
       return queue.run(() => {
         writer.renewed(node);
