@@ -10,7 +10,7 @@ import {
   isSameClusterPod,
   type NamedPort,
 } from '@weir/model';
-import { createChangeLog, type ChangeLog } from './change-log.ts';
+import { createChangeLog, type ChangeLog, type LogChanges } from './change-log.ts';
 
 /** All that a node tells of itself. Addresses are text in canonical form. */
 export interface Announcement {
@@ -34,18 +34,32 @@ export interface DirectoryChanges {
   readonly endpoints: readonly (readonly [address: string, pod: ClusterPod])[];
   readonly deletedNodes: readonly string[];
   readonly deletedEndpoints: readonly string[];
+  /** Continue from here. */
+  readonly position: number;
+  /** Whoever has this and all before it can continue from here at any directory of the same epoch. */
   readonly revision: number;
   readonly complete: boolean;
 }
 
+/** How far in a log that several directories show. */
+export interface SharedPosition {
+  readonly epoch: string;
+  readonly revision: number;
+}
+
 /**
  * The nodes of the cluster and their endpoints, in memory. A node is there from its first announcement until its lease has
- * run out; an address and a pod range belong to one node at a time.
+ * run out; an address and a pod range belong to one node at a time. A directory counts its own changes, unless it shows what a
+ * log says that others show, too: then the log's revisions are its revisions.
  */
 export interface ClusterDirectory {
   /** The history that revisions count. */
   readonly epoch: string;
   readonly revision: number;
+  /** Behind the newest change, as this directory counts. */
+  readonly position: number;
+  /** Where the last `restart` was: watchers from before begin anew. */
+  readonly beginning: number;
   readonly nodeCount: number;
   /** Replaces what the node has told before. ALREADY_EXISTS, RESOURCE_EXHAUSTED: nothing has changed. */
   announce(announcement: Announcement): void;
@@ -58,8 +72,14 @@ export interface ClusterDirectory {
   /** Takes what was found right elsewhere, for as long as nobody says `forget`. */
   put(announcement: Announcement): void;
   forget(name: string): void;
-  /** Undefined when only a snapshot can tell: begin with revision 0. */
-  changesAfter(revision: number): DirectoryChanges | undefined;
+  /** What is there is what a log says at this position; how it came to be is not known. Changes belong to the next revision now. */
+  restart(at: SharedPosition): void;
+  /** Changes belong to this revision from now on. */
+  reach(revision: number): void;
+  /** Where a watcher continues who knows everything up to a revision; undefined when only a snapshot can tell. */
+  positionAfter(revision: number): number | undefined;
+  /** 0 is before everything. Undefined when only a snapshot can tell. */
+  changesAfter(position: number): DirectoryChanges | undefined;
   /** Calls `listener` after changes. The result stops it. */
   onChange(listener: () => void): () => void;
 }
@@ -114,10 +134,14 @@ function refuseConflict(wanted: Announcement, others: Iterable<Announcement>): v
 }
 
 /** Makes an empty directory. */
-export function createClusterDirectory({ epoch, leaseMs, clock }: ClusterDirectoryOptions): ClusterDirectory {
+export function createClusterDirectory({ leaseMs, clock, ...options }: ClusterDirectoryOptions): ClusterDirectory {
   const log = createChangeLog<Row>({ deletedMax });
+  let { epoch } = options;
   const listeners = new Set<() => void>();
-  const { nodes, put, forget } = createNodes(log, () => listeners.forEach((listener) => listener()));
+  const tell = (): void => listeners.forEach((listener) => listener());
+  let isShared = false;
+  // One's own revisions count what happened; those of a log were counted before it is shown.
+  const { nodes, put, forget } = createNodes({ log, tell, nextRevision: () => log.revision + (isShared ? 0 : 1) });
 
   function* announcements(): Generator<Announcement> {
     for (const { announcement } of nodes.values()) yield announcement;
@@ -133,9 +157,17 @@ export function createClusterDirectory({ epoch, leaseMs, clock }: ClusterDirecto
   };
 
   return {
-    epoch,
+    get epoch() {
+      return epoch;
+    },
     get revision() {
       return log.revision;
+    },
+    get position() {
+      return log.position;
+    },
+    get beginning() {
+      return log.beginning;
     },
     get nodeCount() {
       return nodes.size;
@@ -154,18 +186,17 @@ export function createClusterDirectory({ epoch, leaseMs, clock }: ClusterDirecto
     refuse,
     put: (announcement) => put(announcement, Infinity),
     forget,
-    changesAfter(revision) {
-      const changes = log.changesAfter(revision, rowsPerMessageMax);
-      if (changes === undefined) return undefined;
-      const { upserted, deleted } = changes;
-      return {
-        nodes: upserted.flatMap(([, row]) => ('node' in row ? [row.node] : [])),
-        endpoints: upserted.flatMap(([key, row]) => ('pod' in row ? [[key, row.pod] as const] : [])),
-        deletedNodes: deleted.filter((key) => key.startsWith(nodeKey)).map((key) => key.slice(nodeKey.length)),
-        deletedEndpoints: deleted.filter((key) => !key.startsWith(nodeKey)),
-        revision: changes.revision,
-        complete: changes.complete,
-      };
+    restart(at) {
+      ({ epoch } = at);
+      isShared = true;
+      log.restart(at.revision);
+      tell();
+    },
+    reach: log.reach,
+    positionAfter: log.positionAfter,
+    changesAfter(position) {
+      const changes = log.changesAfter(position, rowsPerMessageMax);
+      return changes && toDirectoryChanges(changes);
     },
     onChange(listener) {
       listeners.add(listener);
@@ -174,17 +205,37 @@ export function createClusterDirectory({ epoch, leaseMs, clock }: ClusterDirecto
   };
 }
 
+const toDirectoryChanges = ({ upserted, deleted, ...where }: LogChanges<Row>): DirectoryChanges => ({
+  nodes: upserted.flatMap(([, row]) => ('node' in row ? [row.node] : [])),
+  endpoints: upserted.flatMap(([key, row]) => ('pod' in row ? [[key, row.pod] as const] : [])),
+  deletedNodes: deleted.filter((key) => key.startsWith(nodeKey)).map((key) => key.slice(nodeKey.length)),
+  deletedEndpoints: deleted.filter((key) => !key.startsWith(nodeKey)),
+  ...where,
+});
+
+interface NodesDeps {
+  readonly log: ChangeLog<Row>;
+  readonly tell: () => void;
+  readonly nextRevision: () => number;
+}
+
 /** The nodes, and the rows that tell of them. */
-function createNodes(log: ChangeLog<Row>, onChange: () => void) {
+function createNodes({ log, tell, nextRevision }: NodesDeps) {
   const nodes = new Map<string, { readonly announcement: Announcement; readonly expiresMs: number }>();
-  const setEndpoints = (before: Announcement['endpoints'], after: Announcement['endpoints']): void => {
-    for (const address of before.keys()) if (!after.has(address)) log.delete(address);
-    for (const [address, pod] of after) if (!isSameClusterPod(before.get(address), pod)) log.set(address, { pod });
+  const telling = (change: (revision: number) => void): void => {
+    const before = log.position;
+    change(nextRevision());
+    if (log.position > before) tell();
   };
-  const telling = (change: () => void): void => {
-    const before = log.revision;
-    change();
-    if (log.revision > before) onChange();
+  const setEndpoints = (
+    before: Announcement['endpoints'],
+    after: Announcement['endpoints'],
+    revision: number,
+  ): void => {
+    for (const address of before.keys()) if (!after.has(address)) log.delete(address, revision);
+    for (const [address, pod] of after) {
+      if (!isSameClusterPod(before.get(address), pod)) log.set(address, { pod }, revision);
+    }
   };
   return {
     nodes,
@@ -192,19 +243,19 @@ function createNodes(log: ChangeLog<Row>, onChange: () => void) {
       const { name, endpoints, ...described } = announcement;
       const known = nodes.get(name)?.announcement;
       nodes.set(name, { announcement, expiresMs });
-      telling(() => {
+      telling((revision) => {
         // Where the pods are comes before who they are.
-        if (!isSameNode(known, announcement)) log.set(nodeKey + name, { node: { name, ...described } });
-        setEndpoints(known?.endpoints ?? new Map(), endpoints);
+        if (!isSameNode(known, announcement)) log.set(nodeKey + name, { node: { name, ...described } }, revision);
+        setEndpoints(known?.endpoints ?? new Map(), endpoints, revision);
       });
     },
     forget(name: string): void {
       const known = nodes.get(name)?.announcement;
       if (known === undefined) return;
       nodes.delete(name);
-      telling(() => {
-        setEndpoints(known.endpoints, new Map());
-        log.delete(nodeKey + name);
+      telling((revision) => {
+        setEndpoints(known.endpoints, new Map(), revision);
+        log.delete(nodeKey + name, revision);
       });
     },
   };

@@ -24,7 +24,7 @@ beforeEach(async () => {
   path = mkdtempSync(join(tmpdir(), 'weir-cluster-'));
   clock = createManualClock();
   directory = createClusterDirectory({ epoch: 'e1', leaseMs, clock });
-  const store = { away: undefined, onChange: () => () => undefined };
+  const store = { away: undefined, onChange: () => () => undefined, catchUp: () => Promise.resolve() };
   const announce = async (announcement: Announcement): Promise<void> => directory.announce(announcement);
   const turns = createTurns({ turnsMax: 1, turnMsMax: 60_000, clock: systemClock });
   cluster = createClusterService({

@@ -14,7 +14,7 @@ import type { Announcement, ClusterDirectory, DirectoryChanges } from './cluster
 
 export interface ClusterServiceOptions {
   readonly directory: ClusterDirectory;
-  readonly store: Pick<IdentityStore, 'away' | 'onChange'>;
+  readonly store: Pick<IdentityStore, 'away' | 'onChange' | 'catchUp'>;
   /** Takes what a node says of itself, and keeps it for the node's lease. */
   readonly announce: (announcement: Announcement, options: OperationOptions) => Promise<void>;
   readonly leaseMs: number;
@@ -68,7 +68,7 @@ export function createClusterService(options: ClusterServiceOptions): ClusterSer
 
 /** Wakes all watchers a little after the first change since it woke them last. */
 interface Bell {
-  changed(revision: number, signal: AbortSignal): Promise<void>;
+  changed(position: number, signal: AbortSignal): Promise<void>;
   close(): void;
 }
 
@@ -91,11 +91,11 @@ function createBell({ directory, clock, store }: ClusterServiceOptions, watchers
     if (store.away !== undefined) ring();
   });
   return {
-    changed: (revision, signal) =>
+    changed: (position, signal) =>
       new Promise((resolve) => {
         if (signal.aborted) return resolve();
         // What is under way already is waited for, so that nobody runs ahead of the bell.
-        if (directory.revision > revision && !isScheduled) return resolve();
+        if (directory.position > position && !isScheduled) return resolve();
         const leave = (): void => {
           waiting.delete(leave);
           signal.removeEventListener('abort', leave);
@@ -112,10 +112,12 @@ function createBell({ directory, clock, store }: ClusterServiceOptions, watchers
   };
 }
 
-/** What came after a revision, as a message that all who are equally far share. */
+/** What came after a position, as a message that all who are equally far share. */
 interface SharedMessage {
   readonly message: WatchResponse;
   /** Continue from here. */
+  readonly position: number;
+  /** As the message says it. */
   readonly revision: number;
   readonly complete: boolean;
 }
@@ -129,27 +131,29 @@ const sharedMax = 128;
  * later; the last one says that there is no more, which the next change makes wrong.
  */
 function createSharedMessages({ directory, clock }: ClusterServiceOptions) {
-  const { epoch } = directory;
   const last = new Map<string, SharedMessage>();
   const parts = new Map<string, SharedMessage>();
   let partsSinceMs = -Infinity;
+  let { beginning } = directory;
   const unsubscribe = directory.onChange(() => last.clear());
   const forgetOldParts = (): void => {
-    if (clock.monotonicMs() - partsSinceMs < partsMsMax) return;
+    if (clock.monotonicMs() - partsSinceMs < partsMsMax && directory.beginning === beginning) return;
     parts.clear();
     partsSinceMs = clock.monotonicMs();
+    ({ beginning } = directory);
   };
   return {
     /** Undefined when only a snapshot can tell. */
-    after(revision: number, snapshot: boolean): SharedMessage | undefined {
+    after(from: number, snapshot: boolean): SharedMessage | undefined {
       forgetOldParts();
-      const key = `${snapshot} ${revision}`;
+      const key = `${snapshot} ${from}`;
       const known = last.get(key) ?? parts.get(key);
       if (known !== undefined) return known;
-      const changes = directory.changesAfter(revision);
+      const changes = directory.changesAfter(from);
       if (changes === undefined) return undefined;
-      const message = encodedOnce(toMessage(changes, { epoch, snapshot }));
-      const made = { message, revision: changes.revision, complete: changes.complete };
+      const { position, revision, complete } = changes;
+      const message = encodedOnce(toMessage(changes, { epoch: directory.epoch, snapshot }));
+      const made = { message, position, revision, complete };
       const shared = made.complete ? last : parts;
       if (shared.size < sharedMax) shared.set(key, made);
       return made;
@@ -177,7 +181,7 @@ const toMessage = (
   synced: changes.complete,
 });
 
-/** As for identities: a watcher is a revision, not a queue. */
+/** As for identities: a watcher is a position, not a queue. */
 async function* watch(
   request: WatchRequest,
   call: RpcCall,
@@ -196,28 +200,31 @@ async function* watch(
   watchers.count += 1;
   let endTurn = (): void => undefined;
   try {
+    // Another directory of the same log may have told this client of what this one has not read yet.
+    if (request.epoch === directory.epoch && request.afterRevision > directory.revision) await options.store.catchUp();
     const { epoch } = directory;
-    const resumes = request.epoch === epoch && request.afterRevision <= directory.revision;
-    let revision = resumes ? request.afterRevision : 0;
-    let snapshot = revision === 0;
-    log.debug({ node, revision, peer: call.peer }, 'Watch of the cluster begins');
+    const resumes = request.epoch === epoch && request.afterRevision > 0;
+    let position = (resumes ? directory.positionAfter(request.afterRevision) : undefined) ?? 0;
+    let snapshot = position === 0;
+    log.debug({ node, revision: request.afterRevision, peer: call.peer }, 'Watch of the cluster begins');
     for (let first = true; !call.signal.aborted; first = false) {
       if (snapshot) {
         endTurn();
         endTurn = await turns.take(call.signal);
       }
-      const changes = messages.after(revision, snapshot);
+      const changes = messages.after(position, snapshot);
       if (changes === undefined) {
-        [revision, snapshot] = [0, true];
+        [position, snapshot] = [0, true];
         continue;
       }
-      if (first || changes.revision > revision) yield changes.message;
+      if (first || changes.position > position) yield changes.message;
       snapshot = false;
-      ({ revision } = changes);
+      ({ position } = changes);
       if (changes.complete) {
         endTurn();
-        await bell.changed(revision, call.signal);
+        await bell.changed(position, call.signal);
       }
+      if (directory.epoch !== epoch) throw new WeirError('UNAVAILABLE', 'The store was begun anew, ask for a snapshot');
       refuseWhileAway(options.store, options.clock);
     }
   } finally {

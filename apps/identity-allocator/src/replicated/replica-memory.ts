@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import { applyDelta, deltaOf, type AnnouncementDelta } from '../cluster/announcement-delta.ts';
-import type { Announcement, ClusterDirectory } from '../cluster/cluster-directory.ts';
+import type { Announcement, ClusterDirectory, SharedPosition } from '../cluster/cluster-directory.ts';
 import {
   createIdentityState,
   type IdentityJournal,
@@ -69,6 +69,7 @@ export function createReplicaMemory(content: LogContent, options: ReplicaMemoryO
   };
   const advance = (): void => {
     position = { ...position, sequence: position.sequence + 1 };
+    directory.reach(position.sequence);
   };
   const takeOver = (entry: string): boolean => {
     const changes = changesFromEntry(entry);
@@ -108,16 +109,16 @@ export function createReplicaMemory(content: LogContent, options: ReplicaMemoryO
       snapshotFromState({ identities: visible.all(), references: state.references.all() }, directory.all()),
   };
   if (content.snapshot !== undefined) takeOver(content.snapshot);
+  announced.settle({ epoch: position.epoch, revision: position.sequence });
   content.entries.forEach(memory.apply);
-  announced.settle();
   // Leases of nodes that hold nothing any more are of no use.
   memory.beginAnew();
   return memory;
 }
 
 /**
- * What nodes have announced, put into the directory. While the log is read from its beginning it is put together aside, so that
- * those who watch the directory see the difference only.
+ * What nodes have announced, put into the directory. What the snapshot of the log says is put together aside: the directory knows
+ * it as one, and how it came to be not at all.
  */
 function createAnnounced(directory: ClusterDirectory) {
   let aside: Map<string, Announcement> | undefined = new Map();
@@ -130,11 +131,12 @@ function createAnnounced(directory: ClusterDirectory) {
       if (aside === undefined) directory.forget(node);
       else aside.delete(node);
     },
-    settle(): void {
+    settle(at: SharedPosition): void {
       const read = aside ?? new Map<string, Announcement>();
       aside = undefined;
       for (const { name } of [...directory.all()]) if (!read.has(name)) directory.forget(name);
       for (const announcement of read.values()) directory.put(announcement);
+      directory.restart(at);
     },
   };
 }
