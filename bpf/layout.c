@@ -32,6 +32,7 @@ enum lb_selection export_lb_selection;
 enum lb_backend_state export_lb_backend_state;
 enum lb_client_kind export_lb_client_kind;
 enum lb_socket_kind export_lb_socket_kind;
+enum lb_flow_kind export_lb_flow_kind;
 
 #define DROP_REASON_TEXT(number, name, text) char doc_DROP_##name DOC(text);
 

@@ -20,6 +20,8 @@
 #include "lib/judge.h"
 #include "lib/forward.h"
 #include "lib/nat_port.h"
+#include "lib/rewrite.h"
+#include "lib/lb_packet.h"
 #include "lib/flow.h"
 #include "lib/related.h"
 #include "lib/nat.h"
@@ -40,6 +42,7 @@ static __always_inline struct work *begin(__u32 mark)
 	w->audited = false;
 	w->host_policy = READ_ONCE(runtime->host_policy);
 	w->host_end = HOST_NO_END;
+	w->is_for_service = false;
 	w->host_passes = false;
 	w->tunnel_node = 0;
 	w->tunnel_identity = 0;

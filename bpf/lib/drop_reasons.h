@@ -17,6 +17,7 @@
 	REASON(151, UNROUTABLE_IP, "Stale or unroutable IP")                                                           \
 	REASON(155, CT_INSERT_FAILED, "CT: map insertion failed")                                                      \
 	REASON(156, INVALID_EXTENSION_HEADER, "Invalid IPv6 extension header")                                         \
+	REASON(158, NO_SERVICE_BACKEND, "Service backend not found")                                                   \
 	REASON(160, NO_TUNNEL_ENDPOINT, "No tunnel/encapsulation endpoint (datapath BUG!)")                            \
 	REASON(163, CT_UNKNOWN_STATE, "Unknown connection tracking state")                                             \
 	REASON(165, NO_CONFIGURATION, "No configuration available to make policy decision")                            \

@@ -68,11 +68,21 @@ static __noinline int report_unsent(struct work *w, const struct ct_entry *entry
 	return 0;
 }
 
+/* What the opener gets from a backend it takes for what comes from the service. */
+static __always_inline bool answers_for_service(const struct ct_entry *entry, bool reply)
+{
+	return reply && entry->remote & CT_REMOTE_SERVICE;
+}
+
 static __always_inline int send_flow(struct __sk_buff *skb, struct work *w, const struct ct_entry *entry,
 				     enum trace_point point, bool reply, enum hook hook)
 {
-	const int result = send_on(skb, &w->packet, entry, point, reply, hook);
+	int result = 0;
 
+	if (unlikely(answers_for_service(entry, reply) && !w->packet.is_icmp_error))
+		result = -lb_inwards(skb, w);
+	if (likely(!result))
+		result = send_on(skb, &w->packet, entry, point, reply, hook);
 	if (unlikely(result < 0))
 		report_unsent(w, entry, reply);
 	return result;
@@ -169,6 +179,8 @@ static __always_inline int known_flow(struct __sk_buff *skb, struct work *w, enu
 	w->audited = entry->audit_reason;
 	point = flow_point(entry, &w->key, reply, hook);
 	ending = ct_account(entry, p, reply, skb->len, now);
+	if (unlikely(w->is_for_service && !(entry->remote & CT_REMOTE_SERVICE)))
+		entry->remote |= CT_REMOTE_SERVICE;
 	if (unlikely(ending || ticks_passed(entry->reported + config_trace_interval_ticks, now))) {
 		entry->reported = now;
 		report_flow(skb, w, entry, reply, EVENT_TRACE, point, hook_direction(hook));
@@ -240,6 +252,8 @@ static __noinline int new_flow(struct __sk_buff *skb, struct work *w, enum hook 
 	host_identify(w, p, false);
 	entry->flags = (high ? CT_OPENED_BY_HIGH : 0) | (w->host_passes ? CT_PASSING : 0);
 	judge_beginning(w, entry, hook);
+	if (w->is_for_service)
+		entry->remote |= CT_REMOTE_SERVICE;
 	count_rules(entry, skb->len);
 	if (unlikely(entry->drop_reason))
 		return drop_flow(skb, w, entry, false, entry->drop_reason, entry->drop_direction);
@@ -293,13 +307,48 @@ static __always_inline struct ct_entry *find_flow(struct work *w, bool high)
 	return entry;
 }
 
-static __always_inline int handle_flow(struct __sk_buff *skb, struct work *w, enum hook hook)
+/* Known from before the address was a service's: not for what has no connection to lose. */
+static __always_inline bool is_superseded(const struct work *w, const struct ct_entry *entry, bool high)
+{
+	struct lb_frontend_key frontend = {
+	    .address = w->packet.destination,
+	    .port = w->packet.destination_port,
+	    .protocol = IPPROTO_UDP,
+	};
+
+	return w->packet.protocol == IPPROTO_UDP && !ct_is_reply(entry, high) &&
+	       bpf_map_lookup_elem(&weir_lb_frontends_v1, &frontend);
+}
+
+/* Sets `w->key` anew for a packet that goes to a backend now; returns whether its source is the high end. */
+static __noinline int key_translated(struct work *w)
 {
 	const bool high = source_is_high(&w->packet);
+
+	ct_key_of(&w->packet, high, &w->key);
+	return high;
+}
+
+static __always_inline int handle_flow(struct __sk_buff *skb, struct work *w, enum hook hook)
+{
+	bool high = source_is_high(&w->packet);
 	struct ct_entry *entry;
 
 	ct_key_of(&w->packet, high, &w->key);
 	entry = is_tracked(&w->packet) ? find_flow(w, high) : NULL;
+	if (hook == FROM_POD && unlikely(!entry || (entry->revision != w->revision && is_superseded(w, entry, high))) &&
+	    lb_may_be_for_service(&w->packet)) {
+		const int result = lb_outwards(skb, w);
+
+		if (result == LB_HAIRPIN)
+			return to_pod(skb, &w->packet, w->source.ifindex, w->source.mac, true);
+		if (result > 0)
+			return -result;
+		if (result == LB_TRANSLATED) {
+			high = key_translated(w);
+			entry = opens_connection(&w->packet) ? NULL : live_entry(&w->key, now_ticks());
+		}
+	}
 	if (unlikely(!entry && w->host_end) && host_adopts(skb, w, high))
 		entry = live_entry(&w->key, now_ticks());
 	if (likely(entry))

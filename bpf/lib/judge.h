@@ -76,7 +76,7 @@ static __noinline int judge(struct work *w, const struct packet *p, struct ct_en
 	entry->audit_direction = w->egress.audited ? DIRECTION_EGRESS : DIRECTION_INGRESS;
 	entry->source_ifindex = w->source.ifindex;
 	entry->destination_ifindex = w->destination.ifindex;
-	entry->remote = (entry->remote & CT_REMOTE_OUTSIDE) | (w->source.node ? CT_REMOTE_SOURCE : 0) |
+	entry->remote = (entry->remote & (CT_REMOTE_OUTSIDE | CT_REMOTE_SERVICE)) | (w->source.node ? CT_REMOTE_SOURCE : 0) |
 			(w->destination.node ? CT_REMOTE_DESTINATION : 0);
 	entry->source_endpoint = w->source.endpoint;
 	entry->destination_endpoint = w->destination.endpoint;

@@ -58,3 +58,10 @@ struct {
 	__type(value, struct lb_counter);
 	__uint(max_entries, 1048576);
 } weir_lb_counters_v1 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__type(key, struct lb_flow_key);
+	__type(value, struct lb_flow);
+	__uint(max_entries, 131072);
+} weir_lb_flows_v1 SEC(".maps");

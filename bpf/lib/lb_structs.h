@@ -104,3 +104,29 @@ struct lb_socket {
 struct lb_counter {
 	__u64 connections; /* TCP and connected UDP sockets, and each beginning of an exchange of other UDP sockets */
 };
+
+enum lb_flow_kind {
+	LB_FLOW_ASKED = 1,   /* ends of the client and the frontend → the backend that was chosen */
+	LB_FLOW_CHOSEN = 2,  /* ends of the client and the backend → the frontend that was asked for */
+	LB_FLOW_HAIRPIN = 3, /* of a client that is its own backend: its answer, and the port of the frontend */
+};
+
+/* Translations of packets, for callers whose sockets nobody sees. */
+struct lb_flow_key {
+	union ip_addr client;
+	union ip_addr server;
+	__be16 client_port;
+	__be16 server_port;
+	__u8 protocol;
+	__u8 kind; /* enum lb_flow_kind */
+	__u8 padding[2];
+};
+
+struct lb_flow {
+	union ip_addr address;
+	__u32 backend;
+	__u32 group;
+	__u32 used; /* when, in ticks, to the second */
+	__be16 port;
+	__u8 padding[2];
+};

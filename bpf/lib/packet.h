@@ -3,6 +3,7 @@
 
 #include "address.h"
 #include "clock.h"
+#include "lb.h"
 
 enum fragment {
 	FRAGMENT_NONE,
@@ -76,6 +77,9 @@ struct work {
 	struct ct_entry entry; /* of a new flow */
 	struct nat_key nat_key;
 	struct nat_entry nat_entry; /* what is looked for, or put down */
+	struct lb_request lb;
+	struct lb_flow_key lb_key;
+	struct lb_flow lb_flow;
 	struct end source;
 	struct end destination;
 	struct policy_key policy_key;
@@ -92,6 +96,7 @@ struct work {
 	bool audited;	       /* the packet passes only because its endpoint is audited */
 	__u16 host_policy;     /* enum host_policy_bits */
 	__u8 host_end;	       /* enum host_end, of a packet at an uplink that is the host's business */
+	bool is_for_service;   /* the packet has a backend's address, and its sender does not know */
 	bool host_passes;      /* it leaves in the host's name, and somebody else has sent it */
 };
 

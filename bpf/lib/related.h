@@ -6,8 +6,6 @@
  * that sent it.
  */
 
-#define ICMP_HEAD_LENGTH 8
-
 /* The quoted packet: layer 3 header and at least 8 bytes behind it (RFC 792, RFC 4443). */
 static __always_inline int parse_quoted(struct __sk_buff *skb, const struct packet *p, struct packet *quoted)
 {
@@ -89,6 +87,13 @@ static __noinline int handle_related(struct __sk_buff *skb, struct work *w, enum
 		return -reason;
 	if (hook == FROM_POD && !address_equal(&quoted->destination, &w->packet.source))
 		return TC_ACT_UNSPEC;
+	if (hook == FROM_POD) {
+		reason = lb_error_outwards(skb, w);
+		if (reason == LB_HAIRPIN)
+			return to_pod(skb, &w->packet, w->source.ifindex, w->source.mac, true);
+		if (reason > 0)
+			return -reason;
+	}
 	high = source_is_high(quoted);
 	ct_key_of(quoted, high, key);
 	entry = find_quoted_flow(key, high);
@@ -111,6 +116,11 @@ static __noinline int handle_related(struct __sk_buff *skb, struct work *w, enum
 		judge_again(w, quoted, entry, !reply);
 	if (entry->drop_reason)
 		return drop_flow(skb, w, entry, reply, entry->drop_reason, entry->drop_direction);
+	if (unlikely(answers_for_service(entry, reply))) {
+		reason = lb_error_inwards(skb, w);
+		if (reason)
+			return -reason;
+	}
 	point = flow_point(entry, key, reply, hook);
 	if (point == TRACE_TO_PROXY) {
 		skb->mark = MARK_TO_PROXY;

@@ -142,11 +142,12 @@ enum ct_flag {
 	CT_PASSING = 128, /* somebody's else in the name of the host, by masquerading: not for its policy */
 };
 
-/* Ends that are not on this node. */
+/* Ends that are not on this node, or not what they seem. */
 enum ct_remote {
 	CT_REMOTE_SOURCE = 1, /* a pod of another node, reached through the overlay */
 	CT_REMOTE_DESTINATION = 2,
 	CT_REMOTE_OUTSIDE = 4, /* the destination is outside the cluster, and is to see the node for the pod */
+	CT_REMOTE_SERVICE = 8, /* the opener asked for a service and takes the destination for that */
 };
 
 /* `forward` is the direction of the packet that opened the flow. Times are in ticks, see now_ticks(). */

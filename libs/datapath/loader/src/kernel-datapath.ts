@@ -188,7 +188,8 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
   const policies = openPolicyTables(loaded);
   const endpoints = createEndpointTables({ interfaces: maps.interfaces, addresses: maps.endpoints });
   const ipcache = createIpcacheTables({ addresses: maps.ipcache, prefixes: maps.prefixes });
-  const services = createServiceTables(maps);
+  const revision = createRevision(loaded);
+  const services = createServiceTables(maps, revision.bump);
   const sockets = createSocketPrograms({
     objectPath: join(dirname(options.objectPath), 'weir_sock.bpf.o'),
     config: options.config ?? {},
@@ -196,7 +197,6 @@ export async function openKernelDatapath(options: KernelDatapathOptions): Promis
     maps: new Map(Object.entries(mapSpecs).map(([subject, { name }]) => [name, maps[subject as keyof typeof maps]])),
   });
   const nodes = createNodeTables({ nodes: maps.nodes, addresses: maps.nodeAddresses, ranges: maps.podRanges });
-  const revision = createRevision(loaded);
   const host = createHostPolicyWord(maps.runtime);
   const masquerade = createMasqueradeTables(maps);
   const connections = createExpiringTable(maps.ct, { name: 'ct', spec: mapSpecs.ct });

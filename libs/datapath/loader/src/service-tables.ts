@@ -107,8 +107,11 @@ function readConnections(map: BpfMap): Map<number, number> {
   return sums;
 }
 
-/** Ties the open maps to what the agent's features see of them. */
-export function createServiceTables(maps: ServiceMaps): ServiceTables {
+/**
+ * Ties the open maps to what the agent's features see of them. `bump` has flows looked at anew: what is sent to an address
+ * that becomes a service's goes to a backend from then on.
+ */
+export function createServiceTables(maps: ServiceMaps, bump: () => void): ServiceTables {
   const frontends = createMapRows(maps.lbFrontends, mapSpecs.lbFrontends);
   const slots = createMapRows(maps.lbSlots, mapSpecs.lbSlots);
   const backends: MapRows<number, LbBackend> = createMapRows(maps.lbBackends, mapSpecs.lbBackends);
@@ -135,6 +138,7 @@ export function createServiceTables(maps: ServiceMaps): ServiceTables {
       slots.setAll(slotRows.written.map(([number, row]) => [slotPlace(number), row]));
       for (const [pool, row] of poolRows.written) pools.write(pool, row);
       frontends.setAll(frontendRows.written);
+      if (frontendRows.written.length > 0) bump();
       frontends.deleteAll(frontendRows.removed);
       for (const pool of poolRows.removed) pools.write(pool, undefined);
       slots.deleteAll(slotRows.removed.map(slotPlace));

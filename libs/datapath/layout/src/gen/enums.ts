@@ -25,6 +25,8 @@ export const dropReason = {
   ctInsertFailed: 155,
   /** Invalid IPv6 extension header. */
   invalidExtensionHeader: 156,
+  /** Service backend not found. */
+  noServiceBackend: 158,
   /** No tunnel/encapsulation endpoint (datapath BUG!). */
   noTunnelEndpoint: 160,
   /** Unknown connection tracking state. */
@@ -78,6 +80,7 @@ export const dropReasonNames: Readonly<Record<number, keyof typeof dropReason>> 
   151: 'unroutableIp',
   155: 'ctInsertFailed',
   156: 'invalidExtensionHeader',
+  158: 'noServiceBackend',
   160: 'noTunnelEndpoint',
   163: 'ctUnknownState',
   165: 'noConfiguration',
@@ -110,6 +113,7 @@ export const dropReasonTexts: Readonly<Record<number, string>> = {
   151: 'Stale or unroutable IP',
   155: 'CT: map insertion failed',
   156: 'Invalid IPv6 extension header',
+  158: 'Service backend not found',
   160: 'No tunnel/encapsulation endpoint (datapath BUG!)',
   163: 'Unknown connection tracking state',
   165: 'No configuration available to make policy decision',
@@ -274,6 +278,7 @@ export const ctRemote = {
   source: 1,
   destination: 2,
   outside: 4,
+  service: 8,
 } as const;
 export type CtRemote = (typeof ctRemote)[keyof typeof ctRemote];
 
@@ -282,6 +287,7 @@ export const ctRemoteNames: Readonly<Record<number, keyof typeof ctRemote>> = {
   1: 'source',
   2: 'destination',
   4: 'outside',
+  8: 'service',
 };
 
 /** `enum event_type`. */
@@ -389,4 +395,19 @@ export type LbSocketKind = (typeof lbSocketKind)[keyof typeof lbSocketKind];
 export const lbSocketKindNames: Readonly<Record<number, keyof typeof lbSocketKind>> = {
   1: 'peer',
   2: 'choice',
+};
+
+/** `enum lb_flow_kind`. */
+export const lbFlowKind = {
+  asked: 1,
+  chosen: 2,
+  hairpin: 3,
+} as const;
+export type LbFlowKind = (typeof lbFlowKind)[keyof typeof lbFlowKind];
+
+/** Names of {@link lbFlowKind} by value. */
+export const lbFlowKindNames: Readonly<Record<number, keyof typeof lbFlowKind>> = {
+  1: 'asked',
+  2: 'chosen',
+  3: 'hairpin',
 };

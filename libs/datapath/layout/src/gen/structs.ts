@@ -1603,6 +1603,154 @@ export const lbCounter = {
   },
 } as const;
 
+/** `struct lb_flow_key`, 40 bytes. */
+export interface LbFlowKey {
+  readonly client: Uint8Array;
+  readonly server: Uint8Array;
+  readonly clientPort: number;
+  readonly serverPort: number;
+  readonly protocol: number;
+  readonly kind: number;
+}
+
+/** Codec of {@link LbFlowKey}. Offsets are in bytes. */
+export const lbFlowKey = {
+  name: 'lb_flow_key',
+  size: 40,
+  offsets: {
+    client: 0,
+    server: 16,
+    clientPort: 32,
+    serverPort: 34,
+    protocol: 36,
+    kind: 37,
+  },
+  encode(into: DataView, offset: number, value: LbFlowKey): void {
+    putBytes(into, offset, exactly('lb_flow_key.client', value.client, 16));
+    putBytes(into, offset + 16, exactly('lb_flow_key.server', value.server, 16));
+    into.setUint16(offset + 32, uint16('lb_flow_key.client_port', value.clientPort), false);
+    into.setUint16(offset + 34, uint16('lb_flow_key.server_port', value.serverPort), false);
+    into.setUint8(offset + 36, uint8('lb_flow_key.protocol', value.protocol));
+    into.setUint8(offset + 37, uint8('lb_flow_key.kind', value.kind));
+    putZeros(into, offset + 38, 2);
+  },
+  decode(from: DataView, offset: number): LbFlowKey {
+    return {
+      client: bytesAt(from, offset, 16).slice(),
+      server: bytesAt(from, offset + 16, 16).slice(),
+      clientPort: from.getUint16(offset + 32, false),
+      serverPort: from.getUint16(offset + 34, false),
+      protocol: from.getUint8(offset + 36),
+      kind: from.getUint8(offset + 37),
+    };
+  },
+  readClient(from: DataView, offset: number): Uint8Array {
+    return bytesAt(from, offset, 16);
+  },
+  writeClient(into: DataView, offset: number, value: Uint8Array): void {
+    putBytes(into, offset, exactly('lb_flow_key.client', value, 16));
+  },
+  readServer(from: DataView, offset: number): Uint8Array {
+    return bytesAt(from, offset + 16, 16);
+  },
+  writeServer(into: DataView, offset: number, value: Uint8Array): void {
+    putBytes(into, offset + 16, exactly('lb_flow_key.server', value, 16));
+  },
+  readClientPort(from: DataView, offset: number): number {
+    return from.getUint16(offset + 32, false);
+  },
+  writeClientPort(into: DataView, offset: number, value: number): void {
+    into.setUint16(offset + 32, uint16('lb_flow_key.client_port', value), false);
+  },
+  readServerPort(from: DataView, offset: number): number {
+    return from.getUint16(offset + 34, false);
+  },
+  writeServerPort(into: DataView, offset: number, value: number): void {
+    into.setUint16(offset + 34, uint16('lb_flow_key.server_port', value), false);
+  },
+  readProtocol(from: DataView, offset: number): number {
+    return from.getUint8(offset + 36);
+  },
+  writeProtocol(into: DataView, offset: number, value: number): void {
+    into.setUint8(offset + 36, uint8('lb_flow_key.protocol', value));
+  },
+  readKind(from: DataView, offset: number): number {
+    return from.getUint8(offset + 37);
+  },
+  writeKind(into: DataView, offset: number, value: number): void {
+    into.setUint8(offset + 37, uint8('lb_flow_key.kind', value));
+  },
+} as const;
+
+/** `struct lb_flow`, 32 bytes. */
+export interface LbFlow {
+  readonly address: Uint8Array;
+  readonly backend: number;
+  readonly group: number;
+  readonly used: number;
+  readonly port: number;
+}
+
+/** Codec of {@link LbFlow}. Offsets are in bytes. */
+export const lbFlow = {
+  name: 'lb_flow',
+  size: 32,
+  offsets: {
+    address: 0,
+    backend: 16,
+    group: 20,
+    used: 24,
+    port: 28,
+  },
+  encode(into: DataView, offset: number, value: LbFlow): void {
+    putBytes(into, offset, exactly('lb_flow.address', value.address, 16));
+    into.setUint32(offset + 16, uint32('lb_flow.backend', value.backend), true);
+    into.setUint32(offset + 20, uint32('lb_flow.group', value.group), true);
+    into.setUint32(offset + 24, uint32('lb_flow.used', value.used), true);
+    into.setUint16(offset + 28, uint16('lb_flow.port', value.port), false);
+    putZeros(into, offset + 30, 2);
+  },
+  decode(from: DataView, offset: number): LbFlow {
+    return {
+      address: bytesAt(from, offset, 16).slice(),
+      backend: from.getUint32(offset + 16, true),
+      group: from.getUint32(offset + 20, true),
+      used: from.getUint32(offset + 24, true),
+      port: from.getUint16(offset + 28, false),
+    };
+  },
+  readAddress(from: DataView, offset: number): Uint8Array {
+    return bytesAt(from, offset, 16);
+  },
+  writeAddress(into: DataView, offset: number, value: Uint8Array): void {
+    putBytes(into, offset, exactly('lb_flow.address', value, 16));
+  },
+  readBackend(from: DataView, offset: number): number {
+    return from.getUint32(offset + 16, true);
+  },
+  writeBackend(into: DataView, offset: number, value: number): void {
+    into.setUint32(offset + 16, uint32('lb_flow.backend', value), true);
+  },
+  readGroup(from: DataView, offset: number): number {
+    return from.getUint32(offset + 20, true);
+  },
+  writeGroup(into: DataView, offset: number, value: number): void {
+    into.setUint32(offset + 20, uint32('lb_flow.group', value), true);
+  },
+  readUsed(from: DataView, offset: number): number {
+    return from.getUint32(offset + 24, true);
+  },
+  writeUsed(into: DataView, offset: number, value: number): void {
+    into.setUint32(offset + 24, uint32('lb_flow.used', value), true);
+  },
+  readPort(from: DataView, offset: number): number {
+    return from.getUint16(offset + 28, false);
+  },
+  writePort(into: DataView, offset: number, value: number): void {
+    into.setUint16(offset + 28, uint16('lb_flow.port', value), false);
+  },
+} as const;
+
 /** `struct node_reference`, 4 bytes. */
 export interface NodeReference {
   readonly number: number;

@@ -110,6 +110,7 @@ const smallMaps = {
   endpoints: 64,
   lbAffinity: 64,
   lbSockets: 64,
+  lbFlows: 4096,
 };
 
 /** Time as the programs tell it. */
