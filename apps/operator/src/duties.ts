@@ -31,6 +31,8 @@ export interface DutiesOptions {
   readonly ledger: Pick<RangeLedger, 'table' | 'refresh' | 'adopt' | 'release'>;
   readonly cluster: Pick<ClusterWatcher, 'nodes' | 'outOfSight'>;
   readonly absent: AbsentNodes;
+  /** Nodes that are there whether or not they have announced themselves; nobody but those by default. */
+  readonly isExpected?: (node: string) => boolean;
   /** Asks an allocator to collect; gives the numbers that were taken. */
   readonly collectGarbage: () => Promise<readonly number[]>;
   readonly clock: Clock;
@@ -51,7 +53,7 @@ function announcedRanges({ podRanges }: ClusterNode): NodePodRanges | undefined 
 }
 
 /** Brings the ledger in line with who is there. */
-function createRangeKeeper({ ledger, cluster, absent, logger }: DutiesOptions) {
+function createRangeKeeper({ ledger, cluster, absent, logger, isExpected = () => false }: DutiesOptions) {
   let releases = 0;
   return {
     get releases() {
@@ -68,7 +70,8 @@ function createRangeKeeper({ ledger, cluster, absent, logger }: DutiesOptions) {
         const ranges = ledger.table.get(node.name) === undefined ? announcedRanges(node) : undefined;
         if (ranges !== undefined) await ledger.adopt(node.name, ranges);
       }
-      for (const [node, ranges] of absent.look(ledger.table.all(), (name) => cluster.nodes.has(name))) {
+      const isPresent = (name: string): boolean => cluster.nodes.has(name) || isExpected(name);
+      for (const [node, ranges] of absent.look(ledger.table.all(), isPresent)) {
         await ledger.release(node, ranges);
         releases += 1;
         logger.warn({ node }, 'Node has been gone for long: its pod ranges are free');

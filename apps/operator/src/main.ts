@@ -9,10 +9,13 @@ import { runService, type RunningService, startMetricsServer } from '@weir/servi
 import { createSharedLog } from '@weir/shared-log';
 import { createLogger, type Logger } from '@weir/telemetry';
 import { createDuties } from './duties.ts';
+import { createStoreClaims } from './leader/leader-claims.ts';
 import { createLeaderElection } from './leader/leader-election.ts';
+import { openKubernetes } from './kubernetes/open-kubernetes.ts';
 import { openStore } from './open-store.ts';
 import { parseCommandLine, type OperatorOptions, version } from './options.ts';
 import { createAbsentNodes } from './ranges/absent-nodes.ts';
+import { createRangeGiver } from './ranges/range-giver.ts';
 import { createRangeLedger } from './ranges/range-ledger.ts';
 import { createOperatorMetrics } from './service/operator-metrics.ts';
 import { createOperatorService } from './service/operator-service.ts';
@@ -22,34 +25,40 @@ const stopDeadlineMs = 2_000;
 // The allocator works through all of its identities.
 const collectDeadlineMs = 30_000;
 
-function wireParts(options: OperatorOptions, logger: Logger) {
+async function wireParts(options: OperatorOptions, logger: Logger) {
   const clock = systemClock;
-  const { name, pools, storePrefix, graceMs, gcIntervalMs } = options;
+  const { name, pools, storePrefix, graceMs, gcIntervalMs, leaderLeaseMs: leaseMs } = options;
   const identity = options.tls && openTlsIdentity(options.tls, logger);
   const toAllocator = { address: options.identityAllocator, ...(identity && { tls: identity }) };
   const store = openStore(options.store);
-  const election = createLeaderElection({
-    ...{ store, key: `${storePrefix}/leader`, name, id: randomUUID(), leaseMs: options.leaderLeaseMs, clock, logger },
-  });
+  const kubernetes = options.kubernetes && (await openKubernetes(options.kubernetes, { leaseMs, clock, logger }));
+  const claims = kubernetes?.claims ?? createStoreClaims({ store, key: `${storePrefix}/leader`, clock });
+  const election = createLeaderElection({ claims, name, id: randomUUID(), leaseMs, clock, logger });
   const log = createSharedLog({ store, prefix: `${storePrefix}/ranges` });
   const ledger = createRangeLedger({ log, pools, logger });
   const cluster = createClusterWatcher({ ...toAllocator, name: `operator-${name}`, clock, log: logger });
   const allocator = createRpcClient(IdentityAllocatorDefinition, allocatorConnection(toAllocator));
   const absent = createAbsentNodes({ graceMs, clock });
+  const giver = createRangeGiver({ ledger, cluster });
+  const inKubernetes = kubernetes?.duties({ election, giver });
+  // A node of Kubernetes whose agent is away keeps its ranges.
+  const isExpected = (node: string): boolean =>
+    inKubernetes !== undefined && (!inKubernetes.knowsNodes || inKubernetes.nodes.has(node));
   const duties = createDuties({
-    ...{ election, ledger, cluster, absent, clock, logger, graceMs, gcIntervalMs },
+    ...{ election, ledger, cluster, absent, isExpected, clock, logger, graceMs, gcIntervalMs },
     collectGarbage: async () => (await allocator.collectGarbage({}, { deadlineMs: collectDeadlineMs })).deleted,
   });
-  return { pools, identity, election, ledger, cluster, allocator, absent, duties };
+  return { pools, identity, election, ledger, giver, cluster, allocator, absent, duties, inKubernetes };
 }
 
 async function startOperator(options: OperatorOptions, logger: Logger): Promise<RunningService> {
   const startedMs = Date.now();
-  const parts = wireParts(options, logger);
-  const { identity: tls, election, ledger, cluster, allocator, duties } = parts;
+  const parts = await wireParts(options, logger);
+  const { identity: tls, election, ledger, cluster, allocator, duties, inKubernetes } = parts;
   const { name, listen, plaintext } = options;
   const status = () => describeOperator({ ...parts, name, version, startedMs });
-  const service = createOperatorService({ ...parts, status, log: logger });
+  const otherGiver = options.kubernetes?.podRanges === 'kubernetes' ? { otherGiver: 'Kubernetes' } : {};
+  const service = createOperatorService({ ...parts, ...otherGiver, status, log: logger });
   const server = createRpcServer({ services: [service], listen, plaintext, ...(tls && { tls }), log: logger });
   const addresses = await server.start();
   const metrics =
@@ -65,9 +74,11 @@ async function startOperator(options: OperatorOptions, logger: Logger): Promise<
   cluster.start();
   election.start();
   duties.start();
+  inKubernetes?.start();
   server.health.setAll('SERVING');
   return {
     async stop() {
+      await inKubernetes?.stop();
       await duties.stop();
       await election.stop();
       await metrics?.close();

@@ -7,6 +7,7 @@ import { formatCidr, parseCidr } from '@weir/model';
 import { createSharedLog } from '@weir/shared-log';
 import { type StoreKind, storeKinds, type StorePlace } from '@weir/shared-log-testing';
 import { createLogger } from '@weir/telemetry';
+import { createStoreClaims } from './leader/leader-claims.ts';
 import { createLeaderElection, type LeaderElection } from './leader/leader-election.ts';
 import { createPodRangePool } from './ranges/pod-range-pool.ts';
 import { createRangeLedger, type RangeLedger } from './ranges/range-ledger.ts';
@@ -86,8 +87,8 @@ function testStore({ make }: StoreKind): void {
 
   const candidate = (name: string): LeaderElection =>
     createLeaderElection({
-      ...{ store: place.open(), key: `${prefix}/leader`, name, id: randomUUID(), leaseMs: 500 },
-      ...{ clock: systemClock, logger },
+      claims: createStoreClaims({ store: place.open(), key: `${prefix}/leader`, clock: systemClock }),
+      ...{ name, id: randomUUID(), leaseMs: 500, clock: systemClock, logger },
     });
 
   it('one leads; another one at once when it resigns, and after the lease when it falls silent', async () => {

@@ -21,7 +21,23 @@ describe('parseCommandLine()', () => {
     });
   });
 
+  it('takes Kubernetes', () => {
+    expect(run('--k8s-api', 'in-cluster', '--pod-ranges', 'kubernetes')).toMatchObject({
+      options: {
+        kubernetes: {
+          ...{
+            access: { kubeconfig: undefined, server: undefined },
+            namespace: 'kube-system',
+            podRanges: 'kubernetes',
+          },
+          agentSelector: 'app.kubernetes.io/name=weir-agent',
+        },
+      },
+    });
+  });
+
   it.each([
+    [['--pod-ranges', 'kubernetes'], '--pod-ranges kubernetes needs --k8s-api or --kubeconfig'],
     [['--ipv4-pool', 'fd00::/64'], '"fd00::/64" is not an IPv4 prefix'],
     [['--ipv4-node-prefix', '12'], 'cannot have a prefix of 12 bits, expected 16 to 30'],
     [['--store', 'consul'], '--store consul needs at least one --store-endpoint'],

@@ -2,7 +2,13 @@
 import { hostname } from 'node:os';
 import { formatDurationMs, parseDurationMs } from '@weir/clock';
 import { WeirError } from '@weir/errors';
-import { type Cidr, isIpv4Cidr, parseCidr } from '@weir/model';
+import { type Cidr, defaultClusterName, isIpv4Cidr, parseCidr } from '@weir/model';
+import {
+  kubernetesAccessFromFlags,
+  type KubernetesAccessOptions,
+  type KubernetesFlags,
+  kubernetesFlags,
+} from '@weir/kubernetes';
 import { parseRpcAddress } from '@weir/rpc';
 import {
   addTlsFlags,
@@ -33,6 +39,18 @@ export type StoreOptions =
       readonly tokenFile: string | undefined;
     };
 
+/** What is to be done in Kubernetes. */
+export interface KubernetesOptions {
+  readonly access: KubernetesAccessOptions;
+  /** Where Weir's own pods are. */
+  readonly namespace: string;
+  /** Labels of the agents' pods. */
+  readonly agentSelector: string;
+  readonly clusterName: string;
+  /** Who gives nodes their ranges. */
+  readonly podRanges: 'kubernetes' | 'pools';
+}
+
 /** What the command line says, checked. */
 export interface OperatorOptions {
   readonly name: string;
@@ -43,6 +61,8 @@ export interface OperatorOptions {
   /** Where metrics and status are served; undefined: nowhere. */
   readonly metrics: { readonly host: string; readonly port: number } | undefined;
   readonly identityAllocator: string;
+  /** Undefined: without Kubernetes. */
+  readonly kubernetes: KubernetesOptions | undefined;
   readonly store: StoreOptions;
   readonly storePrefix: string;
   readonly pools: ClusterPools;
@@ -52,12 +72,16 @@ export interface OperatorOptions {
   readonly logLevel: LogLevel;
 }
 
-interface Flags extends TlsFlags {
+interface Flags extends TlsFlags, KubernetesFlags {
   readonly name?: string;
   readonly listen?: readonly string[];
   readonly allowPlaintext: boolean;
   readonly metrics?: { readonly host: string; readonly port: number };
   readonly identityAllocator?: string;
+  readonly k8sNamespace: string;
+  readonly agentSelector: string;
+  readonly clusterName: string;
+  readonly podRanges: KubernetesOptions['podRanges'];
   readonly store: StoreOptions['kind'];
   readonly storePath?: string;
   readonly storeEndpoint?: readonly string[];
@@ -135,6 +159,16 @@ function serverFlags(): readonly Option[] {
   ];
 }
 
+const clusterFlags = (): readonly Option[] => [
+  ...kubernetesFlags(),
+  new Option('--k8s-namespace <name>', "namespace of Weir's own pods and of the leader's Lease").default('kube-system'),
+  new Option('--agent-selector <labels>', "what the agents' pods are selected by").default(
+    'app.kubernetes.io/name=weir-agent',
+  ),
+  new Option('--cluster-name <name>', 'of this cluster, in the labels of its pods').default(defaultClusterName),
+  choiceFlag('--pod-ranges <source>', 'in Kubernetes, who gives nodes their ranges', ['pools', 'kubernetes']),
+];
+
 const storeFlags = (): readonly Option[] => [
   choiceFlag('--store <backend>', 'where ranges and leadership are written down', ['file', 'consul', 'etcd']),
   new Option('--store-path <file>', 'the file (default: <state-dir>/operator.db)'),
@@ -161,11 +195,19 @@ function createCommand(): Command {
   const command = addTlsFlags(new Command('operator'))
     .description('Does what a cluster needs once: pod ranges for nodes, garbage collection of identities.')
     .version(version);
-  [...serverFlags(), ...storeFlags(), ...rangeFlags()].forEach((flag) => command.addOption(flag));
+  [...serverFlags(), ...clusterFlags(), ...storeFlags(), ...rangeFlags()].forEach((flag) => command.addOption(flag));
   return command
     .option('--run-dir <directory>', 'directory of sockets', '/run/weir')
     .option('--state-dir <directory>', 'directory of lasting state', '/var/lib/weir')
     .addOption(new Option('--log-level <level>', 'what is logged').choices(logLevels).default('info'));
+}
+
+function kubernetesFrom(flags: Flags): KubernetesOptions | undefined {
+  const access = kubernetesAccessFromFlags(flags);
+  const { k8sNamespace: namespace, agentSelector, clusterName, podRanges } = flags;
+  if (access !== undefined) return { access, namespace, agentSelector, clusterName, podRanges };
+  if (podRanges === 'pools') return undefined;
+  throw invalid('--pod-ranges kubernetes needs --k8s-api or --kubeconfig');
 }
 
 function storeFrom(flags: Flags): StoreOptions {
@@ -187,6 +229,7 @@ function fromFlags(flags: Flags): OperatorOptions {
     tls: tlsFromFlags(flags),
     metrics: flags.metrics,
     identityAllocator: flags.identityAllocator ?? `unix:${runDir}/identity.sock`,
+    kubernetes: kubernetesFrom(flags),
     store: storeFrom(flags),
     pools: {
       ipv4: createPodRangePool(flags.ipv4Pool, flags.ipv4NodePrefix),

@@ -5,6 +5,7 @@ import { get } from 'node:https';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { repairApiServer } from '@weir/api-server-repair';
 import { createAuthority } from '@weir/certificates';
 import { WeirError } from '@weir/errors';
 import { freePort } from './free-port.ts';
@@ -90,7 +91,7 @@ interface ApiPlace {
 function apiProcess({ directory, etcdUrl, port, isReady }: ApiPlace): ServerProcess {
   const at = (file: string): string => join(directory, file);
   return createServerProcess({
-    program: join(programs, 'kube-apiserver'),
+    program: repairApiServer(programs),
     args: [
       `--etcd-servers=${etcdUrl}`,
       // An address of nobody's: what Kubernetes calls its own server must not be on loopback.

@@ -3,6 +3,7 @@ import { beforeEach, describe, expect, it } from '@jest/globals';
 import { createManualClock, type ManualClock } from '@weir/clock';
 import { createMemoryKeyValueStore, type Fault, type MemoryKeyValueStore } from '@weir/shared-log-testing';
 import { createLogger } from '@weir/telemetry';
+import { createStoreClaims } from './leader-claims.ts';
 import { createLeaderElection, type LeaderElection } from './leader-election.ts';
 
 const logger = createLogger({ service: 'test', level: 'silent' });
@@ -27,7 +28,9 @@ function candidate(name: string): LeaderElection {
     get: (key: string) => (faults[name] === 'lost-before' ? lost() : shared.get(key)),
     swap: (swap: Parameters<typeof shared.swap>[0]) => (faults[name] === 'lost-before' ? lost() : shared.swap(swap)),
   };
-  return createLeaderElection({ store, key: 'leader', name, id: name, leaseMs, clock, logger });
+  return createLeaderElection({
+    ...{ claims: createStoreClaims({ store, key: 'leader', clock }), name, id: name, leaseMs, clock, logger },
+  });
 }
 
 /** Time goes on, and never are there two leaders. */

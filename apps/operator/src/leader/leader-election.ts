@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { CancelTimer, Clock } from '@weir/clock';
 import { WeirError } from '@weir/errors';
-import type { KeyValueStore } from '@weir/shared-log';
 import type { Logger } from '@weir/telemetry';
+import type { Claim, LeaderClaims } from './leader-claims.ts';
 
 /** Of several operators on one store, at most one leads at a time. */
 export interface LeaderElection {
@@ -18,8 +18,7 @@ export interface LeaderElection {
 }
 
 export interface LeaderElectionOptions {
-  readonly store: KeyValueStore;
-  readonly key: string;
+  readonly claims: LeaderClaims;
   /** For people. */
   readonly name: string;
   /** Of this process, and of no other one. */
@@ -31,56 +30,16 @@ export interface LeaderElectionOptions {
   readonly onChange?: (isLeader: boolean) => void;
 }
 
-/** What the key says. `beat` differs in every message of a leader. */
-interface Claim {
-  readonly name: string;
-  readonly id: string;
-  readonly beat: number;
-  readonly hasResigned?: boolean;
-}
-
-interface Seen {
-  readonly version: string;
-  readonly claim: Claim;
-  /** When this version was seen first. */
-  readonly atMs: number;
-}
-
 const beatsPerLease = 5;
 // A leader stops before others may begin, also when clocks run at different speed.
 const ownShare = 0.7;
-
-/** The claim as it was read or written last. */
-function createClaims({ store, key, clock }: LeaderElectionOptions) {
-  let seen: Seen | undefined;
-  return {
-    get seen() {
-      return seen;
-    },
-    async look(): Promise<void> {
-      const found = await store.get(key);
-      if (found === undefined) seen = undefined;
-      else if (found.version !== seen?.version) {
-        seen = { version: found.version, claim: parseClaim(key, found.value), atMs: clock.monotonicMs() };
-      }
-    },
-    /** False when somebody else was faster. */
-    async write(claim: Claim): Promise<boolean> {
-      const swap = { key, version: seen?.version, value: JSON.stringify(claim), others: [] };
-      const version = await store.swap(swap);
-      if (version !== undefined) seen = { version, claim, atMs: clock.monotonicMs() };
-      return version !== undefined;
-    },
-  };
-}
 
 /**
  * Makes a candidate. Nobody compares clocks: a candidate takes over when it has seen one and the same claim for a whole lease of its
  * own time, and a leader counts from before it began to write.
  */
 export function createLeaderElection(options: LeaderElectionOptions): LeaderElection {
-  const { name, id, leaseMs, clock, logger } = options;
-  const claims = createClaims(options);
+  const { claims, name, id, leaseMs, clock, logger } = options;
   let leadsUntilMs = -Infinity;
   let wasLeader = false;
   let away: string | undefined;
@@ -146,18 +105,4 @@ export function createLeaderElection(options: LeaderElectionOptions): LeaderElec
       await claims.write({ ...claim, beat: claim.beat + 1, hasResigned: true }).catch(() => false);
     },
   };
-}
-
-function parseClaim(key: string, text: string): Claim {
-  try {
-    const claim = JSON.parse(text) as Claim;
-    if (typeof claim.id === 'string' && typeof claim.name === 'string' && Number.isSafeInteger(claim.beat))
-      return claim;
-  } catch {
-    // Said below.
-  }
-  throw new WeirError(
-    'CORRUPT_STATE',
-    `Key "${key}" holds "${text.slice(0, 64)}", expected what an operator wrote there`,
-  );
 }

@@ -13,6 +13,7 @@ import { createMemoryKeyValueStore } from '@weir/shared-log-testing';
 import { createLogger } from '@weir/telemetry';
 import { createAbsentNodes } from '../ranges/absent-nodes.ts';
 import { createPodRangePool } from '../ranges/pod-range-pool.ts';
+import { createRangeGiver } from '../ranges/range-giver.ts';
 import { createRangeLedger } from '../ranges/range-ledger.ts';
 import { createOperatorService } from './operator-service.ts';
 import { describeOperator } from './operator-status.ts';
@@ -38,7 +39,9 @@ beforeEach(async () => {
   const duties = { reason: undefined, lastCollection: { atMs: 5, deleted: 2 } };
   const about = { name: 'op', version: '1', startedMs: 3, pools, election, ledger, absent, duties };
   const status = () => describeOperator(about);
-  const service = createOperatorService({ election, ledger, cluster, absent, status, log });
+  const service = createOperatorService({
+    ...{ election, ledger, giver: createRangeGiver({ ledger, cluster }), absent, status, log },
+  });
   const address = `unix:${directory}/s`;
   server = createRpcServer({ services: [service], listen: [address] });
   await server.start();

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError } from '@weir/errors';
-import type { ClusterWatcher } from '@weir/identity-client';
 import { type Cidr, formatCidr, isIpv4Cidr, parseCidr } from '@weir/model';
 import { OperatorDefinition, type weir } from '@weir/proto';
 import { refuseOtherNode, rpcService, type RpcService } from '@weir/rpc';
@@ -8,12 +7,15 @@ import type { Logger } from '@weir/telemetry';
 import type { LeaderElection } from '../leader/leader-election.ts';
 import type { AbsentNodes } from '../ranges/absent-nodes.ts';
 import type { NodePodRanges } from '../ranges/range-change.ts';
+import type { RangeGiver } from '../ranges/range-giver.ts';
 import type { RangeLedger } from '../ranges/range-ledger.ts';
 
 export interface OperatorServiceOptions {
   readonly election: Pick<LeaderElection, 'isLeader' | 'leader' | 'away'>;
-  readonly ledger: Pick<RangeLedger, 'table' | 'acquire'>;
-  readonly cluster: Pick<ClusterWatcher, 'nodes' | 'outOfSight'>;
+  readonly ledger: Pick<RangeLedger, 'table'>;
+  readonly giver: RangeGiver;
+  /** Who gives nodes their ranges, if not this operator. */
+  readonly otherGiver?: string;
   readonly absent: Pick<AbsentNodes, 'touch'>;
   readonly status: () => Promise<weir.operator.v1.GetStatusResponse.$Properties>;
   readonly log: Logger;
@@ -29,26 +31,30 @@ export const rangesMessage = ({ ipv4, ipv6 }: NodePodRanges): weir.operator.v1.P
 
 /** Makes the gRPC service. */
 export function createOperatorService(options: OperatorServiceOptions): RpcService {
-  const { election, ledger, cluster, absent, log } = options;
+  const { election, ledger, giver, absent, log } = options;
   return rpcService(OperatorDefinition, {
     async acquirePodRanges(request, call) {
       const node = readNode(request.node);
       const known = readKnown(request.known);
       refuseOtherNode(node, call);
+      refuseWhereOthersGive(options.otherGiver);
       refuseUnlessLeading(election);
-      if (cluster.outOfSight !== undefined) {
-        throw new WeirError('UNAVAILABLE', `Nobody can say which ranges are in use: ${cluster.outOfSight}`);
-      }
       const isNew = ledger.table.get(node) === undefined;
-      const others = [...cluster.nodes.values()].filter(({ name }) => name !== node);
-      const occupied = others.flatMap(({ podRanges }) => podRanges.map((text) => parseCidr(text)));
-      const ranges = rangesMessage(await ledger.acquire({ node, known, occupied }));
+      const ranges = rangesMessage(await giver.give(node, known));
       absent.touch(node);
       if (isNew) log.info({ node, range: `${ranges.ipv4} ${ranges.ipv6}` }, 'Node has pod ranges');
       return { ranges };
     },
     getStatus: () => options.status(),
   });
+}
+
+function refuseWhereOthersGive(giver: string | undefined): void {
+  if (giver === undefined) return;
+  throw new WeirError(
+    'FAILED_PRECONDITION',
+    `This operator gives no ranges: ${giver} does, expected an agent that asks it`,
+  );
 }
 
 function refuseUnlessLeading({ isLeader, leader, away }: OperatorServiceOptions['election']): void {

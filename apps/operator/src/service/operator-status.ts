@@ -2,6 +2,7 @@
 import { formatCidr } from '@weir/model';
 import type { weir } from '@weir/proto';
 import type { Duties } from '../duties.ts';
+import type { KubernetesDuties } from '../kubernetes/kubernetes-duties.ts';
 import type { LeaderElection } from '../leader/leader-election.ts';
 import type { AbsentNodes } from '../ranges/absent-nodes.ts';
 import type { PodRangePool } from '../ranges/pod-range-pool.ts';
@@ -18,6 +19,7 @@ export interface OperatorStatusOptions {
   readonly ledger: Pick<RangeLedger, 'table' | 'refresh'>;
   readonly absent: Pick<AbsentNodes, 'sinceMs'>;
   readonly duties: Pick<Duties, 'reason' | 'lastCollection'>;
+  readonly inKubernetes?: Pick<KubernetesDuties, 'reason'> | undefined;
 }
 
 const poolMessage = ({ prefix, nodePrefixLength, capacity }: PodRangePool): weir.operator.v1.Pool.$Properties => ({
@@ -30,7 +32,7 @@ const poolMessage = ({ prefix, nodePrefixLength, capacity }: PodRangePool): weir
 export async function describeOperator(
   options: OperatorStatusOptions,
 ): Promise<weir.operator.v1.GetStatusResponse.$Properties> {
-  const { name, version, startedMs, pools, election, ledger, absent, duties } = options;
+  const { name, version, startedMs, pools, election, ledger, absent, duties, inKubernetes } = options;
   // What is known from before is better than nothing.
   await ledger.refresh().catch(() => undefined);
   const { isLeader, leader, away } = election;
@@ -42,7 +44,7 @@ export async function describeOperator(
     nodes: [...ledger.table.all()]
       .toSorted(([a], [b]) => (a < b ? -1 : 1))
       .map(([node, ranges]) => ({ node, ranges: rangesMessage(ranges), absentSinceMs: absent.sinceMs(node) ?? 0 })),
-    reason: away ?? duties.reason ?? '',
+    reason: away ?? duties.reason ?? inKubernetes?.reason ?? '',
     ...(duties.lastCollection && { lastCollection: duties.lastCollection }),
   };
 }
