@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { setTimeout as sleep } from 'node:timers/promises';
+import { systemClock } from '@weir/clock';
 import { WeirError } from '@weir/errors';
 import { compileFieldMask, compileFilters, timestampOf } from '@weir/flow';
 import { type google, observer, relay } from '@weir/proto';
 import { createMerge, type Merge } from './merge.ts';
+import { createNodeErrors, type NodeErrors, nodeErrorText } from './node-errors.ts';
 import type { NodePool, PooledNode } from './node-pool.ts';
 import type { TimedResponse } from './timed-response.ts';
 
@@ -14,6 +16,9 @@ export interface RelayTimes {
   readonly retryDelayMs: number;
   /** How long a node that owes the rest of an answer may say nothing. */
   readonly silenceMs: number;
+  /** How long an error of a node waits for the same at others, see {@link createNodeErrors}. */
+  readonly errorQuietMs: number;
+  readonly errorWindowMs: number;
 }
 
 export interface RelayFlowsOptions extends RelayTimes {
@@ -30,6 +35,7 @@ interface RelayRequest extends RelayFlowsOptions {
 interface Query extends RelayRequest {
   /** The time of the last flow that each node has given. */
   readonly given: Map<string, google.protobuf.Timestamp>;
+  readonly errors: NodeErrors;
 }
 
 const { NodeState } = relay;
@@ -90,8 +96,12 @@ function requestAfter(
 }
 
 /** Reads one node until its stream ends; an error of it becomes an event of the stream, which goes on. */
-async function readNode(merge: Merge<TimedResponse>, { name, client }: PooledNode, query: Query): Promise<void> {
-  const { signal, node, given } = query;
+async function readNode(
+  merge: Merge<TimedResponse>,
+  { name, address, client }: PooledNode,
+  query: Query,
+): Promise<void> {
+  const { signal, given, errors } = query;
   if (client === undefined) return;
   const request = requestAfter(query.request, given.get(name));
   const ask = async function* (until: AbortSignal) {
@@ -105,8 +115,7 @@ async function readNode(merge: Merge<TimedResponse>, { name, client }: PooledNod
     await merge.add(request.follow ? ask(signal) : endSilence(ask, query));
   } catch (error) {
     if (signal.aborted) return;
-    const { message } = WeirError.from(error);
-    merge.announce(statusResponse(node, { stateChange: NodeState.NODE_ERROR, nodeNames: [name], message }));
+    errors.add(name, nodeErrorText(error, address));
   }
 }
 
@@ -134,7 +143,6 @@ async function keepAsking(
  */
 export async function* relayFlows(options: RelayRequest): AsyncGenerator<Buffer> {
   const { pool, request, signal, node, waitMs } = options;
-  const query: Query = { ...options, given: new Map() };
   compileFilters(request);
   compileFieldMask(request.fieldMask?.paths);
   if (request.first && request.follow) {
@@ -153,6 +161,12 @@ export async function* relayFlows(options: RelayRequest): AsyncGenerator<Buffer>
     const nodeNames = which?.map(({ name }) => name) ?? [];
     if (nodeNames.length > 0) yield statusResponse(node, { stateChange, nodeNames }).bytes;
   }
+  const errors = createNodeErrors({
+    ...{ quietMs: options.errorQuietMs, windowMs: options.errorWindowMs, clock: systemClock },
+    report: (nodeNames, message) =>
+      merge.announce(statusResponse(node, { stateChange: NodeState.NODE_ERROR, nodeNames: [...nodeNames], message })),
+  });
+  const query: Query = { ...options, given: new Map(), errors };
   const reading = new Map<string, Promise<void>>();
   const ask = (each: PooledNode): void => {
     const read = readNode(merge, each, query).finally(() => reading.delete(each.name));
@@ -160,6 +174,10 @@ export async function* relayFlows(options: RelayRequest): AsyncGenerator<Buffer>
   };
   connected?.forEach(ask);
   if (request.follow) void keepAsking(reading, ask, query);
-  else void Promise.all(reading.values()).then(merge.close);
-  for await (const { bytes } of merge) yield bytes;
+  else void Promise.all(reading.values()).then(() => (errors.flush(), merge.close()));
+  try {
+    for await (const { bytes } of merge) yield bytes;
+  } finally {
+    errors.close();
+  }
 }

@@ -118,7 +118,7 @@ beforeEach(async () => {
   subject = await startRelay({
     ...parts,
     plaintext: 'loopback',
-    times: { waitMs: 100, retryDelayMs: 200, silenceMs: 1_000 },
+    times: { waitMs: 100, retryDelayMs: 200, silenceMs: 1_000, errorQuietMs: 2_000 },
   });
   client = createRpcClient(ObserverDefinition, { address });
   cleanups.push(
@@ -189,6 +189,30 @@ describe('getFlows', () => {
     const seen = await answer;
     expect(seen[0]).toBe('NODE_CONNECTED a,b');
     expect(new Set(seen.slice(1))).toEqual(new Set(['one@a', 'two@b', 'NODE_ERROR b', 'last@a', 'back@b']));
+  });
+
+  it('says it once when several nodes fail in one way, and goes on with the others', async () => {
+    const [a] = nodes as [Node];
+    a.push(1, 'one');
+    peers.set([...nodes, await startHanging('stuck1'), await startHanging('stuck2')]);
+    await known(4);
+    const errors: observer.GetFlowsResponse['nodeStatus'][] = [];
+    for await (const { nodeStatus } of client.getFlows({ number: 10 }, { deadlineMs: 10_000 })) {
+      if (nodeStatus?.stateChange === NodeState.NODE_ERROR) errors.push(nodeStatus);
+    }
+    const message = 'rpc error: code = DeadlineExceeded desc = No answer for 1000 ms';
+    expect(errors).toMatchObject([{ nodeNames: ['stuck1', 'stuck2'], message }]);
+  });
+
+  it('says it once when nodes that are followed go away together', async () => {
+    const [a, b] = nodes as [Node, Node];
+    const answer = ask({ follow: true, number: 1 }, 2);
+    await Promise.all([asked(a), asked(b)]);
+    await Promise.all([a.stop(), b.stop()]);
+    expect((await answer).map((text) => text.split(',').toSorted().join())).toEqual([
+      'NODE_CONNECTED a,b',
+      'NODE_ERROR a,b',
+    ]);
   });
 
   it('asks a node that it is told of while somebody follows', async () => {

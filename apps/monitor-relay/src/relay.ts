@@ -42,7 +42,10 @@ export interface Relay {
   stop(): Promise<void>;
 }
 
-const usualTimes: RelayTimes = { waitMs: 1_000, retryDelayMs: 2_000, silenceMs: 10_000 };
+const usualTimes: RelayTimes = {
+  ...{ waitMs: 1_000, retryDelayMs: 2_000, silenceMs: 10_000 },
+  ...{ errorQuietMs: 1_000, errorWindowMs: 10_000 },
+};
 const healthIntervalMs = 1_000;
 // Of one metric.
 const seriesMax = 10_000;
