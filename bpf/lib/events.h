@@ -53,7 +53,7 @@ static __always_inline struct event *event_reserve(void)
 		budget->lost_rate_limited++;
 		return NULL;
 	}
-	event = bpf_ringbuf_reserve(&weir_events_v1, sizeof(*event), 0);
+	event = bpf_ringbuf_reserve(&weir_events_v2, sizeof(*event), 0);
 	if (!event) {
 		budget->lost_ring_full++;
 		return NULL;
@@ -64,7 +64,7 @@ static __always_inline struct event *event_reserve(void)
 
 static __always_inline void event_submit(struct event *event)
 {
-	const bool wake = bpf_ringbuf_query(&weir_events_v1, BPF_RB_AVAIL_DATA) >= config_ring_wakeup_bytes;
+	const bool wake = bpf_ringbuf_query(&weir_events_v2, BPF_RB_AVAIL_DATA) >= config_ring_wakeup_bytes;
 
 	bpf_ringbuf_submit(event, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
@@ -99,6 +99,15 @@ static __noinline int send_event(struct __sk_buff *skb, struct work *w)
 	event->destination_endpoint = r->destination_endpoint;
 	event->egress_cookie = r->egress_cookie;
 	event->ingress_cookie = r->ingress_cookie;
+	event->socket_cookie = bpf_get_socket_cookie(skb);
+	event->cgroup = event->socket_cookie ? bpf_skb_cgroup_id(skb) : 0;
+	event->icmp_code = p->icmp_code;
+	event->match = r->match;
+	event->padding[0] = 0;
+	event->padding[1] = 0;
+	/* Both addresses, which stand one behind the other in the packet as in the event. */
+	if (bpf_skb_load_bytes(skb, 0, event->destination_mac, 2 * ETH_ALEN))
+		__builtin_memset(event->destination_mac, 0, 2 * ETH_ALEN);
 	event_submit(event);
 	return 0;
 }
@@ -114,6 +123,7 @@ static __always_inline void report_entry(struct work *w, const struct ct_entry *
 	r->destination_endpoint = reply ? entry->source_endpoint : entry->destination_endpoint;
 	r->egress_cookie = entry->egress_cookie;
 	r->ingress_cookie = entry->ingress_cookie;
+	r->match = entry->match;
 	r->flags = (reply ? EVENT_REPLY : 0) | (entry->flags & CT_REDIRECTED ? EVENT_REDIRECTED : 0) |
 		   (w->key.flags & CT_KEY_PROXY_LEG ? EVENT_PROXY_LEG : 0) | (entry->audit_reason ? EVENT_AUDITED : 0);
 }

@@ -155,6 +155,23 @@ static __always_inline int check_sender(const struct work *w, const struct ct_en
 	return check_ends(w, sender, reply ? &source : &destination, hook);
 }
 
+/* Whether a packet of a running flow has an event; `ending`: it is the one that begins the end. */
+static __always_inline bool is_told(const struct ct_entry *entry, const struct packet *p, bool ending, __u32 now)
+{
+	const __u8 detail = entry->detail;
+	__u32 interval = config_trace_interval_ticks;
+
+	if (unlikely(detail == TRACE_DETAIL_PACKETS))
+		return true;
+	if (unlikely(detail == TRACE_DETAIL_VERDICTS))
+		return false;
+	if (unlikely(detail == TRACE_DETAIL_FLAGS)) {
+		interval /= 5;
+		ending = p->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST);
+	}
+	return unlikely(ending || ticks_passed(entry->reported + interval, now));
+}
+
 static __always_inline int known_flow(struct __sk_buff *skb, struct work *w, enum hook hook, bool high,
 				      struct ct_entry *entry)
 {
@@ -181,7 +198,7 @@ static __always_inline int known_flow(struct __sk_buff *skb, struct work *w, enu
 	ending = ct_account(entry, p, reply, skb->len, now);
 	if (unlikely(w->is_for_service && !(entry->remote & CT_REMOTE_SERVICE)))
 		entry->remote |= CT_REMOTE_SERVICE;
-	if (unlikely(ending || ticks_passed(entry->reported + config_trace_interval_ticks, now))) {
+	if (is_told(entry, p, ending, now)) {
 		entry->reported = now;
 		report_flow(skb, w, entry, reply, EVENT_TRACE, point, hook_direction(hook));
 	}

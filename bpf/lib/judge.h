@@ -10,6 +10,9 @@ static __always_inline void end_from_endpoint(struct end *end, const struct endp
 	end->endpoint = endpoint->id;
 	__builtin_memcpy(end->mac, endpoint->mac, ETH_ALEN);
 	end->audited = endpoint->flags & ENDPOINT_AUDITED;
+	end->detail = (endpoint->flags >> ENDPOINT_DETAIL_SHIFT) & ENDPOINT_DETAIL_MASK;
+	if (!end->detail)
+		end->detail = TRACE_DETAIL_ENDS;
 }
 
 /* Finds out who has an address. */
@@ -76,10 +79,12 @@ static __noinline int judge(struct work *w, const struct packet *p, struct ct_en
 	entry->audit_direction = w->egress.audited ? DIRECTION_EGRESS : DIRECTION_INGRESS;
 	entry->source_ifindex = w->source.ifindex;
 	entry->destination_ifindex = w->destination.ifindex;
-	entry->remote = (entry->remote & (CT_REMOTE_OUTSIDE | CT_REMOTE_SERVICE)) | (w->source.node ? CT_REMOTE_SOURCE : 0) |
-			(w->destination.node ? CT_REMOTE_DESTINATION : 0);
+	entry->remote = (entry->remote & (CT_REMOTE_OUTSIDE | CT_REMOTE_SERVICE)) |
+			(w->source.node ? CT_REMOTE_SOURCE : 0) | (w->destination.node ? CT_REMOTE_DESTINATION : 0);
 	entry->source_endpoint = w->source.endpoint;
 	entry->destination_endpoint = w->destination.endpoint;
+	entry->match = w->egress.match | w->ingress.match << 4;
+	entry->detail = w->source.detail > w->destination.detail ? w->source.detail : w->destination.detail;
 	__builtin_memcpy(entry->source_mac, w->source.mac, ETH_ALEN);
 	__builtin_memcpy(entry->destination_mac, w->destination.mac, ETH_ALEN);
 	return w->egress.reason ? w->egress.reason : w->ingress.reason;

@@ -110,4 +110,4 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4 << 20);
-} weir_events_v1 SEC(".maps");
+} weir_events_v2 SEC(".maps");

@@ -27,6 +27,7 @@ struct packet {
 	bool is_icmp_error;
 	__u8 fragment;	/* enum fragment */
 	__u8 key_flags; /* enum ct_key_flag, before the ends are sorted: see ct_key_of() */
+	__u8 icmp_code;
 };
 
 /* One end of a flow: who it is, and where, if it is a pod of this node. */
@@ -38,6 +39,7 @@ struct end {
 	__u16 endpoint;
 	__u8 mac[6];
 	bool audited;
+	__u8 detail; /* enum trace_detail; 0: no pod of this node */
 };
 
 /* What one direction's policy says of a flow. */
@@ -48,6 +50,7 @@ struct judgement {
 	__u32 verdict; /* enum policy_verdict of what has been found so far */
 	__u32 audited; /* enum drop_reason that the endpoint's audit mode took back */
 	__u16 counter;
+	__u8 match; /* enum policy_match of what has been found so far */
 };
 
 /* What an event says beside what is in the packet. Ends are as the packet has them, not as the flow has. */
@@ -63,6 +66,7 @@ struct report {
 	__u8 direction;
 	__u8 point;
 	__u8 flags;
+	__u8 match;
 };
 
 /*

@@ -62,6 +62,7 @@ static __always_inline void parse_icmp(struct packet *p, const struct icmp_head 
 	__u8 reply = p->protocol == IPPROTO_ICMP ? ICMP_ECHO_REPLY : ICMPV6_ECHO_REPLY;
 
 	p->icmp_type = icmp->type;
+	p->icmp_code = icmp->code;
 	p->source_port = 0;
 	p->destination_port = 0;
 	if (icmp->type == request) {
@@ -129,6 +130,7 @@ static __noinline int fragment_learn(const struct packet *p)
 	ports.source = p->source_port;
 	ports.destination = p->destination_port;
 	ports.icmp_type = p->icmp_type;
+	ports.icmp_code = p->icmp_code;
 	ports.key_flags = p->key_flags;
 	bpf_map_update_elem(&weir_fragments_v1, &key, &ports, BPF_ANY);
 	return FORWARDED;
@@ -146,6 +148,7 @@ static __noinline int fragment_recall(struct packet *p)
 	p->source_port = ports->source;
 	p->destination_port = ports->destination;
 	p->icmp_type = ports->icmp_type;
+	p->icmp_code = ports->icmp_code;
 	p->key_flags = ports->key_flags;
 	return FORWARDED;
 }

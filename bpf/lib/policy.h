@@ -3,7 +3,8 @@
 
 /* Takes one entry into the judgement: a refusal is final, a plain allow beats a redirect, an earlier redirect a later.
  */
-static __always_inline void policy_combine(struct judgement *j, const struct policy_entry *entry)
+static __always_inline void policy_combine(struct judgement *j, const struct policy_entry *entry,
+					   enum policy_match match)
 {
 	if (j->verdict == POLICY_REFUSE)
 		return;
@@ -12,10 +13,12 @@ static __always_inline void policy_combine(struct judgement *j, const struct pol
 	j->verdict = entry->verdict;
 	j->cookie = entry->cookie;
 	j->counter = entry->counter;
+	j->match = match;
 	j->rule_set = entry->verdict == POLICY_REDIRECT ? entry->rule_set : 0;
 }
 
-static __always_inline void policy_try(struct work *w, struct judgement *j, __u8 protocol, __be16 port)
+static __always_inline void policy_try(struct work *w, struct judgement *j, __u8 protocol, __be16 port,
+				       enum policy_match match)
 {
 	const struct policy_entry *entry;
 
@@ -23,11 +26,11 @@ static __always_inline void policy_try(struct work *w, struct judgement *j, __u8
 	w->policy_key.port = port;
 	entry = bpf_map_lookup_elem(&weir_policy_v2, &w->policy_key);
 	if (entry)
-		policy_combine(j, entry);
+		policy_combine(j, entry, match);
 }
 
 /* The narrowest range that holds the port; the agent has it say all that wider ones do. */
-static __always_inline void policy_try_range(struct work *w, struct judgement *j)
+static __always_inline void policy_try_range(struct work *w, struct judgement *j, enum policy_match match)
 {
 	const struct policy_entry *entry;
 
@@ -39,21 +42,23 @@ static __always_inline void policy_try_range(struct work *w, struct judgement *j
 	w->range_key.port = w->port;
 	entry = bpf_map_lookup_elem(&weir_policy_ranges_v1, &w->range_key);
 	if (entry)
-		policy_combine(j, entry);
+		policy_combine(j, entry, match);
 }
 
 /* All that is said of one peer, from the most specific to the least. */
 static __noinline int policy_try_peer(struct work *w, struct judgement *j, __u32 peer_identity, __u32 kinds)
 {
+	const enum policy_match port = peer_identity ? POLICY_MATCH_L3_L4 : POLICY_MATCH_L4_ONLY;
+
 	w->policy_key.peer_identity = peer_identity;
 	if (kinds & POLICY_KEY_PORT && w->port)
-		policy_try(w, j, w->protocol, w->port);
+		policy_try(w, j, w->protocol, w->port, port);
 	if (kinds & POLICY_KEY_RANGE && w->port)
-		policy_try_range(w, j);
+		policy_try_range(w, j, port);
 	if (kinds & POLICY_KEY_PROTOCOL)
-		policy_try(w, j, w->protocol, 0);
+		policy_try(w, j, w->protocol, 0, peer_identity ? POLICY_MATCH_L3_PROTOCOL : POLICY_MATCH_PROTOCOL_ONLY);
 	if (kinds & POLICY_KEY_ANY)
-		policy_try(w, j, 0, 0);
+		policy_try(w, j, 0, 0, peer_identity ? POLICY_MATCH_L3_ONLY : POLICY_MATCH_ALL);
 	return 0;
 }
 

@@ -35,6 +35,21 @@ struct endpoint {
 enum endpoint_flag {
 	/* What its policy denies passes, and is reported as what would have been dropped. */
 	ENDPOINT_AUDITED = 1,
+	/* From here on: enum trace_detail. */
+	ENDPOINT_DETAIL_SHIFT = 4,
+	ENDPOINT_DETAIL_MASK = 0x7,
+};
+
+/*
+ * Which packets of a running flow have an event, from the least to the most. Whatever it is, the packet that begins a
+ * flow and every drop have one. Of the two ends of a flow, the one counts that wants to know more.
+ */
+enum trace_detail {
+	TRACE_DETAIL_DEFAULT = 0,  /* as TRACE_DETAIL_ENDS */
+	TRACE_DETAIL_VERDICTS = 1, /* none */
+	TRACE_DETAIL_ENDS = 2,	   /* the one that begins the end, and one in an interval */
+	TRACE_DETAIL_FLAGS = 3,	   /* all with SYN, FIN or RST, and one in a fifth of the interval */
+	TRACE_DETAIL_PACKETS = 4,  /* all */
 };
 
 struct ipcache_entry {
@@ -102,6 +117,17 @@ enum policy_verdict {
 	POLICY_ALLOW = 1,
 	POLICY_REDIRECT = 2,
 	POLICY_REFUSE = 3,
+};
+
+/* What the entry that decided looks at; numbers that users of Hubble know. */
+enum policy_match {
+	POLICY_MATCH_NONE = 0, /* no entry: nothing is enforced, or nothing is said of it */
+	POLICY_MATCH_L3_ONLY = 1,
+	POLICY_MATCH_L3_L4 = 2,
+	POLICY_MATCH_L4_ONLY = 3,
+	POLICY_MATCH_ALL = 4, /* an entry about everybody and everything */
+	POLICY_MATCH_L3_PROTOCOL = 5,
+	POLICY_MATCH_PROTOCOL_ONLY = 6,
 };
 
 struct policy_entry {
@@ -179,7 +205,8 @@ struct ct_entry {
 	__u16 ingress_counter;
 	__u8 audit_direction;
 	__u8 remote; /* enum ct_remote */
-	__u8 padding[2];
+	__u8 match;  /* enum policy_match: of egress in the lower four bits, of ingress in the upper four */
+	__u8 detail; /* enum trace_detail */
 };
 
 /* Which datagram a fragment belongs to. IPv4 identifications have 16 bits, IPv6 ones 32. */
@@ -197,7 +224,8 @@ struct fragment_ports {
 	__be16 destination;
 	__u8 icmp_type;
 	__u8 key_flags; /* enum ct_key_flag */
-	__u8 padding[2];
+	__u8 icmp_code;
+	__u8 padding;
 };
 
 /* What may change while the programs run. Mapped into user space. */
@@ -271,4 +299,11 @@ struct event {
 	__u16 destination_endpoint;
 	__u32 egress_cookie;
 	__u32 ingress_cookie;
+	__u64 socket_cookie;	 /* of the socket on this node that sent it; 0: none, or not known */
+	__u64 cgroup;		 /* that the socket is in; 0: not known */
+	__u8 destination_mac[6]; /* as it came to the hook, in the order of the header */
+	__u8 source_mac[6];
+	__u8 icmp_code; /* of ICMP only */
+	__u8 match;	/* as of struct ct_entry */
+	__u8 padding[2];
 };

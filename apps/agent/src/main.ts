@@ -46,9 +46,9 @@ import { ensureNodeNetwork, hostDevice } from './node/node-network.ts';
 import { ensureOverlayDevice, openOverlayDevice, removeOverlayDevice } from './node/overlay-device.ts';
 import { checkPrerequisites, readMachine } from './node/prerequisites.ts';
 import { eventRingBytes } from './observe/event-ring-bytes.ts';
-import { numberFeed, remotePodChanges, watchEndpoints, watchEngine } from './observe/names-feed.ts';
+import { numberFeed, remotePodChanges, serviceChange, watchEndpoints, watchEngine } from './observe/names-feed.ts';
 import { namesSnapshot } from './observe/names-snapshot.ts';
-import { createObserverHost } from './observe/observer-host.ts';
+import { createObserverHost, type ObserverHost } from './observe/observer-host.ts';
 import { createPeerTeller } from './observe/peer-nodes.ts';
 import type { ObserverThreadOptions } from './observe/thread-messages.ts';
 import { type AgentOptions, parseCommandLine, version } from './options.ts';
@@ -89,13 +89,16 @@ async function openNode(options: AgentOptions, logger: Logger) {
   const overlay = options.routing === 'overlay' ? await ensureOverlayDevice(netlink) : undefined;
   const datapath = await openKernelDatapath({
     bpfRoot: options.bpfRoot,
-    config: { overlayIfindex: overlay?.ifindex ?? 0, ...masqueradeConfig(options) },
+    config: {
+      ...{ overlayIfindex: overlay?.ifindex ?? 0, eventsPerInterval: options.flowEventsMax },
+      ...masqueradeConfig(options),
+    },
     objectPath: objectPath(options),
     limits: {
       ct: options.conntrackMax,
       policy: options.policyMax,
       nat: options.masqueradeMax,
-      events: eventRingBytes(availableParallelism()),
+      events: eventRingBytes({ cpuCount: availableParallelism(), eventsMax: options.flowEventsMax }),
     },
   });
   for (const { map, entries, wanted } of datapath.loaded.keptSizes) {
@@ -118,7 +121,8 @@ type Node = Awaited<ReturnType<typeof openNode>>;
 const observerTls = ({ tls, observerPlaintext }: AgentOptions) => (observerPlaintext === 'anywhere' ? undefined : tls);
 
 const observerThreadOptions = (options: AgentOptions): ObserverThreadOptions => ({
-  ...{ node: options.nodeName, version, bpfRoot: options.bpfRoot, logLevel: options.logLevel },
+  ...{ node: options.nodeName, nodeLabels: options.nodeLabels, version },
+  ...{ bpfRoot: options.bpfRoot, logLevel: options.logLevel },
   listen: [`unix:${options.runDir}/hubble.sock`, ...options.observerListen],
   ...{ plaintext: options.observerPlaintext, flowsMax: options.observerFlows, tls: observerTls(options) },
   flowMetrics: { groups: options.flowMetrics, contexts: options.flowMetricsContext },
@@ -189,9 +193,10 @@ function wirePolicies(
     readonly engine: PolicyEngine;
     readonly cluster: Cluster;
     readonly nodeIdentities: NodeIdentities;
+    readonly observer: Pick<ObserverHost, 'names'>;
   },
 ) {
-  const { engine, cluster, nodeIdentities, ipcache, stateDir, logger } = deps;
+  const { engine, cluster, nodeIdentities, ipcache, stateDir, observer, logger } = deps;
   const { prefixes: named, servicePeers, services } = serviceParts(deps);
   const prefixes = createPolicyNodes({
     ...{ ...deps, prefixes: named, identities: nodeIdentities },
@@ -201,6 +206,7 @@ function wirePolicies(
   const policyStore = createPolicyStore(`${stateDir}/policies.json`);
   const onReplaced = warnOfHostPolicy({ engine, ipcache, allocator }, logger);
   const policies = createPolicyService({ ...deps, store: policyStore, prefixes, onReplaced });
+  services.watch((event) => observer.names([serviceChange(event)]));
   return { policyStore, prefixes, policies, servicePeers, services };
 }
 
@@ -210,7 +216,7 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   const [{ nodeName, stateDir }, clock] = [options, systemClock];
   const observer = createObserverHost({
     thread: observerThreadOptions(options),
-    snapshot: () => namesSnapshot({ table, identities, cluster, engine, translation }),
+    snapshot: () => namesSnapshot({ table, identities, cluster, engine, translation, services: forPolicies.services }),
     ...{ clock, logger },
   });
   const engine = watchEngine(createEngine(options), observer);
@@ -243,7 +249,8 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   const forLabels = { ...labelParts(options), clock, logger };
   const podNetwork = createPodNetwork(netlink);
   const store = createEndpointStore(`${stateDir}/endpoints`);
-  const forPlacement = { onPlaced: (): void => cluster.announce(), auditAll: options.policyAuditMode };
+  const { policyAuditMode: auditAll, flowAggregation: aggregation } = options;
+  const forPlacement = { onPlaced: (): void => cluster.announce(), auditAll, aggregation };
   const placement = createEndpointPlacement({ table, controller, slots, subjects, ports, ipcache, ...forPlacement });
   const forEndpoints = { table, placement, datapath, identities, pools, podNetwork, store, ...forLabels };
   const manager = createEndpointManager({ ...forEndpoints, mtu: network.mtu });
@@ -263,7 +270,7 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
     },
   });
   const forPolicies = wirePolicies(options, {
-    ...{ engine, controller, ipcache, cluster, nodeIdentities, identities: prefixIdentities },
+    ...{ engine, controller, ipcache, cluster, nodeIdentities, observer, identities: prefixIdentities },
     ...{ datapath: datapath.services, stateDir, table, clock, logger },
   });
   const { prefixes } = forPolicies;

@@ -38,6 +38,8 @@ describe('parseCommandLine()', () => {
         routing: 'direct',
         enablePolicy: 'default',
         policyAuditMode: false,
+        flowAggregation: 'medium',
+        flowEventsMax: 1_000,
         nodeAuditMode: false,
         allowLocalhost: 'auto',
         labels: '',

@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 import { hostname } from 'node:os';
 import { WeirError } from '@weir/errors';
-import { type Cidr, createIdentityLabelFilter, isIpv4Cidr, parseCidr, parseLabelSet } from '@weir/model';
+import {
+  type Cidr,
+  createIdentityLabelFilter,
+  type FlowAggregation,
+  flowAggregations,
+  isIpv4Cidr,
+  parseCidr,
+  parseLabelSet,
+} from '@weir/model';
 import { type FlowContext, flowLogFlags, type FlowLogFlags, flowLogFromFlags, flowMetricsFlags } from '@weir/observer';
 import { parseRpcAddress, parseTcpAddress } from '@weir/rpc';
 import {
@@ -58,6 +66,10 @@ export interface AgentOptions {
   readonly observerListen: readonly string[];
   readonly observerPlaintext: 'loopback' | 'anywhere';
   readonly observerFlows: number;
+  /** How much is reported of running connections where an endpoint has nothing else. */
+  readonly flowAggregation: FlowAggregation;
+  /** Events that each CPU may report in about a second. */
+  readonly flowEventsMax: number;
   readonly flowMetrics: readonly string[];
   readonly flowMetricsContext: readonly FlowContext[];
   /** Where flows are written to; undefined: nowhere. */
@@ -233,6 +245,12 @@ const observerFlags = (): readonly Option[] => [
     'anywhere',
   ]),
   numberFlag('--observer-flows', 'flows that are kept', { min: 1_024, max: 65_536, default: 4_096 }),
+  new Option('--flow-aggregation <level>', 'what running connections are reported by: none of it is every packet')
+    .choices(flowAggregations)
+    .default('medium'),
+  numberFlag('--flow-events-max', 'events that each CPU reports a second; more are counted as lost', {
+    ...{ min: 1, max: 1_000_000, default: 1_000 },
+  }),
   ...flowMetricsFlags(),
   ...flowLogFlags(),
   new Option('--metrics <address>', 'host:port for Prometheus (/metrics) and probes (/healthz)').argParser(

@@ -4,6 +4,7 @@
 export { directions, type Direction } from './direction.ts';
 export { formatProtocol, parseProtocol, portProtocols, protocolNumber, type ProtocolName } from './protocol.ts';
 export { parsePort, portMax } from './port.ts';
+export { flowAggregations, isFlowAggregation, type FlowAggregation } from './flow-aggregation.ts';
 export { canFollow, endpointStates, type EndpointState } from './endpoint-state.ts';
 export {
   createLabel,

@@ -12,6 +12,7 @@ const time = fc.record({ seconds: uint(2 ** 40), nanos: uint(999_999_999) });
 const ports = fc.record({ sourcePort: uint(65_535), destinationPort: uint(65_535) });
 const flags = fc.record({ FIN: fc.boolean(), SYN: fc.boolean(), ACK: fc.boolean(), NS: fc.boolean() });
 const policy = fc.record({ name: text, namespace: text, kind: text });
+const service = fc.record({ name: text, namespace: text });
 const end = fc.record({
   ID: uint(65_535),
   identity: uint(2 ** 32 - 1),
@@ -48,7 +49,9 @@ const flows: fc.Arbitrary<Flow> = fc.record({
   nodeLabels: fc.array(text, { maxLength: 3 }),
   emitter: optional(fc.record({ name: text, version: text })),
   ...{ egressAllowedBy: fc.array(policy, { maxLength: 3 }), ingressDeniedBy: fc.array(policy, { maxLength: 3 }) },
-  ...{ Summary: text, sourceNames: fc.array(text, { maxLength: 1 }), socketCookie: fc.constantFrom(0, 0, 0, 77) },
+  ...{ Summary: text, sourceNames: fc.array(text, { maxLength: 1 }), authType: fc.constantFrom(0, 0, 0, 1) },
+  ...{ ethernet: optional(fc.record({ source: text, destination: text })), socketCookie: uint(2 ** 40) },
+  ...{ sourceService: optional(service), destinationService: optional(service), cgroupId: uint(2 ** 40) },
 }) as fc.Arbitrary<Flow>;
 
 const decoded = (bytes: Uint8Array): unknown => JSON.parse(JSON.stringify(observer.GetFlowsResponse.decode(bytes)));

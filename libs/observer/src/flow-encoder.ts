@@ -135,6 +135,9 @@ const deviceBytes = createCache<flow.NetworkInterface.$Properties>((message) =>
 );
 const emitterBytes = createCache<flow.Emitter.$Properties>((message) => flow.Emitter.encode(message).finish());
 
+const ethernetBytes = createCache<flow.Ethernet.$Properties>((message) => flow.Ethernet.encode(message).finish());
+const serviceBytes = createCache<flow.Service.$Properties>((message) => flow.Service.encode(message).finish());
+
 const policyFields = [
   [21_001, 'egressAllowedBy'],
   [21_002, 'ingressAllowedBy'],
@@ -143,7 +146,8 @@ const policyFields = [
 ] as const;
 
 function ends(out: Output, each: Flow): void {
-  const { IP, l4, source, destination } = each;
+  const { ethernet, IP, l4, source, destination } = each;
+  if (ethernet) chunk(out, 4, ethernetBytes(ethernet));
   if (IP) {
     small(out, 5, () => {
       text(out, 1, IP.source);
@@ -167,6 +171,8 @@ function event(out: Output, each: Flow): void {
       number(out, 2, eventType.subType);
     });
   }
+  if (each.sourceService) chunk(out, 20, serviceBytes(each.sourceService));
+  if (each.destinationService) chunk(out, 21, serviceBytes(each.destinationService));
   number(out, 22, each.trafficDirection);
   number(out, 23, each.policyMatchType);
   number(out, 24, each.traceObservationPoint);
@@ -180,6 +186,8 @@ function rest(out: Output, each: Flow): void {
   if (device) chunk(out, 28, deviceBytes(device));
   number(out, 29, each.proxyPort);
   if (traceContext) chunk(out, 30, flow.TraceContext.encode(traceContext).finish());
+  number(out, 32, each.socketCookie);
+  number(out, 33, each.cgroupId);
   text(out, 34, each.uuid);
   number(out, 36, each.traceReason);
   each.nodeLabels?.forEach((label) => chunk(out, 37, Buffer.from(label)));
@@ -192,15 +200,8 @@ function rest(out: Output, each: Flow): void {
 
 /** Fields that a node of ours never sets; a flow with one of them goes through the general encoder. */
 export const rareFields = [
-  ...([
-    'ethernet',
-    'sourceNames',
-    'destinationNames',
-    'sourceService',
-    'destinationService',
-    'debugCapturePoint',
-  ] as const),
-  ...(['sockXlatePoint', 'socketCookie', 'cgroupId', 'authType', 'file', 'tunnel', 'ipTraceId', 'policyLog'] as const),
+  ...(['sourceNames', 'destinationNames', 'debugCapturePoint'] as const),
+  ...(['sockXlatePoint', 'authType', 'file', 'tunnel', 'ipTraceId', 'policyLog'] as const),
   ...(['aggregate', 'extensions'] as const),
 ] satisfies readonly (keyof Flow)[];
 
@@ -227,6 +228,7 @@ export function createFlowEncoder(): FlowEncoder {
     2_048 +
     3 * [each.Summary, each.nodeName, each.uuid, each.IP?.source, each.IP?.destination].reduce(lengthSum, 0) +
     [each.source, each.destination].reduce((sum, end) => sum + (end ? endpointBytes(end).length : 0), 0) +
+    [each.sourceService, each.destinationService].reduce((sum, it) => sum + (it ? serviceBytes(it).length : 0), 0) +
     policyFields.reduce((sum, [, property]) => sum + (each[property]?.length ?? 0) * 1_024, 0) +
     (each.nodeLabels?.reduce((sum, label) => sum + 3 * label.length + 8, 0) ?? 0) +
     (each.l7 ? flow.Layer7.encode(each.l7).len : 0);

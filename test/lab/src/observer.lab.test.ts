@@ -1,12 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // Flows as hubble and its user interface ask for them: over the agent's own socket, from real packets and real calls.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { compileFilters, type Flow } from '@weir/flow';
-import { flow, HealthDefinition, type observer, ObserverDefinition, PeerDefinition } from '@weir/proto';
+import { compileFilters, type Flow, messageToJson, monitorTypes } from '@weir/flow';
+import {
+  flow,
+  HealthDefinition,
+  hubbleDescriptors,
+  type observer,
+  ObserverDefinition,
+  PeerDefinition,
+} from '@weir/proto';
 import { createRpcClient, type RpcClient } from '@weir/rpc';
 import { authority, curl, httpServer } from './testing/http.ts';
 import { fromPods, onHttp, onPort, policy } from './testing/policy.ts';
+import { serviceApi } from './testing/service-api.ts';
 import { families, useLab, type PlayedPod } from './testing/use-lab.ts';
+import { weirJson } from './testing/weir.ts';
 
 type Request = observer.GetFlowsRequest.$Properties;
 type Filter = flow.FlowFilter.$Properties;
@@ -17,13 +28,17 @@ const port = 8080;
 const timeout = { deadlineMs: 15_000 };
 
 let server: PlayedPod, client: PlayedPod, stranger: PlayedPod;
-const test = useLab('flows', async ({ pod }) => {
-  [server, client, stranger] = await Promise.all([
-    pod('server', { labels: isServer, ...httpServer(port) }),
-    pod('client', { labels: isClient }),
-    pod('stranger', { labels: { app: 'stranger' } }),
-  ]);
-});
+const test = useLab(
+  'flows',
+  async ({ pod }) => {
+    [server, client, stranger] = await Promise.all([
+      pod('server', { labels: isServer, ...httpServer(port) }),
+      pod('client', { labels: isClient }),
+      pod('stranger', { labels: { app: 'stranger' } }),
+    ]);
+  },
+  { agentArguments: ['--node-labels', 'zone=here'] },
+);
 
 let address: string;
 let flows: RpcClient<typeof ObserverDefinition>;
@@ -66,7 +81,12 @@ describe.each(families)('over %s', (family) => {
       destination: { namespace: 'default', podName: 'server', clusterName: 'default' },
       ingressAllowedBy: [{ name: 'let-in', namespace: 'default', kind: 'CiliumNetworkPolicy' }],
       interface: { name: expect.stringMatching(/^weir/) },
+      // The rule names the sender and a port; the socket is curl's, in the cgroup that it was started in.
+      ...{ policyMatchType: 2, socketCookie: expect.any(Number), cgroupId: expect.any(Number) },
+      ethernet: { source: expect.stringMatching(/^..(:..){5}$/), destination: 'ee:ee:ee:ee:ee:ee' },
+      nodeLabels: ['zone=here'],
     });
+    expect([verdict.socketCookie, verdict.cgroupId].every(Boolean)).toBe(true);
     const end = await find(since, { sourcePod: ['client', 'server'], eventType: [{ type: 4 }] });
     expect(end).toMatchObject({ verdict: Verdict.FORWARDED, isReply: expect.anything(), traceObservationPoint: 101 });
   });
@@ -107,6 +127,45 @@ describe.each(families)('over %s', (family) => {
   });
 });
 
+it('tell of the service that an address and a port are of', async () => {
+  const services = serviceApi(test.lab);
+  await test.apply(policy('let-in', isServer, { ingress: [{ ...fromPods(isClient), ...onPort(port) }] }));
+  await services.set('web', { frontends: ['10.96.7.7:80'], backends: [`${server.ipv4}:${port}`] });
+  const since = now();
+  await curl(test.lab, 'client', 'http://10.96.7.7/');
+  const called = { destinationService: ['default/web'], sourcePod: ['client'] };
+  expect(await find(since, called)).toMatchObject({
+    destinationService: { namespace: 'default', name: 'web' },
+    destination: { podName: 'server' },
+  });
+  await services.delete('web');
+  // What has been called goes on being named.
+  await find(since, called);
+});
+
+it('weir endpoint config says how much of running connections is told', async () => {
+  await test.apply(policy('let-in', isServer, { ingress: [fromPods(isClient)] }));
+  const pings = async (): Promise<number> => {
+    const since = now();
+    await test.lab.exec('client', ['ping', '-c', '4', '-i', '0.2', '-W', '2', server.ipv4]);
+    // Behind everything that the pings have caused.
+    await expect(stranger.connect({ address: server.ipv4, port }, 300)).rejects.toThrow();
+    await find(since, { sourcePod: ['stranger'], verdict: [Verdict.DROPPED] });
+    const seconds = { seconds: Math.floor(since / 1_000), nanos: (since % 1_000) * 1e6 };
+    return (await list({ since: seconds, whitelist: [{ protocol: ['icmp'], eventType: [{ type: 4 }] }] })).length;
+  };
+  const config = (pod: string, level: string) =>
+    weirJson<{ aggregation: string }>(test.lab, 'endpoint', 'config', pod, '--aggregation', level);
+  expect((await config('client', 'none')).aggregation).toBe('none');
+  // Each request and each answer but the first request, which has a verdict.
+  expect(await pings()).toBe(7);
+  await config('client', 'maximum');
+  // The other end wants what it did.
+  await config('server', 'maximum');
+  expect(await pings()).toBe(0);
+  await Promise.all([config('client', 'medium'), config('server', 'medium')]);
+});
+
 it('flows keep the names of a pod that is gone, although another one has its number and its address', async () => {
   const gone = await test.lab.addPod({ name: 'gone', labels: { app: 'gone' } });
   const since = now();
@@ -118,7 +177,7 @@ it('flows keep the names of a pod that is gone, although another one has its num
   const ping = await find(since, { sourceIp: [gone.ipv4], protocol: ['icmp'] });
   expect(ping).toMatchObject({
     source: { podName: 'gone', labels: expect.arrayContaining(['k8s:app=gone']) },
-    ...{ Summary: 'ICMPv4 EchoRequest', l4: { ICMPv4: { type: 8 } } },
+    ...{ Summary: 'ICMPv4 EchoRequest', l4: { ICMPv4: { type: 8, code: 0 } } },
   });
   for (let attempt = 0; attempt < 3; attempt++) await test.lab.removePod(`next-${attempt}`);
 });
@@ -141,6 +200,38 @@ it('filters on the node give what the same filters give of all flows', async () 
     expect((await list({ first: true, whitelist: [filter] })).map(({ uuid }) => uuid).slice(0, wanted.length)).toEqual(
       wanted,
     );
+  }
+});
+
+/** What the table of docs/reference/flow-fields.md says: by kind of flow and field, what is in the cell. */
+function documentedFields(): ReadonlyMap<string, ReadonlyMap<string, string>> {
+  const text = readFileSync(join(import.meta.dirname, '../../../docs/reference/flow-fields.md'), 'utf8');
+  const [head = [], , ...rows] = text
+    .split('\n')
+    .filter((line) => line.startsWith('|'))
+    .map((line) => line.split('|').map((cell) => cell.trim().replaceAll('`', '')));
+  const kinds = head.slice(2, -1);
+  return new Map(
+    kinds.map((kind, index) => [kind, new Map(rows.map((row) => [row[1] ?? '', row[index + 2] ?? '']))] as const),
+  );
+}
+
+it('flows of each kind have the fields that the reference says, and all fields are in it', async () => {
+  const documented = documentedFields();
+  const schema = hubbleDescriptors as { nested: { flow: { nested: { Flow: { fields: object } } } } };
+  const fields = Object.keys(schema.nested.flow.nested.Flow.fields).toSorted();
+  const byKind = Map.groupBy(await list({ first: true }), ({ eventType }) => eventType?.type ?? 0);
+  for (const [kind, cells] of documented) {
+    expect([...cells.keys()].toSorted()).toEqual(fields);
+    const named = (text: string) => fields.filter((field) => cells.get(field) === text);
+    const filled = (byKind.get(monitorTypes[kind] ?? -1) ?? []).map(
+      (each) => new Set(Object.keys(messageToJson('flow.Flow', each))),
+    );
+    expect(filled.length).toBeGreaterThan(0);
+    for (const each of filled) {
+      expect([kind, named('always').filter((field) => !each.has(field))]).toEqual([kind, []]);
+      expect([kind, named('–').filter((field) => each.has(field))]).toEqual([kind, []]);
+    }
   }
 });
 

@@ -72,7 +72,7 @@ it('tells who talked to whom, on which node, what became of it, and by which pol
   });
   const lines = [
     `[node1]: default/client -> default/server policy-verdict:none EGRESS ALLOWED (TCP Flags: SYN)`,
-    `[node2]: default/client -> default/server policy-verdict:none INGRESS ALLOWED BY landing (CiliumNetworkPolicy)`,
+    `[node2]: default/client -> default/server policy-verdict:L3-L4 INGRESS ALLOWED BY landing (CiliumNetworkPolicy)`,
     `[node2]: default/client -> default/server http-request FORWARDED (HTTP/1.1 GET ${url('/yes')})`,
     `[node2]: default/client <- default/server http-response FORWARDED (HTTP/1.1 200 `,
     `[node2]: default/client -> default/server http-request DROPPED (HTTP/1.1 GET ${url('/no')})`,

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { AgentServiceDefinition } from '@weir/proto';
 import { createRpcClient, createRpcServer, type RpcClient, type RpcServer } from '@weir/rpc';
 import { describeHost, includeHost } from '../host/host-policy.ts';
+import { traceDetail } from '@weir/datapath-layout';
 import { defaultFeatures } from '@weir/policy';
 import { version } from '../options.ts';
 import { createMonitor } from '../monitor/monitor.ts';
@@ -190,6 +191,26 @@ describe('audit mode', () => {
     expect((await config('off')).endpoint).toMatchObject({ audit: false });
     expect(inKernel()).toEqual([false]);
     await expect(config('maybe')).rejects.toThrow('audit: "maybe" is neither "on" nor "off"');
+  });
+});
+
+describe('aggregation of flows', () => {
+  const inKernel = () => node.datapath.listEndpoints().map(({ traceDetail: detail = traceDetail.default }) => detail);
+  const config = (aggregation: string) => client.patchEndpointConfig({ endpoint: { reference: 'web' }, aggregation });
+
+  it('of an endpoint is changed beside audit mode, and survives a restart', async () => {
+    expect(inKernel()).toEqual([traceDetail.default]);
+    await client.patchEndpointConfig({ endpoint: { reference: 'web' }, audit: 'on' });
+    expect((await config('none')).endpoint).toMatchObject({ aggregation: 'none', audit: true, state: 'ready' });
+    expect(inKernel()).toEqual([traceDetail.packets]);
+    await createTestAgent(node).restore();
+    expect(inKernel()).toEqual([traceDetail.packets]);
+    expect((await config('')).endpoint).toMatchObject({ aggregation: 'none' });
+    for (const [level, detail] of Object.entries({ low: 'flags', medium: 'default', maximum: 'verdicts' } as const)) {
+      expect((await config(level)).endpoint).toMatchObject({ aggregation: level });
+      expect(inKernel()).toEqual([traceDetail[detail]]);
+    }
+    await expect(config('all')).rejects.toThrow('aggregation: "all" is not one of none, low, medium, maximum');
   });
 });
 

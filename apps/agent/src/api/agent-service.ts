@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { Datapath } from '@weir/datapath-maps';
 import { WeirError } from '@weir/errors';
-import { formatIpAddress, formatLabel, reservedIdentities } from '@weir/model';
+import { flowAggregations, formatIpAddress, formatLabel, isFlowAggregation, reservedIdentities } from '@weir/model';
 import { defaultFeatures, type Policy, type PolicyEngine, type PolicyFile } from '@weir/policy';
 import { AgentServiceDefinition, type weir } from '@weir/proto';
 import { type Handlers, type RpcService, rpcService } from '@weir/rpc';
-import type { EndpointManager } from '../endpoint/endpoint-manager.ts';
+import type { EndpointConfig, EndpointManager } from '../endpoint/endpoint-manager.ts';
 import type { EndpointTable } from '../endpoint/endpoint-table.ts';
 import type { NamespaceLabels } from '../endpoint/namespace-labels.ts';
 import type { Namespaces } from '../endpoint/namespaces.ts';
@@ -85,6 +85,17 @@ const splitLabel = (text: string): readonly [string, string] => {
   return equals < 0 ? [text, ''] : [text.slice(0, equals), text.slice(equals + 1)];
 };
 
+function endpointConfig({ audit, aggregation }: { audit: string; aggregation: string }): EndpointConfig {
+  if (!['on', 'off', ''].includes(audit)) {
+    throw new WeirError('INVALID_ARGUMENT', `audit: "${audit}" is neither "on" nor "off"`);
+  }
+  if (aggregation !== '' && !isFlowAggregation(aggregation)) {
+    const expected = flowAggregations.join(', ');
+    throw new WeirError('INVALID_ARGUMENT', `aggregation: "${aggregation}" is not one of ${expected}`);
+  }
+  return { ...(audit !== '' && { audit: audit === 'on' }), ...(aggregation !== '' && { aggregation }) };
+}
+
 function endpointCalls({
   table,
   manager,
@@ -103,12 +114,11 @@ function endpointCalls({
       const changed = await manager.patchLabels(record.id, { set: Object.fromEntries(set.map(splitLabel)), remove });
       return { endpoint: endpointMessage(changed, policy) };
     },
-    async patchEndpointConfig({ endpoint, audit }) {
-      if (!['on', 'off', ''].includes(audit)) {
-        throw new WeirError('INVALID_ARGUMENT', `audit: "${audit}" is neither "on" nor "off"`);
-      }
+    async patchEndpointConfig({ endpoint, audit, aggregation }) {
+      const config = endpointConfig({ audit, aggregation });
       const found = findEndpoint(table, endpoint?.reference);
-      const changed = audit === '' ? found : await manager.setAudit(found.record.id, audit === 'on');
+      const isAsked = Object.keys(config).length > 0;
+      const changed = isAsked ? await manager.configure(found.record.id, config) : found;
       return { endpoint: endpointMessage(changed, policy) };
     },
   };

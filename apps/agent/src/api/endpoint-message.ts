@@ -45,7 +45,7 @@ export function endpointMessage(
     egressEnforced: policy?.egressEnforced ?? false,
     policyRevision: endpoint.state === 'ready' ? (behind?.revision ?? engine.revision) : 0,
     createdMs: record.createdMs,
-    audit: record.audit ?? false,
+    ...{ audit: record.audit ?? false, aggregation: record.aggregation ?? '' },
     namedPorts: (record.namedPorts ?? []).map(formatNamedPort),
     policies: policy === undefined ? [] : engine.policiesSelecting(policy.subject).map(policyName),
   };

@@ -65,8 +65,8 @@ export interface EndpointManager {
   patchLabels(id: number, patch: LabelPatch): Promise<Endpoint>;
   /** Gives the endpoints of a namespace what its labels are now. Resolves when that is in force; the first failure rejects. */
   renewLabels(namespace: string): Promise<void>;
-  /** Turns audit mode of an endpoint on or off. Resolves when it is. */
-  setAudit(id: number, audit: boolean): Promise<Endpoint>;
+  /** Changes how an endpoint is treated. Resolves when it is. */
+  configure(id: number, config: EndpointConfig): Promise<Endpoint>;
   /** Moves all endpoints of an identity to another one that stands for the same labels, and goes on until it has. */
   moveIdentity(moved: MovedIdentity): Promise<void>;
   /**
@@ -77,6 +77,9 @@ export interface EndpointManager {
   /** Gives up whatever waits for an identity; calls that are under way end soon. */
   close(): void;
 }
+
+/** How an endpoint is treated beside its policy; what is absent stays as it is. */
+export type EndpointConfig = Partial<Pick<EndpointRecord, 'audit' | 'aggregation'>>;
 
 interface MovedIdentity {
   readonly labels: LabelSet;
@@ -161,10 +164,10 @@ export function createEndpointManager(options: EndpointManagerOptions): Endpoint
       const failed = (await Promise.allSettled(renewed)).find(({ status }) => status === 'rejected');
       if (failed?.status === 'rejected') throw failed.reason;
     },
-    setAudit: (id, audit) =>
+    configure: (id, config) =>
       queue.run(keyOf(table.require(id).record), async (signal) => {
         const endpoint = table.require(id);
-        const changed = { ...endpoint, record: { ...endpoint.record, audit } };
+        const changed = { ...endpoint, record: { ...endpoint.record, ...config } };
         return relabelEndpoint(options, { endpoint: changed, labels: endpoint.labels, signal });
       }),
     async moveIdentity(movedIdentity) {

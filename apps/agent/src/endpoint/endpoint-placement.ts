@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { DatapathChange } from '@weir/datapath-maps';
-import type { LabelSet } from '@weir/model';
+import { type TraceDetail, traceDetail } from '@weir/datapath-layout';
+import type { FlowAggregation, LabelSet } from '@weir/model';
 import type { LabelledIdentity, PolicySubject, PolicyUpdate } from '@weir/policy';
 import type { IdentityPorts } from '../identity/identity-ports.ts';
 import { type DesiredIpcache, rangesOf } from '../ipcache/desired-ipcache.ts';
@@ -22,7 +23,16 @@ export interface EndpointPlacementOptions {
   readonly onPlaced?: () => void;
   /** Every endpoint is in audit mode, whatever its own setting. Default: no. */
   readonly auditAll?: boolean;
+  /** Of endpoints that have none of their own. Default: medium. */
+  readonly aggregation?: FlowAggregation;
 }
+
+const detailOf: Readonly<Record<FlowAggregation, TraceDetail>> = {
+  none: traceDetail.packets,
+  low: traceDetail.flags,
+  medium: traceDetail.default,
+  maximum: traceDetail.verdicts,
+};
 
 /** An endpoint with the identity that it is to have. */
 export interface Arrival {
@@ -97,7 +107,17 @@ function createMoves({ table, subjects, ports }: Pick<EndpointPlacementOptions, 
 
 /** See {@link EndpointPlacement}. */
 export function createEndpointPlacement(options: EndpointPlacementOptions): EndpointPlacement {
-  const { table, controller, slots, subjects, ports, ipcache, onPlaced, auditAll = false } = options;
+  const {
+    table,
+    controller,
+    slots,
+    subjects,
+    ports,
+    ipcache,
+    onPlaced,
+    auditAll = false,
+    aggregation = 'medium',
+  } = options;
   const { subjectOf, move, moveBack } = createMoves(options);
 
   const placesOf = (arrivals: readonly Arrival[]): DatapathChange => ({
@@ -107,6 +127,7 @@ export function createEndpointPlacement(options: EndpointPlacementOptions): Endp
         identity: arrival.identity,
         policySlot: slots.slotOf(subjectOf(arrival)),
         isAudited: auditAll || record.audit === true,
+        traceDetail: detailOf[record.aggregation ?? aggregation],
       });
     }),
     ...ipcache.change({

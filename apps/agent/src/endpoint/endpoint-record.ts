@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError } from '@weir/errors';
-import { isPortName, type NamedPort, portMax, portProtocols } from '@weir/model';
+import {
+  type FlowAggregation,
+  flowAggregations,
+  isFlowAggregation,
+  isPortName,
+  type NamedPort,
+  portMax,
+  portProtocols,
+} from '@weir/model';
 
 /** What is written down of an endpoint: all that a restarted agent cannot find out by itself. */
 export interface EndpointRecord {
@@ -32,6 +40,8 @@ export interface EndpointRecord {
   readonly identity?: { readonly id: number; readonly labels: string };
   /** What its policy denies is let through, and reported. Absent: no. */
   readonly audit?: boolean;
+  /** How much is reported of its running connections. Absent: as the node has it. */
+  readonly aggregation?: FlowAggregation;
   /** What its author calls its ports, at least one. */
   readonly namedPorts?: readonly NamedPort[];
 }
@@ -40,7 +50,10 @@ export interface EndpointRecord {
 export const endpointRecordVersion = 1;
 
 const shape: Readonly<
-  Record<Exclude<keyof EndpointRecord, 'identity' | 'audit' | 'namedPorts'>, 'string' | 'number' | 'object'>
+  Record<
+    Exclude<keyof EndpointRecord, 'identity' | 'audit' | 'aggregation' | 'namedPorts'>,
+    'string' | 'number' | 'object'
+  >
 > = {
   id: 'number',
   containerId: 'string',
@@ -86,8 +99,8 @@ export function parseEndpointRecord(text: string, file: string): EndpointRecord 
   if (Object.values(labels).some((label) => typeof label !== 'string'))
     throw corrupt(file, 'has labels that are not text');
   const record = Object.fromEntries(Object.keys(shape).map((field) => [field, fields[field]]));
-  const more = { ...identityOf(fields, file), ...auditOf(fields, file), ...namedPortsOf(fields, file) };
-  return { ...record, ...more } as unknown as EndpointRecord;
+  const more = { ...identityOf(fields, file), ...auditOf(fields, file), ...aggregationOf(fields, file) };
+  return { ...record, ...more, ...namedPortsOf(fields, file) } as unknown as EndpointRecord;
 }
 
 function identityOf(fields: Readonly<Record<string, unknown>>, file: string): Pick<EndpointRecord, 'identity'> {
@@ -102,6 +115,15 @@ function auditOf({ audit }: Readonly<Record<string, unknown>>, file: string): Pi
   if (audit === undefined) return {};
   if (typeof audit === 'boolean') return { audit };
   throw corrupt(file, `has audit ${JSON.stringify(audit)}; expected true or false`);
+}
+
+function aggregationOf(
+  { aggregation }: Readonly<Record<string, unknown>>,
+  file: string,
+): Pick<EndpointRecord, 'aggregation'> {
+  if (aggregation === undefined) return {};
+  if (isFlowAggregation(aggregation)) return { aggregation };
+  throw corrupt(file, `has aggregation ${JSON.stringify(aggregation)}; expected one of ${flowAggregations.join(', ')}`);
 }
 
 function isNamedPort(value: unknown): value is NamedPort {

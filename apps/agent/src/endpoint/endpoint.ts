@@ -38,7 +38,7 @@ const macBytes = (mac: string): Uint8Array => Uint8Array.from(mac.split(':'), (b
 /** What the datapath is told of an endpoint. */
 export function datapathEndpoint(
   record: EndpointRecord,
-  owner: { readonly identity: number; readonly policySlot: number; readonly isAudited?: boolean },
+  owner: Pick<DatapathEndpoint, 'identity' | 'policySlot' | 'isAudited' | 'traceDetail'>,
 ): DatapathEndpoint {
   const [ipv4, ipv6] = addressesOf(record);
   return { ifindex: record.hostIfindex, id: record.id, mac: macBytes(record.mac), ipv4, ipv6, ...owner };

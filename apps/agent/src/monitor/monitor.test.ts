@@ -32,7 +32,8 @@ const base: Event = {
   ...{ protocol: 6, tcpFlags: 0x12, flags: 0, icmpType: 0, length: 60, ifindex: 7 },
   ...{ source: parseIpAddress('10.0.0.2'), destination: parseIpAddress('10.9.9.9'), sourcePort: 1234 },
   ...{ destinationPort: 80, sourceIdentity: 300, destinationIdentity: 2, sourceEndpoint: 1, destinationEndpoint: 0 },
-  ...{ egressCookie: 0, ingressCookie: 0 },
+  ...{ egressCookie: 0, ingressCookie: 0, socketCookie: 0n, cgroup: 0n, icmpCode: 0, match: 0 },
+  ...{ sourceMac: new Uint8Array(6), destinationMac: new Uint8Array(6) },
 };
 
 let datapath: MemoryDatapath;

@@ -14,6 +14,7 @@ export interface CallRecord {
 
 const { CallVerdict } = weir.proxy.v1;
 const { Verdict, FlowType, L7FlowType, TrafficDirection, IPVersion } = flow;
+const tcp = 6;
 const l7Event = { type: monitorType.l7, subType: 0 } as const;
 
 /** What became of the request; the answer of a call that was refused is forwarded, as any other is. */
@@ -59,7 +60,7 @@ function policiesOf({ call, part }: CallRecord, { names }: FlowContext): Partial
 /** The flow of one half of a call that the proxy has judged. */
 export function flowOfCall(record: CallRecord, context: FlowContext & { readonly number: number }): Flow {
   const { call, part } = record;
-  const { names, node, emitter, identifierOf, number } = context;
+  const { names, node, nodeLabels, emitter, identifierOf, number } = context;
   const isResponse = part === 'response';
   const timeMs = callTimeNs(record) / 1e6;
   const client = {
@@ -85,7 +86,9 @@ export function flowOfCall(record: CallRecord, context: FlowContext & { readonly
     source: names.end({ endpointId: 0, identity: from.identity, address: from.address }, timeMs),
     destination: names.end({ endpointId: 0, identity: to.identity, address: to.address }, timeMs),
     Type: FlowType.L7,
-    nodeName: node,
+    ...{ nodeName: node, nodeLabels: [...nodeLabels] },
+    sourceService: names.service({ ...from, protocol: tcp }, timeMs),
+    destinationService: names.service({ ...to, protocol: tcp }, timeMs),
     l7: {
       type: isResponse ? L7FlowType.RESPONSE : L7FlowType.REQUEST,
       latencyNs: isResponse ? (call.latencyNs ?? 0) : 0,

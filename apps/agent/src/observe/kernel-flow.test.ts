@@ -1,10 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { direction, dropReason, type Event, event, eventFlag, eventType, toBytes } from '@weir/datapath-layout';
+import {
+  direction,
+  dropReason,
+  type Event,
+  event,
+  eventFlag,
+  eventType,
+  policyMatch,
+  toBytes,
+} from '@weir/datapath-layout';
 import { parseIpAddress } from '@weir/model';
 import type { flow } from '@weir/proto';
 import { createAddressTexts } from './address-texts.ts';
 import { KernelFlow } from './kernel-flow.ts';
+import { createMacTexts } from './mac-texts.ts';
 import { createNames, type Names } from './names.ts';
 
 const base: Event = {
@@ -12,7 +22,8 @@ const base: Event = {
   ...{ protocol: 6, tcpFlags: 2, flags: 0, icmpType: 0, length: 60, ifindex: 7 },
   ...{ source: parseIpAddress('10.0.0.2'), destination: parseIpAddress('10.9.9.9'), sourcePort: 1234 },
   ...{ destinationPort: 80, sourceIdentity: 300, destinationIdentity: 400, sourceEndpoint: 1, destinationEndpoint: 2 },
-  ...{ egressCookie: 5, ingressCookie: 6 },
+  ...{ egressCookie: 5, ingressCookie: 6, socketCookie: 0n, cgroup: 0n, icmpCode: 0, match: 0 },
+  ...{ sourceMac: new Uint8Array(6), destinationMac: new Uint8Array(6) },
 };
 
 let names: Names;
@@ -29,12 +40,16 @@ beforeEach(() => {
   deny(1, 'CiliumClusterwideNetworkPolicy//nodes');
 });
 
+function flowOf(fields: Partial<Event>): KernelFlow {
+  const bytes = toBytes(event, { ...base, ...fields });
+  const texts = { addresses: createAddressTexts(), macs: createMacTexts() };
+  const context = { names, ...texts, node: 'n1', nodeLabels: ['zone=a'], emitter: {}, identifierOf: String };
+  return new KernelFlow(context, { view: new DataView(bytes.buffer), offset: 0, timeNs: 1e6, number: 1 });
+}
+
 /** The policies that a flow names as against it. */
 function deniedBy(fields: Partial<Event>): { egress: (string | undefined)[]; ingress: (string | undefined)[] } {
-  const bytes = toBytes(event, { ...base, ...fields });
-  const context = { names, addresses: createAddressTexts(), node: 'n1', emitter: {}, identifierOf: String };
-  const record = { view: new DataView(bytes.buffer), offset: 0, timeNs: 1e6, number: 1 };
-  const { egressDeniedBy, ingressDeniedBy } = new KernelFlow(context, record);
+  const { egressDeniedBy, ingressDeniedBy } = flowOf(fields);
   const texts = (policies: readonly flow.Policy.$Properties[]) => policies.map(({ name }) => name ?? undefined);
   return { egress: texts(egressDeniedBy), ingress: texts(ingressDeniedBy) };
 }
@@ -73,5 +88,45 @@ describe('the policies that a flow is denied by', () => {
     const audited = { type: eventType.policyVerdict, flags: eventFlag.audited, reason: dropReason.policyDenied };
     expect(deniedBy(audited)).toEqual({ egress: [], ingress: ['b-in'] });
     expect(deniedBy({ ...audited, flags: 0, reason: 0 })).toEqual({ egress: [], ingress: [] });
+  });
+});
+
+describe('the fields of a flow', () => {
+  const verdict = { type: eventType.policyVerdict, egressCookie: 0, match: (policyMatch.l3L4 << 4) | policyMatch.all };
+
+  it('have the match of the direction that decided', () => {
+    expect(flowOf(verdict)).toMatchObject({ trafficDirection: 1, policyMatchType: policyMatch.l3L4 });
+    const outwards = { ...verdict, egressCookie: 5, ingressCookie: 0, direction: direction.egress };
+    expect(flowOf(outwards)).toMatchObject({ trafficDirection: 2, policyMatchType: policyMatch.all });
+    expect(flowOf({ ...verdict, type: eventType.trace }).policyMatchType).toBe(0);
+    expect(flowOf({ match: 0xff, reason: dropReason.invalidSourceIp }).policyMatchType).toBe(0);
+    expect(flowOf({ match: verdict.match, reason: dropReason.policyDeny }).policyMatchType).toBe(policyMatch.l3L4);
+  });
+
+  it('have the link, the socket and the labels of the node', () => {
+    const [sourceMac, destinationMac] = [Uint8Array.of(2, 0, 0, 0, 0, 0x1f), Uint8Array.of(0xee, 1, 2, 3, 4, 5)];
+    expect(flowOf({ sourceMac, destinationMac, socketCookie: 77n, cgroup: 99n })).toMatchObject({
+      ethernet: { source: '02:00:00:00:00:1f', destination: 'ee:01:02:03:04:05' },
+      ...{ socketCookie: 77, cgroupId: 99, nodeLabels: ['zone=a'] },
+    });
+    expect(flowOf({}).ethernet).toBeNull();
+  });
+
+  it('have type and code of ICMP', () => {
+    const unreachable = flowOf({ protocol: 1, icmpType: 3, icmpCode: 3 });
+    expect(unreachable.l4).toEqual({ ICMPv4: { type: 3, code: 3 } });
+    expect(unreachable.Summary).toBe('ICMPv4 DestinationUnreachable(Port)');
+  });
+
+  it('have the services of both ends, as they were', () => {
+    const end = { address: '10.9.9.9', port: 80, protocol: 6 };
+    names.apply({
+      kind: 'service',
+      atMs: 0,
+      service: { namespace: 'shop', name: 'web', frontends: [], backends: [end] },
+    });
+    names.apply({ kind: 'service-gone', atMs: 5, key: 'shop/web' });
+    expect(flowOf({}).destinationService).toEqual({ namespace: 'shop', name: 'web' });
+    expect([flowOf({}).sourceService, flowOf({ destinationPort: 81 }).destinationService]).toEqual([null, null]);
   });
 });

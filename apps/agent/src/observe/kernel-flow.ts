@@ -4,6 +4,7 @@ import { type Flow, type FlowEndpoint, monitorType, observationPoint, type Times
 import { flow } from '@weir/proto';
 import { blameOf } from '../policy/drop-blame.ts';
 import type { AddressTexts } from './address-texts.ts';
+import type { MacTexts } from './mac-texts.ts';
 import type { Names } from './names.ts';
 import { ipProtocols, packetSummary, tcpFlagsOf } from './packet-summary.ts';
 
@@ -11,7 +12,10 @@ import { ipProtocols, packetSummary, tcpFlagsOf } from './packet-summary.ts';
 export interface FlowContext {
   readonly names: Names;
   readonly addresses: AddressTexts;
+  readonly macs: MacTexts;
   readonly node: string;
+  /** `key=value`. */
+  readonly nodeLabels: readonly string[];
   readonly emitter: flow.Emitter.$Properties;
   readonly identifierOf: (number: number) => string;
 }
@@ -24,6 +28,8 @@ export interface KernelRecord {
   readonly number: number;
 }
 
+type ByteField =
+  'type' | 'reason' | 'direction' | 'point' | 'protocol' | 'tcpFlags' | 'flags' | 'icmpType' | 'icmpCode' | 'match';
 type Policies = readonly flow.Policy.$Properties[];
 
 const { Verdict, FlowType, TrafficDirection, TraceReason, IPVersion } = flow;
@@ -55,7 +61,7 @@ export class KernelFlow implements Flow {
     this.#record = record;
   }
 
-  #u8(field: 'type' | 'reason' | 'direction' | 'point' | 'protocol' | 'tcpFlags' | 'flags' | 'icmpType'): number {
+  #u8(field: ByteField): number {
     return this.#record.view.getUint8(this.#record.offset + layout.offsets[field]);
   }
   #u16(field: 'sourceEndpoint' | 'destinationEndpoint'): number {
@@ -114,12 +120,35 @@ export class KernelFlow implements Flow {
       case ipProtocols.sctp:
         return { SCTP: ports() };
       case ipProtocols.icmp:
-        return { ICMPv4: { type: this.#u8('icmpType') } };
+        return { ICMPv4: { type: this.#u8('icmpType'), code: this.#u8('icmpCode') } };
       case ipProtocols.icmpv6:
-        return { ICMPv6: { type: this.#u8('icmpType') } };
+        return { ICMPv6: { type: this.#u8('icmpType'), code: this.#u8('icmpCode') } };
       default:
         return null;
     }
+  }
+  get ethernet(): flow.Ethernet.$Properties | null {
+    const { view, offset } = this.#record;
+    return this.#context.macs.at(view, offset + layout.offsets.destinationMac);
+  }
+  get sourceService(): flow.Service.$Properties | null {
+    return this.#service(this.IP.source, 'sourcePort');
+  }
+  get destinationService(): flow.Service.$Properties | null {
+    return this.#service(this.IP.destination, 'destinationPort');
+  }
+  #service(address: string | null | undefined, port: 'sourcePort' | 'destinationPort') {
+    const protocol = this.#u8('protocol');
+    return this.#context.names.service({ address: address ?? '', port: this.#port(port), protocol }, this.#timeMs);
+  }
+  get socketCookie(): number {
+    return layout.readSocketCookieNumber(this.#record.view, this.#record.offset);
+  }
+  get cgroupId(): number {
+    return layout.readCgroupNumber(this.#record.view, this.#record.offset);
+  }
+  get nodeLabels(): string[] {
+    return this.#context.nodeLabels as string[];
   }
   get source(): FlowEndpoint {
     this.#source ??= this.#context.names.end(
@@ -170,6 +199,12 @@ export class KernelFlow implements Flow {
     return this.#u8('direction') === direction.egress
       ? TrafficDirection.EGRESS
       : TrafficDirection.TRAFFIC_DIRECTION_UNKNOWN;
+  }
+  /** What the entry looks at that decided, in the direction of {@link trafficDirection}; of a trace, nothing decided. */
+  get policyMatchType(): number {
+    if (this.#u8('type') === eventType.trace || (this.#isDrop && blameOf(this.#u8('reason')) === 'nobody')) return 0;
+    const both = this.#u8('match');
+    return this.#decidedDirection() === TrafficDirection.INGRESS ? both >> 4 : both & 0xf;
   }
   get traceObservationPoint(): flow.TraceObservationPoint {
     return this.#u8('type') === eventType.trace ? observationPoint(this.#u8('point')) : 0;
@@ -222,7 +257,8 @@ export class KernelFlow implements Flow {
   }
   get Summary(): string {
     const isIpv4 = this.IP.ipVersion === IPVersion.IPv4;
-    const [protocol, tcpFlags, icmpType] = [this.#u8('protocol'), this.#u8('tcpFlags'), this.#u8('icmpType')];
-    return packetSummary({ protocol, tcpFlags, icmpType, isIpv4 });
+    const [protocol, tcpFlags] = [this.#u8('protocol'), this.#u8('tcpFlags')];
+    const [icmpType, icmpCode] = [this.#u8('icmpType'), this.#u8('icmpCode')];
+    return packetSummary({ protocol, tcpFlags, icmpType, icmpCode, isIpv4 });
   }
 }

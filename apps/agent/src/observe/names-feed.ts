@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { ClusterChanges } from '@weir/identity-client';
-import { formatLabel, type LabelSet } from '@weir/model';
+import { formatLabel, type LabelSet, protocolNumber, type Service, serviceProtocols } from '@weir/model';
 import type { EntryOrigin, PolicyEngine, PolicyUpdate } from '@weir/policy';
 import { flow } from '@weir/proto';
 import type { Endpoint } from '../endpoint/endpoint.ts';
 import type { EndpointTable } from '../endpoint/endpoint-table.ts';
 import { identityOfSubject } from '../policy/policy-subjects.ts';
 import type { NumberFeed } from '../policy/policy-translation.ts';
-import type { NameChange, NamedEndpoint } from './thread-messages.ts';
+import type { ServiceEvent } from '../service/service-controller.ts';
+import type { NameChange, NamedEndpoint, NamedService } from './thread-messages.ts';
 
 type AgentEvent = flow.AgentEvent.$Properties;
 
@@ -48,6 +49,27 @@ export function remotePodChanges({
 export const identityChange = (identity: number, labels: LabelSet): NameChange => ({
   ...{ kind: 'identity', atMs: Date.now(), identity, labels: labelTexts(labels) },
 });
+
+/** A service, with each of its backends by the protocols of the frontends that lead there. */
+function namedService({ namespace, name, frontends, backends }: Service): NamedService {
+  const ends = frontends.map(({ address, port, protocol }) => ({ address, port, protocol: protocolNumber[protocol] }));
+  const protocolsOf = (portName: string) =>
+    serviceProtocols.filter((each) =>
+      frontends.some((frontend) => frontend.protocol === each && frontend.portName === portName),
+    );
+  return {
+    ...{ namespace, name, frontends: ends },
+    backends: backends.flatMap(({ address, port, portName }) =>
+      protocolsOf(portName).map((protocol) => ({ address, port, protocol: protocolNumber[protocol] })),
+    ),
+  };
+}
+/** What an address and a port are called by from now on. */
+export function serviceChange(event: ServiceEvent): NameChange {
+  const atMs = Date.now();
+  if (event.kind === 'deleted') return { kind: 'service-gone', atMs, key: event.key };
+  return { kind: 'service', atMs, service: namedService(event.service) };
+}
 /** The policies behind a number of policy entries. */
 export const cookieChange = (number: number, origins: readonly EntryOrigin[]): NameChange => ({
   ...{ kind: 'cookie', number, policies: policiesOf(origins) },

@@ -12,7 +12,9 @@ import {
   identityChange,
   remotePodChanges,
   ruleSetChange,
+  serviceChange,
 } from './names-feed.ts';
+import type { ServiceController } from '../service/service-controller.ts';
 import type { NameChange } from './thread-messages.ts';
 
 export interface SnapshotParts {
@@ -20,11 +22,13 @@ export interface SnapshotParts {
   readonly identities: Pick<IdentityDirectory, 'all'>;
   readonly cluster: { readonly client: Pick<ClusterClient, 'endpoints'> };
   readonly engine: Pick<PolicyEngine, 'policiesInDefaultDeny'>;
+  readonly services: Pick<ServiceController, 'list'>;
   readonly translation: Pick<PolicyTranslation, 'cookies' | 'ruleSets'>;
 }
 
 /** All that flows are named by, as it is now: for a thread that starts. */
-export function namesSnapshot({ table, identities, cluster, engine, translation }: SnapshotParts): NameChange[] {
+export function namesSnapshot(parts: SnapshotParts): NameChange[] {
+  const { table, identities, cluster, engine, translation, services } = parts;
   const denies = [hostSubject, ...table.subjectsInUse()].flatMap((subject) => {
     try {
       return [defaultDenyChange(engine, subject)];
@@ -39,6 +43,7 @@ export function namesSnapshot({ table, identities, cluster, engine, translation 
     ...remotePodChanges({ endpoints: [...cluster.client.endpoints], deletedEndpoints: [] }),
     ...[...translation.cookies.entries()].map(([number, origins]) => cookieChange(number, origins)),
     ...[...translation.ruleSets.entries()].map(([number, { origins }]) => ruleSetChange(number, origins)),
+    ...services.list().map((service) => serviceChange({ kind: 'upserted', service })),
     ...denies,
   ];
 }

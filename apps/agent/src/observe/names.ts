@@ -4,6 +4,7 @@ import { defaultClusterName, formatLabel, reservedIdentities } from '@weir/model
 import type { flow } from '@weir/proto';
 import { createEndpointNames, type EndpointName } from './endpoint-names.ts';
 import { createPolicyNumbers, type Policies, policyOfKey } from './policy-numbers.ts';
+import { createServiceNames, type ServiceNames } from './service-names.ts';
 import type { DefaultDeny, NameChange, NamedEndpoint, RemotePod } from './thread-messages.ts';
 import { createPodNames, type PodName } from './pod-names.ts';
 import { createVersions } from './versions.ts';
@@ -22,6 +23,7 @@ export interface Names {
   apply(change: NameChange): void;
   /** One and the same object for all flows of an end, so that what is worked out of it can be kept. */
   end(key: EndKey, timeMs: number): FlowEndpoint;
+  service: ServiceNames['find'];
   endpoint(id: number, address: string, timeMs: number): NamedEndpoint | undefined;
   /** A pod of another node. */
   remotePod(address: string, timeMs: number): RemotePod | undefined;
@@ -100,6 +102,7 @@ function createEnds(labels: (identity: number, timeMs: number) => readonly strin
 export function createNames(): Names {
   const endpoints = createEndpointNames();
   const remotePods = createPodNames();
+  const services = createServiceNames();
   const identities = createVersions<number, readonly string[]>();
   const denies = createDefaultDenies();
   const cookies = createPolicyNumbers();
@@ -131,6 +134,10 @@ export function createNames(): Names {
           return applyIdentity(change.identity, change.labels, change.atMs);
         case 'default-deny':
           return denies.put(change.subject, change.atMs);
+        case 'service':
+          return services.put(change.service, change.atMs);
+        case 'service-gone':
+          return services.remove(change.key, change.atMs);
         case 'cookie':
           return cookies.set(change.number, change.policies);
         case 'rule-set':
@@ -144,6 +151,7 @@ export function createNames(): Names {
       if (remote !== undefined) return remote.ends.get(identity) ?? ends.ofRemotePod(remote, identity, timeMs);
       return ends.ofOther(identity, timeMs);
     },
+    service: services.find,
     endpoint: endpoints.find,
     remotePod: remotePods.find,
     device: endpoints.device,
@@ -154,7 +162,7 @@ export function createNames(): Names {
     ruleSetKeys: ruleSets.keys,
     defaultDenyKeys: denies.keys,
     prune(beforeMs) {
-      for (const versions of [endpoints, remotePods, identities, denies]) versions.prune(beforeMs);
+      for (const versions of [endpoints, remotePods, services, identities, denies]) versions.prune(beforeMs);
     },
   };
 }

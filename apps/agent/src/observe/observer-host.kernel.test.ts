@@ -40,6 +40,7 @@ async function start(options: { eventsPerInterval?: number; tls?: TlsFiles } = {
     thread: {
       ...{
         node: 'n1',
+        nodeLabels: ['zone=a'],
         version: '1.2.3',
         bpfRoot,
         listen: [address, '127.0.0.1:0'],

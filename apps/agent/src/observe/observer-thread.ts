@@ -20,6 +20,7 @@ import { createPeers } from '../monitor/peers.ts';
 import { createAddressTexts } from './address-texts.ts';
 import { createEventHub, type EventHub } from './event-hub.ts';
 import { createFlowIdentifiers } from './flow-identifier.ts';
+import { createMacTexts } from './mac-texts.ts';
 import { createNames, type Names } from './names.ts';
 import type { FromObserver, ObserverThreadOptions, ToObserver } from './thread-messages.ts';
 
@@ -101,12 +102,13 @@ function startFlowLog({ flowLog, node }: ObserverThreadOptions, { hub, log }: { 
 }
 
 async function run(options: ObserverThreadOptions, port: MessagePort): Promise<void> {
-  const { node, version, listen, plaintext, flowsMax } = options;
+  const { node, nodeLabels, version, listen, plaintext, flowsMax } = options;
   const log = createLogger({ service: 'agent', level: options.logLevel as LogLevel }).with({ node });
   const names = createNames();
   const source = openEventSource(options.bpfRoot);
   const emitter = { name: 'Weir', version };
-  const context = { names, node, emitter, addresses: createAddressTexts(), identifierOf: createFlowIdentifiers() };
+  const texts = { addresses: createAddressTexts(), macs: createMacTexts() };
+  const context = { names, node, nodeLabels, emitter, ...texts, identifierOf: createFlowIdentifiers() };
   const hub = createEventHub({ source, context, flowsMax });
   const observer = createObserver({ ring: hub.ring, flowAt: hub.flowAt, node, version: `weir v${version}` });
   const peers = createPeerList();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { flow } from '@weir/proto';
+import { icmpSummary } from './icmp-summary.ts';
 
 // In the order in which people know them, with the bit of each.
 const flags = [
@@ -12,34 +13,6 @@ const flags = [
   ['ECE', 0x40],
   ['CWR', 0x80],
 ] as const;
-
-const icmpv4Names: Readonly<Record<number, string>> = {
-  0: 'EchoReply',
-  3: 'DestinationUnreachable',
-  4: 'SourceQuench',
-  5: 'Redirect',
-  8: 'EchoRequest',
-  9: 'RouterAdvertisement',
-  10: 'RouterSolicitation',
-  11: 'TimeExceeded',
-  12: 'ParameterProblem',
-  13: 'TimestampRequest',
-  14: 'TimestampReply',
-  17: 'AddressMaskRequest',
-  18: 'AddressMaskReply',
-};
-const icmpv6Names: Readonly<Record<number, string>> = {
-  1: 'DestinationUnreachable',
-  2: 'PacketTooBig',
-  3: 'TimeExceeded',
-  4: 'ParameterProblem',
-  128: 'EchoRequest',
-  129: 'EchoReply',
-  133: 'RouterSolicitation',
-  134: 'RouterAdvertisement',
-  135: 'NeighborSolicitation',
-  136: 'NeighborAdvertisement',
-};
 
 /** IP protocol numbers that flows tell apart. */
 export const ipProtocols = { icmp: 1, igmp: 2, tcp: 6, udp: 17, icmpv6: 58, vrrp: 112, sctp: 132 } as const;
@@ -67,22 +40,21 @@ function tcpText(bits: number): string {
   return text;
 }
 
-const icmpText = (names: Readonly<Record<number, string>>, type: number): string => names[type] ?? `Type(${type})`;
-
-/** What people read of a packet: its TCP flags, its ICMP type, or just its protocol. */
+/** What people read of a packet: its TCP flags, its ICMP type and code, or just its protocol. */
 export function packetSummary(packet: {
   readonly protocol: number;
   readonly tcpFlags: number;
   readonly icmpType: number;
+  readonly icmpCode: number;
   readonly isIpv4: boolean;
 }): string {
   switch (packet.protocol) {
     case ipProtocols.tcp:
       return tcpText(packet.tcpFlags);
     case ipProtocols.icmp:
-      return `ICMPv4 ${icmpText(icmpv4Names, packet.icmpType)}`;
+      return icmpSummary({ type: packet.icmpType, code: packet.icmpCode, isIpv4: true });
     case ipProtocols.icmpv6:
-      return `ICMPv6 ${icmpText(icmpv6Names, packet.icmpType)}`;
+      return icmpSummary({ type: packet.icmpType, code: packet.icmpCode, isIpv4: false });
     case ipProtocols.udp:
       return 'UDP';
     case ipProtocols.sctp:

@@ -2,6 +2,7 @@
 import type { FlowLogOptions, FlowMetricsOptions, PeerNode } from '@weir/observer';
 import type { flow, weir } from '@weir/proto';
 import type { TlsFiles } from '@weir/rpc';
+import type { ServiceEnd } from './service-names.ts';
 
 /** An endpoint of this node as flows name it. */
 export interface NamedEndpoint {
@@ -28,6 +29,14 @@ export interface DefaultDeny {
   readonly egress: readonly string[];
 }
 
+/** A service as flows name it: what clients call it by, and what is behind that. */
+export interface NamedService {
+  readonly namespace: string;
+  readonly name: string;
+  readonly frontends: readonly ServiceEnd[];
+  readonly backends: readonly ServiceEnd[];
+}
+
 /** What names mean from a moment on, in milliseconds since 1970. */
 export type NameChange =
   | { readonly kind: 'endpoint'; readonly atMs: number; readonly endpoint: NamedEndpoint }
@@ -36,6 +45,8 @@ export type NameChange =
   | { readonly kind: 'remote-pods-gone'; readonly atMs: number; readonly addresses: readonly string[] }
   | { readonly kind: 'identity'; readonly atMs: number; readonly identity: number; readonly labels: readonly string[] }
   | { readonly kind: 'default-deny'; readonly atMs: number; readonly subject: DefaultDeny }
+  | { readonly kind: 'service'; readonly atMs: number; readonly service: NamedService }
+  | { readonly kind: 'service-gone'; readonly atMs: number; readonly key: string }
   /** Numbers that stand for the rules behind a policy entry; they always mean the same. */
   | { readonly kind: 'cookie'; readonly number: number; readonly policies: readonly string[] }
   | { readonly kind: 'rule-set'; readonly number: number; readonly policies: readonly string[] };
@@ -66,6 +77,8 @@ export type FromObserver =
 /** What the thread is started with. */
 export interface ObserverThreadOptions {
   readonly node: string;
+  /** `key=value`. */
+  readonly nodeLabels: readonly string[];
   readonly version: string;
   readonly bpfRoot: string;
   readonly listen: readonly string[];

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { type FlowAggregation, flowAggregations } from '@weir/model';
 import type { weir } from '@weir/proto';
 import { onStdout, outputOption, type OutputFormat, print, table } from '@weir/terminal';
 import { type Command, Option } from 'commander';
@@ -52,6 +53,7 @@ function detailText(endpoint: Endpoint): string {
     ['Namespace', endpoint.netns],
     ['Policy', `${enforcement(endpoint)} enforced, revision ${endpoint.policyRevision}`],
     ['Audit mode', endpoint.audit ? onStdout.yellow('on: what policy denies is let through, and reported') : 'off'],
+    ['Aggregation', endpoint.aggregation || 'as the node has it'],
     ['Policies', (endpoint.policies ?? []).join(', ') || 'none selects it'],
     ['Created', new Date(endpoint.createdMs ?? 0).toISOString()],
   ];
@@ -65,6 +67,12 @@ function rulesText(rules: readonly weir.agent.v1.IEndpointRule[]): string {
     ...[policy ?? '', path ?? '', verdict ?? '', String(entries ?? 0), String(packets ?? 0), bytesText(bytes ?? 0)],
   ]);
   return `\n${table(['POLICY', 'RULE', 'VERDICT', 'ENTRIES', 'PACKETS', 'BYTES'], rows)}`;
+}
+
+interface ConfigFlags {
+  readonly output: OutputFormat;
+  readonly audit?: 'on' | 'off';
+  readonly aggregation?: FlowAggregation;
 }
 
 /** Adds `endpoint list`, `get` and `config`. */
@@ -99,11 +107,18 @@ export function addEndpointCommands(program: Command): void {
         'off',
       ]),
     )
+    .addOption(
+      new Option(
+        '--aggregation <level>',
+        'what is reported of its running connections: every packet (none), to how they begin (maximum)',
+      ).choices(flowAggregations),
+    )
     .addOption(outputOption())
-    .action(async (reference: string, flags: { output: OutputFormat; audit?: 'on' | 'off' }, self: Command) => {
-      if (flags.audit === undefined) self.error('error: expected --audit');
-      const { audit, output } = flags;
-      const response = await withAgent(self, (agent) => agent.patchEndpointConfig({ endpoint: { reference }, audit }));
+    .action(async (reference: string, flags: ConfigFlags, self: Command) => {
+      const { output, audit = '', aggregation = '' } = flags;
+      if (audit === '' && aggregation === '') self.error('error: expected --audit or --aggregation');
+      const request = { endpoint: { reference }, audit, aggregation };
+      const response = await withAgent(self, (agent) => agent.patchEndpointConfig(request));
       print(output, response.endpoint, () => detailText(response.endpoint ?? {}));
     });
 }

@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { BpfMap } from '@weir/bpf-loader-node';
-import { type Endpoint, endpointFlag, mapSpecs } from '@weir/datapath-layout';
+import { type Endpoint, endpointFlag, mapSpecs, traceDetail, type TraceDetail } from '@weir/datapath-layout';
 import type { DatapathEndpoint } from '@weir/datapath-maps';
 import { createMapRows, replaceRows } from './map-rows.ts';
 import { type Undo, undoAlso } from './undo.ts';
 
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
+type Flagged = Pick<DatapathEndpoint, 'isAudited' | 'traceDetail'>;
+
+const flagsOf = ({ isAudited = false, traceDetail: detail = traceDetail.default }: Flagged): number =>
+  (isAudited ? endpointFlag.audited : 0) | (detail << endpointFlag.detailShift);
+const detailOf = (flags: number): TraceDetail =>
+  ((flags >> endpointFlag.detailShift) & endpointFlag.detailMask) as TraceDetail;
+
 const isSame = (a: Endpoint, b: DatapathEndpoint): boolean =>
   a.id === b.id &&
-  ((a.flags & endpointFlag.audited) !== 0) === (b.isAudited ?? false) &&
+  a.flags === flagsOf(b) &&
   a.ifindex === b.ifindex &&
   a.identity === b.identity &&
   a.policySlot === b.policySlot &&
@@ -17,14 +24,15 @@ const isSame = (a: Endpoint, b: DatapathEndpoint): boolean =>
   sameBytes(a.ipv4, b.ipv4) &&
   sameBytes(a.ipv6, b.ipv6);
 
-const rowOf = ({ isAudited: wanted = false, ...endpoint }: DatapathEndpoint): Endpoint => ({
-  ...endpoint,
-  flags: wanted ? endpointFlag.audited : 0,
+const rowOf = ({ ifindex, id, identity, policySlot, mac, ipv4, ipv6, ...rest }: DatapathEndpoint): Endpoint => ({
+  ...{ ifindex, id, identity, policySlot, mac, ipv4, ipv6 },
+  flags: flagsOf(rest),
 });
 
 const fromRow = ({ flags, ...endpoint }: Endpoint): DatapathEndpoint => ({
   ...endpoint,
   ...((flags & endpointFlag.audited) !== 0 && { isAudited: true }),
+  ...(detailOf(flags) !== traceDetail.default && { traceDetail: detailOf(flags) }),
 });
 
 /** The pods of the node in the kernel, found by interface and by address. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { Direction, PolicyVerdict } from '@weir/datapath-layout';
+import type { Direction, PolicyVerdict, TraceDetail } from '@weir/datapath-layout';
 
 /** A pod of this node as the programs need it. Addresses have 16 bytes (IPv4 as `::ffff:a.b.c.d`). */
 export interface DatapathEndpoint {
@@ -15,6 +15,8 @@ export interface DatapathEndpoint {
   readonly ipv6: Uint8Array;
   /** What its policy denies passes, and is reported. Default: no. */
   readonly isAudited?: boolean;
+  /** Which packets of its running flows are reported. Default: the programs' own. */
+  readonly traceDetail?: TraceDetail;
 }
 
 /** The node itself, as far as policy holds for it. */

@@ -8777,6 +8777,9 @@ export namespace weir {
                 /** Endpoint namedPorts. */
                 namedPorts: string[];
 
+                /** Endpoint aggregation. */
+                aggregation: string;
+
                 /**
                  * Encodes the specified Endpoint message. Does not implicitly {@link weir.agent.v1.Endpoint.verify|verify} messages.
                  * @param message Endpoint message or plain object to encode
@@ -8863,6 +8866,9 @@ export namespace weir {
 
                     /** Endpoint namedPorts */
                     namedPorts?: (string[]|null);
+
+                    /** Endpoint aggregation */
+                    aggregation?: (string|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
@@ -9860,6 +9866,9 @@ export namespace weir {
                 /** PatchEndpointConfigRequest audit. */
                 audit: string;
 
+                /** PatchEndpointConfigRequest aggregation. */
+                aggregation: string;
+
                 /**
                  * Encodes the specified PatchEndpointConfigRequest message. Does not implicitly {@link weir.agent.v1.PatchEndpointConfigRequest.verify|verify} messages.
                  * @param message PatchEndpointConfigRequest message or plain object to encode
@@ -9889,6 +9898,9 @@ export namespace weir {
 
                     /** PatchEndpointConfigRequest audit */
                     audit?: (string|null);
+
+                    /** PatchEndpointConfigRequest aggregation */
+                    aggregation?: (string|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

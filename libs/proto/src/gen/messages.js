@@ -12337,6 +12337,7 @@ export const weir = $root.weir = (() => {
                 Endpoint.prototype.policies = $util.emptyArray;
                 Endpoint.prototype.audit = false;
                 Endpoint.prototype.namedPorts = $util.emptyArray;
+                Endpoint.prototype.aggregation = "";
 
                 Endpoint.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -12390,6 +12391,8 @@ export const weir = $root.weir = (() => {
                     if (message.namedPorts != null && message.namedPorts.length)
                         for (let i = 0; i < message.namedPorts.length; ++i)
                             writer.uint32(170).string(message.namedPorts[i]);
+                    if (message.aggregation != null && $Object.hasOwnProperty.call(message, "aggregation") && message.aggregation !== "")
+                        writer.uint32(178).string(message.aggregation);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -12607,6 +12610,15 @@ export const weir = $root.weir = (() => {
                                 if (!(message.namedPorts && message.namedPorts.length))
                                     message.namedPorts = [];
                                 message.namedPorts.push(reader.stringVerify());
+                                continue;
+                            }
+                        case 22: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.aggregation = value;
+                                else
+                                    delete message.aggregation;
                                 continue;
                             }
                         }
@@ -14073,6 +14085,7 @@ export const weir = $root.weir = (() => {
 
                 PatchEndpointConfigRequest.prototype.endpoint = null;
                 PatchEndpointConfigRequest.prototype.audit = "";
+                PatchEndpointConfigRequest.prototype.aggregation = "";
 
                 PatchEndpointConfigRequest.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -14085,6 +14098,8 @@ export const weir = $root.weir = (() => {
                         $root.weir.agent.v1.EndpointReference.encode(message.endpoint, writer.uint32(10).fork(), _depth + 1).ldelim();
                     if (message.audit != null && $Object.hasOwnProperty.call(message, "audit") && message.audit !== "")
                         writer.uint32(18).string(message.audit);
+                    if (message.aggregation != null && $Object.hasOwnProperty.call(message, "aggregation") && message.aggregation !== "")
+                        writer.uint32(26).string(message.aggregation);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -14131,6 +14146,15 @@ export const weir = $root.weir = (() => {
                                     message.audit = value;
                                 else
                                     delete message.audit;
+                                continue;
+                            }
+                        case 3: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.aggregation = value;
+                                else
+                                    delete message.aggregation;
                                 continue;
                             }
                         }

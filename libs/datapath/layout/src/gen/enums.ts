@@ -197,12 +197,16 @@ export const policyFlagNames: Readonly<Record<number, keyof typeof policyFlag>> 
 /** `enum endpoint_flag`. */
 export const endpointFlag = {
   audited: 1,
+  detailShift: 4,
+  detailMask: 7,
 } as const;
 export type EndpointFlag = (typeof endpointFlag)[keyof typeof endpointFlag];
 
 /** Names of {@link endpointFlag} by value. */
 export const endpointFlagNames: Readonly<Record<number, keyof typeof endpointFlag>> = {
   1: 'audited',
+  4: 'detailShift',
+  7: 'detailMask',
 };
 
 /** `enum host_policy_bits`. */
@@ -231,6 +235,29 @@ export const policyVerdictNames: Readonly<Record<number, keyof typeof policyVerd
   1: 'allow',
   2: 'redirect',
   3: 'refuse',
+};
+
+/** `enum policy_match`. */
+export const policyMatch = {
+  none: 0,
+  l3Only: 1,
+  l3L4: 2,
+  l4Only: 3,
+  all: 4,
+  l3Protocol: 5,
+  protocolOnly: 6,
+} as const;
+export type PolicyMatch = (typeof policyMatch)[keyof typeof policyMatch];
+
+/** Names of {@link policyMatch} by value. */
+export const policyMatchNames: Readonly<Record<number, keyof typeof policyMatch>> = {
+  0: 'none',
+  1: 'l3Only',
+  2: 'l3L4',
+  3: 'l4Only',
+  4: 'all',
+  5: 'l3Protocol',
+  6: 'protocolOnly',
 };
 
 /** `enum ct_key_flag`. */
@@ -324,6 +351,25 @@ export const tracePointNames: Readonly<Record<number, keyof typeof tracePoint>> 
   3: 'toStack',
   4: 'toOverlay',
   11: 'toNetwork',
+};
+
+/** `enum trace_detail`. */
+export const traceDetail = {
+  default: 0,
+  verdicts: 1,
+  ends: 2,
+  flags: 3,
+  packets: 4,
+} as const;
+export type TraceDetail = (typeof traceDetail)[keyof typeof traceDetail];
+
+/** Names of {@link traceDetail} by value. */
+export const traceDetailNames: Readonly<Record<number, keyof typeof traceDetail>> = {
+  0: 'default',
+  1: 'verdicts',
+  2: 'ends',
+  3: 'flags',
+  4: 'packets',
 };
 
 /** `enum event_flag`. */

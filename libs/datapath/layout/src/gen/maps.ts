@@ -149,8 +149,8 @@ export const mapSpecs = {
     value: eventBudget,
   },
   events: {
-    name: 'weir_events_v1',
-    version: 1,
+    name: 'weir_events_v2',
+    version: 2,
     type: 'ringbuf',
     keySize: 0,
     valueSize: 0,

@@ -619,6 +619,8 @@ export interface CtEntry {
   readonly ingressCounter: number;
   readonly auditDirection: number;
   readonly remote: number;
+  readonly match: number;
+  readonly detail: number;
 }
 
 /** Codec of {@link CtEntry}. Offsets are in bytes. */
@@ -653,6 +655,8 @@ export const ctEntry = {
     ingressCounter: 98,
     auditDirection: 100,
     remote: 101,
+    match: 102,
+    detail: 103,
   },
   encode(into: DataView, offset: number, value: CtEntry): void {
     into.setBigUint64(offset, uint64('ct_entry.forward_packets', value.forwardPackets), true);
@@ -682,7 +686,8 @@ export const ctEntry = {
     into.setUint16(offset + 98, uint16('ct_entry.ingress_counter', value.ingressCounter), true);
     into.setUint8(offset + 100, uint8('ct_entry.audit_direction', value.auditDirection));
     into.setUint8(offset + 101, uint8('ct_entry.remote', value.remote));
-    putZeros(into, offset + 102, 2);
+    into.setUint8(offset + 102, uint8('ct_entry.match', value.match));
+    into.setUint8(offset + 103, uint8('ct_entry.detail', value.detail));
   },
   decode(from: DataView, offset: number): CtEntry {
     return {
@@ -713,6 +718,8 @@ export const ctEntry = {
       ingressCounter: from.getUint16(offset + 98, true),
       auditDirection: from.getUint8(offset + 100),
       remote: from.getUint8(offset + 101),
+      match: from.getUint8(offset + 102),
+      detail: from.getUint8(offset + 103),
     };
   },
   readForwardPackets(from: DataView, offset: number): bigint {
@@ -889,6 +896,18 @@ export const ctEntry = {
   writeRemote(into: DataView, offset: number, value: number): void {
     into.setUint8(offset + 101, uint8('ct_entry.remote', value));
   },
+  readMatch(from: DataView, offset: number): number {
+    return from.getUint8(offset + 102);
+  },
+  writeMatch(into: DataView, offset: number, value: number): void {
+    into.setUint8(offset + 102, uint8('ct_entry.match', value));
+  },
+  readDetail(from: DataView, offset: number): number {
+    return from.getUint8(offset + 103);
+  },
+  writeDetail(into: DataView, offset: number, value: number): void {
+    into.setUint8(offset + 103, uint8('ct_entry.detail', value));
+  },
 } as const;
 
 /** `struct fragment_key`, 40 bytes. */
@@ -956,6 +975,7 @@ export interface FragmentPorts {
   readonly destination: number;
   readonly icmpType: number;
   readonly keyFlags: number;
+  readonly icmpCode: number;
 }
 
 /** Codec of {@link FragmentPorts}. Offsets are in bytes. */
@@ -967,13 +987,15 @@ export const fragmentPorts = {
     destination: 2,
     icmpType: 4,
     keyFlags: 5,
+    icmpCode: 6,
   },
   encode(into: DataView, offset: number, value: FragmentPorts): void {
     into.setUint16(offset, uint16('fragment_ports.source', value.source), false);
     into.setUint16(offset + 2, uint16('fragment_ports.destination', value.destination), false);
     into.setUint8(offset + 4, uint8('fragment_ports.icmp_type', value.icmpType));
     into.setUint8(offset + 5, uint8('fragment_ports.key_flags', value.keyFlags));
-    putZeros(into, offset + 6, 2);
+    into.setUint8(offset + 6, uint8('fragment_ports.icmp_code', value.icmpCode));
+    putZeros(into, offset + 7, 1);
   },
   decode(from: DataView, offset: number): FragmentPorts {
     return {
@@ -981,6 +1003,7 @@ export const fragmentPorts = {
       destination: from.getUint16(offset + 2, false),
       icmpType: from.getUint8(offset + 4),
       keyFlags: from.getUint8(offset + 5),
+      icmpCode: from.getUint8(offset + 6),
     };
   },
   readSource(from: DataView, offset: number): number {
@@ -1006,6 +1029,12 @@ export const fragmentPorts = {
   },
   writeKeyFlags(into: DataView, offset: number, value: number): void {
     into.setUint8(offset + 5, uint8('fragment_ports.key_flags', value));
+  },
+  readIcmpCode(from: DataView, offset: number): number {
+    return from.getUint8(offset + 6);
+  },
+  writeIcmpCode(into: DataView, offset: number, value: number): void {
+    into.setUint8(offset + 6, uint8('fragment_ports.icmp_code', value));
   },
 } as const;
 
@@ -2033,7 +2062,7 @@ export const natCounters = {
   },
 } as const;
 
-/** `struct event`, 80 bytes. */
+/** `struct event`, 112 bytes. */
 export interface Event {
   readonly timeNs: bigint;
   readonly type: number;
@@ -2056,12 +2085,18 @@ export interface Event {
   readonly destinationEndpoint: number;
   readonly egressCookie: number;
   readonly ingressCookie: number;
+  readonly socketCookie: bigint;
+  readonly cgroup: bigint;
+  readonly destinationMac: Uint8Array;
+  readonly sourceMac: Uint8Array;
+  readonly icmpCode: number;
+  readonly match: number;
 }
 
 /** Codec of {@link Event}. Offsets are in bytes. */
 export const event = {
   name: 'event',
-  size: 80,
+  size: 112,
   offsets: {
     timeNs: 0,
     type: 8,
@@ -2084,6 +2119,12 @@ export const event = {
     destinationEndpoint: 70,
     egressCookie: 72,
     ingressCookie: 76,
+    socketCookie: 80,
+    cgroup: 88,
+    destinationMac: 96,
+    sourceMac: 102,
+    icmpCode: 108,
+    match: 109,
   },
   encode(into: DataView, offset: number, value: Event): void {
     into.setBigUint64(offset, uint64('event.time_ns', value.timeNs), true);
@@ -2107,6 +2148,13 @@ export const event = {
     into.setUint16(offset + 70, uint16('event.destination_endpoint', value.destinationEndpoint), true);
     into.setUint32(offset + 72, uint32('event.egress_cookie', value.egressCookie), true);
     into.setUint32(offset + 76, uint32('event.ingress_cookie', value.ingressCookie), true);
+    into.setBigUint64(offset + 80, uint64('event.socket_cookie', value.socketCookie), true);
+    into.setBigUint64(offset + 88, uint64('event.cgroup', value.cgroup), true);
+    putBytes(into, offset + 96, exactly('event.destination_mac', value.destinationMac, 6));
+    putBytes(into, offset + 102, exactly('event.source_mac', value.sourceMac, 6));
+    into.setUint8(offset + 108, uint8('event.icmp_code', value.icmpCode));
+    into.setUint8(offset + 109, uint8('event.match', value.match));
+    putZeros(into, offset + 110, 2);
   },
   decode(from: DataView, offset: number): Event {
     return {
@@ -2131,6 +2179,12 @@ export const event = {
       destinationEndpoint: from.getUint16(offset + 70, true),
       egressCookie: from.getUint32(offset + 72, true),
       ingressCookie: from.getUint32(offset + 76, true),
+      socketCookie: from.getBigUint64(offset + 80, true),
+      cgroup: from.getBigUint64(offset + 88, true),
+      destinationMac: bytesAt(from, offset + 96, 6).slice(),
+      sourceMac: bytesAt(from, offset + 102, 6).slice(),
+      icmpCode: from.getUint8(offset + 108),
+      match: from.getUint8(offset + 109),
     };
   },
   readTimeNs(from: DataView, offset: number): bigint {
@@ -2261,5 +2315,47 @@ export const event = {
   },
   writeIngressCookie(into: DataView, offset: number, value: number): void {
     into.setUint32(offset + 76, uint32('event.ingress_cookie', value), true);
+  },
+  readSocketCookie(from: DataView, offset: number): bigint {
+    return from.getBigUint64(offset + 80, true);
+  },
+  readSocketCookieNumber(from: DataView, offset: number): number {
+    return numberAt(from, offset + 80);
+  },
+  writeSocketCookie(into: DataView, offset: number, value: bigint): void {
+    into.setBigUint64(offset + 80, uint64('event.socket_cookie', value), true);
+  },
+  readCgroup(from: DataView, offset: number): bigint {
+    return from.getBigUint64(offset + 88, true);
+  },
+  readCgroupNumber(from: DataView, offset: number): number {
+    return numberAt(from, offset + 88);
+  },
+  writeCgroup(into: DataView, offset: number, value: bigint): void {
+    into.setBigUint64(offset + 88, uint64('event.cgroup', value), true);
+  },
+  readDestinationMac(from: DataView, offset: number): Uint8Array {
+    return bytesAt(from, offset + 96, 6);
+  },
+  writeDestinationMac(into: DataView, offset: number, value: Uint8Array): void {
+    putBytes(into, offset + 96, exactly('event.destination_mac', value, 6));
+  },
+  readSourceMac(from: DataView, offset: number): Uint8Array {
+    return bytesAt(from, offset + 102, 6);
+  },
+  writeSourceMac(into: DataView, offset: number, value: Uint8Array): void {
+    putBytes(into, offset + 102, exactly('event.source_mac', value, 6));
+  },
+  readIcmpCode(from: DataView, offset: number): number {
+    return from.getUint8(offset + 108);
+  },
+  writeIcmpCode(into: DataView, offset: number, value: number): void {
+    into.setUint8(offset + 108, uint8('event.icmp_code', value));
+  },
+  readMatch(from: DataView, offset: number): number {
+    return from.getUint8(offset + 109);
+  },
+  writeMatch(into: DataView, offset: number, value: number): void {
+    into.setUint8(offset + 109, uint8('event.match', value));
   },
 } as const;

@@ -199,7 +199,7 @@ export function createPacketNode(options: PacketNodeOptions = {}): PacketNode {
 
   const addPod = (pod: Pod): void => {
     const [ipv4, ipv6] = [parseIpAddress(pod.ipv4), parseIpAddress(pod.ipv6)];
-    const flags = pod.isAudited === true ? endpointFlag.audited : 0;
+    const flags = (pod.isAudited === true ? endpointFlag.audited : 0) | ((pod.detail ?? 0) << endpointFlag.detailShift);
     const value = toBytes(endpoint, { ...pod, ipv4, ipv6, mac: macBytes(pod.mac), flags });
     for (const address of [ipv4, ipv6]) map('endpoints').update(address, value);
     map('interfaces').update(u32(pod.ifindex), value);

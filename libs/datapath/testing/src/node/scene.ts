@@ -24,6 +24,8 @@ export interface Pod extends Party {
   readonly id: number;
   readonly policySlot: number;
   readonly isAudited?: boolean;
+  /** `traceDetail`. */
+  readonly detail?: number;
 }
 
 /** The MAC address of everything of ours on the node, and so of every pod's gateway. */
