@@ -60,4 +60,11 @@ int weir_getpeername6(struct bpf_sock_addr *ctx)
 	return socket_inwards(ctx, false);
 }
 
+SEC("sockops")
+int weir_tcp_event(struct bpf_sock_ops *ctx)
+{
+	socket_tcp_event(ctx);
+	return 1;
+}
+
 char _license[] SEC("license") = "Dual BSD/GPL";

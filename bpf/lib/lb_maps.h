@@ -50,6 +50,32 @@ struct {
 	__uint(max_entries, 131072);
 } weir_lb_sockets_v1 SEC(".maps");
 
+/* Whose turn it is in each pool that goes round. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__type(key, __u32);
+	__type(value, __u32);
+	__uint(max_entries, 262144);
+} weir_lb_turns_v1 SEC(".maps");
+
+/* Backends by the hash of a flow. Its size is the pool's: any in an array that may be an inner map of another size. */
+struct lb_maglev_table {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE | BPF_F_INNER_MAP);
+	__type(key, __u32);
+	__type(value, __u64); /* struct lb_maglev_pair */
+	__uint(max_entries, 1);
+};
+
+/* The tables of pools that choose by Maglev; only those have one. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__uint(max_entries, 65536);
+	__array(values, struct lb_maglev_table);
+} weir_lb_maglev_v1 SEC(".maps");
+
 /* By backend; made by the first connection. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
@@ -57,7 +83,7 @@ struct {
 	__type(key, __u32);
 	__type(value, struct lb_counter);
 	__uint(max_entries, 1048576);
-} weir_lb_counters_v1 SEC(".maps");
+} weir_lb_counters_v2 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -88,6 +88,7 @@ static __noinline int lb_flow_begin(struct work *w)
 	r->client.pool = r->pool;
 	r->client.kind = LB_CLIENT_ADDRESS;
 	__builtin_memset(r->client.padding, 0, sizeof(r->client.padding));
+	r->hash = lb_hash(r, &p->source, p->source_port);
 	lb_choose(r);
 	if (!r->backend)
 		return DROP_NO_SERVICE_BACKEND;

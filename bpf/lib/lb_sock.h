@@ -9,6 +9,8 @@
 #define SOCKET_GO_ON  1
 #define SOCKET_REFUSE 0
 
+#define SOCKET_IPV4 2 /* AF_INET */
+
 /* Sockets that cannot wait for anything better are told why; older kernels say EPERM. */
 #define SOCKET_ERROR (-111) /* ECONNREFUSED */
 
@@ -120,6 +122,8 @@ static __always_inline int socket_outwards(struct bpf_sock_addr *ctx, bool ipv4,
 		r.client.client.halves[1] = bpf_get_netns_cookie(ctx);
 		r.client.pool = r.pool;
 		r.client.kind = LB_CLIENT_NAMESPACE;
+		/* Its port is not known yet, and there is one answer only: any number that is its own. */
+		r.hash = lb_mix(lb_mix(0, bpf_get_socket_cookie(ctx)), 0) >> 32;
 		lb_choose(&r);
 		if (!r.backend)
 			return socket_refuse();
@@ -142,4 +146,46 @@ static __always_inline int socket_inwards(struct bpf_sock_addr *ctx, bool ipv4)
 	if (peer)
 		socket_address_write(ctx, ipv4, &peer->address, peer->port);
 	return SOCKET_GO_ON;
+}
+
+static __always_inline void socket_remote(struct bpf_sock_ops *ctx, union ip_addr *address)
+{
+	if (ctx->family == SOCKET_IPV4) {
+		address_from_ipv4(address, ctx->remote_ip4);
+		return;
+	}
+	address->words[0] = ctx->remote_ip6[0];
+	address->words[1] = ctx->remote_ip6[1];
+	address->words[2] = ctx->remote_ip6[2];
+	address->words[3] = ctx->remote_ip6[3];
+}
+
+/*
+ * TCP connections of clients that were sent to a backend tell of their beginning and their end. A connection may outlive
+ * its socket's file, and only in the end it is known how much it has carried.
+ */
+static __always_inline void socket_tcp_event(struct bpf_sock_ops *ctx)
+{
+	const bool begins = ctx->op == BPF_SOCK_OPS_TCP_CONNECT_CB;
+	struct lb_socket_key key;
+	const struct lb_socket *peer;
+
+	if (!begins && !(ctx->op == BPF_SOCK_OPS_STATE_CB && ctx->args[1] == BPF_TCP_CLOSE))
+		return;
+	__builtin_memset(&key, 0, sizeof(key));
+	key.cookie = bpf_get_socket_cookie(ctx);
+	key.protocol = IPPROTO_TCP;
+	key.kind = LB_SOCKET_PEER;
+	key.port = (__be16)(ctx->remote_port >> 16);
+	socket_remote(ctx, &key.address);
+	peer = bpf_map_lookup_elem(&weir_lb_sockets_v1, &key);
+	if (!peer)
+		return;
+	if (begins) {
+		lb_count_open(peer->backend);
+		bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+		return;
+	}
+	lb_count_end(peer->backend, ctx->bytes_acked, ctx->bytes_received);
+	bpf_map_delete_elem(&weir_lb_sockets_v1, &key);
 }

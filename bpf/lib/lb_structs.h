@@ -21,7 +21,9 @@ struct lb_frontend {
 
 /* How a pool's slots are to be read; not 0, so that a pool in use is never a word of zeroes. */
 enum lb_selection {
-	LB_SELECTION_RANDOM = 1, /* each slot is as likely as any other, and says itself how it is shared */
+	LB_SELECTION_RANDOM = 1,      /* each slot is as likely as any other, and says itself how it is shared */
+	LB_SELECTION_ROUND_ROBIN = 2, /* one slot after the other; as often as its share says it is the other's turn */
+	LB_SELECTION_MAGLEV = 3,      /* by the hash of the flow, from a table that is the same on every node */
 };
 
 /*
@@ -29,7 +31,7 @@ enum lb_selection {
  * first of one that takes away.
  */
 struct lb_pool {
-	__u16 count;	/* slots 0 to count - 1 are there */
+	__u16 count;	/* slots 0 to count - 1 are there; with Maglev, so many entries of its table */
 	__u8 selection; /* enum lb_selection */
 	__u8 padding;
 	__u32 affinity_ticks; /* a client keeps its backend until it has been away for so long; 0: it does not */
@@ -45,6 +47,11 @@ struct lb_slot {
 	__u32 backend;
 	__u32 other;
 	__u32 share; /* of 2^32: up to here it is `backend`, above it is `other` */
+};
+
+/* Two entries of a Maglev table: an array has eight bytes for an element in any case. */
+struct lb_maglev_pair {
+	__u32 backends[2];
 };
 
 enum lb_backend_state {
@@ -101,8 +108,13 @@ struct lb_socket {
 	__u8 padding[6];
 };
 
+/* By backend. TCP connections that have opened and not ended are active; only the sum over all CPUs means something. */
 struct lb_counter {
 	__u64 connections; /* TCP and connected UDP sockets, and each beginning of an exchange of other UDP sockets */
+	__u64 opened;
+	__u64 ended;
+	__u64 sent_bytes; /* by clients; sockets count them when a TCP connection ends */
+	__u64 received_bytes;
 };
 
 enum lb_flow_kind {

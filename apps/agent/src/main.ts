@@ -160,7 +160,7 @@ const peerTellerOf = (
 
 /** The services of the node, and what policies make of those that they name. */
 function serviceParts(
-  deps: Pick<NodeServicesOptions, 'datapath' | 'stateDir' | 'table' | 'clock' | 'logger'> & {
+  deps: Omit<NodeServicesOptions, 'onChanged'> & {
     readonly identities: PrefixIdentities;
     readonly ipcache: DesiredIpcache;
     readonly controller: PolicyController;
@@ -271,7 +271,7 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   });
   const forPolicies = wirePolicies(options, {
     ...{ engine, controller, ipcache, cluster, nodeIdentities, observer, identities: prefixIdentities },
-    ...{ datapath: datapath.services, stateDir, table, clock, logger },
+    ...{ datapath: datapath.services, stateDir, table, clock, logger, maglevTableSize: options.maglevTableSize },
   });
   const { prefixes } = forPolicies;
   return {

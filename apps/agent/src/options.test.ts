@@ -47,7 +47,7 @@ describe('parseCommandLine()', () => {
         logLevel: 'info',
       },
       ...{ observerListen: [], observerPlaintext: 'loopback', observerFlows: 4_096, metrics: undefined },
-      ...{ conntrackMax: 131_072, policyMax: 262_144, operator: undefined },
+      ...{ conntrackMax: 131_072, policyMax: 262_144, maglevTableSize: 65_521, operator: undefined },
       ...{
         masquerade: 'on',
         masqueradePorts: { first: 10_240, last: 29_999 },

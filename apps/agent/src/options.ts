@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { hostname } from 'node:os';
 import { WeirError } from '@weir/errors';
+import { maglevTableSizeDefault, maglevTableSizes } from '@weir/loadbalancer';
 import {
   type Cidr,
   createIdentityLabelFilter,
@@ -63,6 +64,8 @@ export interface AgentOptions {
   readonly nodeLabels: readonly string[];
   readonly conntrackMax: number;
   readonly policyMax: number;
+  /** Entries of a Maglev table. */
+  readonly maglevTableSize: number;
   readonly observerListen: readonly string[];
   readonly observerPlaintext: 'loopback' | 'anywhere';
   readonly observerFlows: number;
@@ -129,6 +132,20 @@ const numberFlag = (
   );
   return range.default === undefined ? option : option.default(range.default);
 };
+
+const maglevTableSizeFlag = (): Option =>
+  new Option(
+    '--maglev-table-size <prime>',
+    'entries of the table of a service that chooses by Maglev; alike on all nodes',
+  )
+    .default(maglevTableSizeDefault)
+    .argParser(
+      checkedFlag((text) => {
+        const size = maglevTableSizes.find((each) => String(each) === text);
+        if (size === undefined) throw invalid(`"${text}" is not one of ${maglevTableSizes.join(', ')}`);
+        return size;
+      }),
+    );
 
 const defaultRanges = { ipv4: '10.244.0.0/24', ipv6: 'fd00:10:244::/64' } as const;
 
@@ -224,6 +241,7 @@ const policyFlags = (): readonly Option[] => [
     .argParser(checkedFlag(readNodeLabels)),
   numberFlag('--conntrack-max', 'flows that are remembered', { min: 1_024, max: 16_777_216, default: 131_072 }),
   numberFlag('--policy-max', 'policy entries of all identities', { min: 1_024, max: 16_777_216, default: 262_144 }),
+  maglevTableSizeFlag(),
   new Option('--log-level <level>', 'what is logged').choices(logLevels).default('info'),
 ];
 

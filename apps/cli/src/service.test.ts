@@ -7,10 +7,19 @@ import { createTestCli, type TestCli } from './testing/test-cli.ts';
 type ServiceHandlers = Handlers<typeof ServiceServiceDefinition>;
 
 const web: weir.service.v1.IService = {
-  ...{ namespace: 'default', name: 'web', owner: 'api', affinityTimeoutS: 0 },
+  ...{ namespace: 'default', name: 'web', owner: 'api', selection: 'maglev', affinityTimeoutS: 0 },
   frontends: [{ address: '10.96.0.1', port: 80, protocol: 'TCP' }],
   backends: [
-    { address: '10.0.0.1', port: 8080, weight: 1, state: 'active', connections: 7 },
+    {
+      address: '10.0.0.1',
+      port: 8080,
+      weight: 1,
+      state: 'active',
+      connections: 7,
+      active: 2,
+      sentBytes: 1000,
+      receivedBytes: 500_000,
+    },
     { address: 'fd00::1', port: 8080, weight: 2, state: 'terminating' },
   ],
 };
@@ -64,9 +73,15 @@ describe('weir service', () => {
   it('list and get print a line for each frontend and backend', async () => {
     const { stdout } = await cli.weir('service', 'list');
     expect(stdout.split('\n').map((line) => line.split(/ {2,}/))).toEqual([
-      ['SERVICE', 'OWNER', 'FRONTEND', 'BACKEND', 'WEIGHT', 'STATE', 'CONNECTIONS'],
-      ['default/web', 'api', '10.96.0.1:80/TCP', '10.0.0.1:8080', '1', 'active', '7'],
-      ['', '[fd00::1]:8080', '2', 'terminating', '0'],
+      [
+        ...['SERVICE', 'OWNER', 'SELECTION', 'FRONTEND', 'BACKEND', 'WEIGHT', 'STATE'],
+        ...['CONNECTIONS', 'ACTIVE', 'SENT', 'RECEIVED'],
+      ],
+      [
+        ...['default/web', 'api', 'maglev', '10.96.0.1:80/TCP', '10.0.0.1:8080', '1', 'active'],
+        ...['7', '2', '1000', '500000'],
+      ],
+      ['', '[fd00::1]:8080', '2', 'terminating', '0', '0', '0', '0'],
       [''],
     ]);
     expect((await cli.weir('service', 'get', 'web')).stdout).toBe(stdout);
@@ -77,13 +92,13 @@ describe('weir service', () => {
     const backend = '[fd00::2]:53,weight=3,state=maintenance,name=dns,node=n1,zone=z';
     const outcome = await cli.weir(
       ...['service', 'update', 'shop/web', '--frontend', '10.96.0.1:80', '--frontend', '[fd96::1]:53/udp,name=dns'],
-      ...['--backend', '10.0.0.1:8080', '--backend', backend, '--affinity', '10'],
+      ...['--backend', '10.0.0.1:8080', '--backend', backend, '--affinity', '10', '--selection', 'maglev'],
       ...['--label', 'env=prod', '--selector', 'app=web', '--selector', 'tier='],
     );
     expect(outcome).toEqual({ status: 0, stdout: '', stderr: expect.stringContaining('In force: shop/web') });
     expect(upserted).toMatchObject([
       {
-        ...{ namespace: 'shop', name: 'web', affinityTimeoutS: 10 },
+        ...{ namespace: 'shop', name: 'web', affinityTimeoutS: 10, selection: 'maglev' },
         ...{ labels: { env: 'prod' }, selector: { app: 'web', tier: '' } },
         frontends: [
           { address: '10.96.0.1', port: 80, protocol: 'TCP' },

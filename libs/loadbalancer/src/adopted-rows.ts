@@ -30,12 +30,27 @@ const listOf = <Key, Row>(lists: Map<Key, Row[]>, key: Key): Row[] => {
   return list;
 };
 
+interface Taken {
+  readonly groups: Map<string, RenderedGroup>;
+  readonly frontends: Map<string, FrontendRow>;
+  readonly pools: Map<number, PoolRow>;
+  readonly slots: Map<number, SlotRow>;
+  readonly backends: Map<number, BackendRow>;
+  readonly tables: Map<number, Uint32Array>;
+}
+
+const nothingTaken = (): Taken => ({
+  ...{ groups: new Map(), frontends: new Map(), pools: new Map() },
+  ...{ slots: new Map(), backends: new Map(), tables: new Map() },
+});
+
 /** Takes over what was read from the kernel. */
 export function createAdoptedRows(rows: ServiceRows): AdoptedRows {
   const frontends = new Map(rows.frontends);
   const pools = new Map(rows.pools);
   const slots = new Map(rows.slots);
   const backends = new Map(rows.backends);
+  const tables = new Map(rows.tables);
   const indexesByPool = new Map<number, number[]>();
   for (const number of slots.keys()) {
     const { pool, index } = slotPlace(number);
@@ -43,14 +58,6 @@ export function createAdoptedRows(rows: ServiceRows): AdoptedRows {
   }
   const idsByGroup = new Map<number, number[]>();
   for (const [id, { group }] of backends) listOf(idsByGroup, group).push(id);
-
-  interface Taken {
-    readonly groups: Map<string, RenderedGroup>;
-    readonly frontends: Map<string, FrontendRow>;
-    readonly pools: Map<number, PoolRow>;
-    readonly slots: Map<number, SlotRow>;
-    readonly backends: Map<number, BackendRow>;
-  }
 
   function move<Key, Row>(key: Key, { from, to }: { from: Map<Key, Row>; to: Map<Key, Row> }): Row | undefined {
     const row = from.get(key);
@@ -63,6 +70,7 @@ export function createAdoptedRows(rows: ServiceRows): AdoptedRows {
   function takeGroup(taken: Taken, { group, pool }: FrontendRow): RenderedGroup | undefined {
     // A group or pool that another service has taken already: the kernel was changed by somebody else.
     if (move(pool, { from: pools, to: taken.pools }) === undefined) return undefined;
+    move(pool, { from: tables, to: taken.tables });
     const ids = new Map<string, number>();
     for (const id of idsByGroup.get(group) ?? []) {
       const row = move(id, { from: backends, to: taken.backends });
@@ -79,13 +87,7 @@ export function createAdoptedRows(rows: ServiceRows): AdoptedRows {
   return {
     take(service) {
       if (frontends.size === 0) return nothingRendered;
-      const taken: Taken = {
-        groups: new Map(),
-        frontends: new Map(),
-        pools: new Map(),
-        slots: new Map(),
-        backends: new Map(),
-      };
+      const taken = nothingTaken();
       for (const { address: text, port, protocol, portName } of service.frontends) {
         const address = parseIpAddress(text);
         const name = frontendName({ address, port, protocol: protocolNumber[protocol] });
@@ -98,9 +100,9 @@ export function createAdoptedRows(rows: ServiceRows): AdoptedRows {
       return taken;
     },
     takeRest() {
-      const rest: RenderedService = { groups: new Map(), frontends, pools, slots, backends };
+      const rest: RenderedService = { groups: new Map(), frontends, pools, slots, backends, tables };
       const change = serviceDifference(rest, nothingRendered);
-      for (const each of [frontends, pools, slots, backends]) each.clear();
+      for (const each of [frontends, pools, slots, backends, tables]) each.clear();
       return change;
     },
   };

@@ -7,6 +7,7 @@ export interface ChangeBatch {
   readonly pools: Map<number, PoolRow | undefined>;
   readonly slots: Map<number, SlotRow | undefined>;
   readonly backends: Map<number, BackendRow | undefined>;
+  readonly tables: Map<number, Uint32Array | undefined>;
 }
 
 /** Makes one that changes nothing. */
@@ -15,6 +16,7 @@ export const createChangeBatch = (): ChangeBatch => ({
   pools: new Map(),
   slots: new Map(),
   backends: new Map(),
+  tables: new Map(),
 });
 
 function addAll<Key, Row>(into: Map<Key, Row>, rows: ReadonlyMap<Key, Row>): void {
@@ -27,6 +29,7 @@ export function addChange(batch: ChangeBatch, change: ServiceChange): void {
   addAll(batch.pools, change.pools);
   addAll(batch.slots, change.slots);
   addAll(batch.backends, change.backends);
+  addAll(batch.tables, change.tables);
 }
 
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => a.every((byte, index) => byte === b[index]);

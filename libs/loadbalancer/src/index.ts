@@ -5,3 +5,5 @@ export { createServiceTable, type ServiceTable, type ServiceTableOptions } from 
 export { aliasTable, type AliasColumn } from './alias-table.ts';
 export { addChange, createChangeBatch, type ChangeBatch } from './change-batch.ts';
 export { backendName } from './render-service.ts';
+export { type BuiltTables, buildTables, type MaglevRequest } from './maglev-source.ts';
+export { maglevTable, maglevTableSizeDefault, maglevTableSizes, type MaglevItem } from './maglev-table.ts';

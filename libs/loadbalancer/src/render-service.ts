@@ -11,7 +11,9 @@ import {
 import { isIpv4, parseIpAddress, protocolNumber, type Service, type ServiceBackend } from '@weir/model';
 import { aliasTable } from './alias-table.ts';
 import { arrange } from './arrange.ts';
-import type { RenderedGroup, RenderedService } from './rendered-service.ts';
+import { type BuiltTables, maglevRequest, type MaglevRequest } from './maglev-source.ts';
+import { maglevTable } from './maglev-table.ts';
+import type { BuiltTable, RenderedGroup, RenderedService } from './rendered-service.ts';
 
 /** Where numbers come from that a service does not have yet. */
 export interface NewNumbers {
@@ -38,6 +40,7 @@ interface Parts {
   readonly pools: Map<number, PoolRow>;
   readonly slots: Map<number, SlotRow>;
   readonly backends: Map<number, BackendRow>;
+  readonly tables: Map<number, Uint32Array>;
 }
 
 /** Name of a group: the port's name and the family, which a client cannot change. */
@@ -62,55 +65,114 @@ function chosenBackends(backends: readonly ParsedBackend[]): readonly ParsedBack
   return active.length > 0 ? active : backends.filter(({ state }) => state === 'terminating');
 }
 
-interface GroupInput {
-  readonly before: RenderedGroup | undefined;
+interface GroupInput extends RenderOptions {
+  readonly service: Service;
+  readonly group: RenderedGroup | undefined;
   readonly backends: readonly ParsedBackend[];
-  readonly affinityTicks: number;
-  readonly numbers: NewNumbers;
 }
 
-function renderGroup(parts: Parts, { before, backends, affinityTicks, numbers }: GroupInput): RenderedGroup {
-  const group = before?.group ?? numbers.group();
-  const pool = before?.pool ?? numbers.pool();
-  const ids = new Map(backends.map(({ key }) => [key, before?.backends.get(key) ?? numbers.backend()]));
-  for (const { bytes, port, state, key } of backends) {
-    parts.backends.set(ids.get(key) ?? 0, { address: bytes, port, group, state: lbBackendState[state] });
-  }
-  const weights = new Map(chosenBackends(backends).map(({ key, weight }) => [ids.get(key) ?? 0, weight]));
-  const order = arrange(before?.order ?? [], new Set(weights.keys()));
+interface PoolInput extends GroupInput {
+  readonly pool: number;
+  readonly ids: ReadonlyMap<string, number>;
+  readonly chosen: readonly ParsedBackend[];
+}
+
+/** One slot a backend; returns their order. */
+function renderSlots(parts: Parts, { service, group, pool, ids, chosen }: PoolInput): readonly number[] {
+  const weights = new Map(chosen.map(({ key, weight }) => [ids.get(key) ?? 0, weight]));
+  const order = arrange(group?.order ?? [], new Set(weights.keys()));
   const columns = aliasTable(order.map((id) => weights.get(id) ?? 0));
   columns.forEach(({ other, share }, index) => {
     parts.slots.set(slotNumber(pool, index), { backend: order[index] ?? 0, other: order[other] ?? 0, share });
   });
-  parts.pools.set(pool, { count: order.length, selection: lbSelection.random, affinityTicks });
-  return { group, pool, backends: ids, order };
+  const selection = service.selection === 'round-robin' ? lbSelection.roundRobin : lbSelection.random;
+  parts.pools.set(pool, { count: order.length, selection, affinityTicks: ticksOf(service.affinityTimeoutS) });
+  return order;
+}
+
+/** A table of the hashes of flows instead of slots. */
+function renderTable(parts: Parts, input: PoolInput): BuiltTable | undefined {
+  const { service, before, group, pool, ids, chosen, maglev } = input;
+  const affinityTicks = ticksOf(service.affinityTimeoutS);
+  const count = chosen.length === 0 ? 0 : maglev.size;
+  parts.pools.set(pool, { count, selection: lbSelection.maglev, affinityTicks });
+  if (count === 0) return undefined;
+  const { signature, items } = maglevRequest(chosen, maglev.size);
+  const known = group?.maglev?.signature === signature ? group.maglev : undefined;
+  const indexes = known?.indexes ?? maglev.built?.get(signature) ?? maglevTable(items, maglev.size);
+  const numbers = items.map(({ key }) => ids.get(key) ?? 0);
+  const same = known === undefined ? undefined : before.tables.get(pool);
+  parts.tables.set(pool, same ?? Uint32Array.from(indexes, (index) => numbers[index] ?? 0));
+  return { signature, indexes };
+}
+
+function renderGroup(parts: Parts, input: GroupInput): RenderedGroup {
+  const { service, group: known, backends, numbers } = input;
+  const group = known?.group ?? numbers.group();
+  const pool = known?.pool ?? numbers.pool();
+  const ids = new Map<string, number>();
+  for (const { bytes, port, state, key } of backends) {
+    const id = known?.backends.get(key) ?? numbers.backend();
+    ids.set(key, id);
+    parts.backends.set(id, { address: bytes, port, group, state: lbBackendState[state] });
+  }
+  const poolInput = { ...input, pool, ids, chosen: chosenBackends(backends) };
+  if (service.selection !== 'maglev') return { group, pool, backends: ids, order: renderSlots(parts, poolInput) };
+  const maglev = renderTable(parts, poolInput);
+  return { group, pool, backends: ids, order: [], ...(maglev && { maglev }) };
+}
+
+/** What a service becomes rows with. */
+export interface RenderOptions {
+  /** The numbers that it has already. */
+  readonly before: RenderedService;
+  readonly numbers: NewNumbers;
+  readonly maglev: MaglevSettings;
+}
+
+export interface MaglevSettings {
+  readonly size: number;
+  /** Made beforehand; others are made at once. */
+  readonly built?: BuiltTables;
 }
 
 /** The rows of a service, with the numbers that it has already. */
-export function renderService(
-  service: Service,
-  { before, numbers }: { readonly before: RenderedService; readonly numbers: NewNumbers },
-): RenderedService {
+export function renderService(service: Service, options: RenderOptions): RenderedService {
   const parts: Parts = {
     groups: new Map(),
     frontends: new Map(),
     pools: new Map(),
     slots: new Map(),
     backends: new Map(),
+    tables: new Map(),
   };
   const byGroup = backendsByGroup(service);
-  const affinityTicks = ticksOf(service.affinityTimeoutS);
   for (const { address: text, port, protocol, portName } of service.frontends) {
     const address = parseIpAddress(text);
     const name = groupName(portName, address);
     let group = parts.groups.get(name);
     if (group === undefined) {
       const backends = byGroup.get(name) ?? [];
-      group = renderGroup(parts, { before: before.groups.get(name), backends, affinityTicks, numbers });
+      group = renderGroup(parts, { ...options, service, group: options.before.groups.get(name), backends });
       parts.groups.set(name, group);
     }
     const row = { address, port, protocol: protocolNumber[protocol], group: group.group, pool: group.pool };
     parts.frontends.set(frontendName(row), row);
   }
   return parts;
+}
+
+/** The tables that a service needs, but for those that it has. */
+export function tablesWanted(
+  service: Service,
+  { before, size }: { before: RenderedService; size: number },
+): MaglevRequest[] {
+  if (service.selection !== 'maglev') return [];
+  const byGroup = backendsByGroup(service);
+  const names = new Set(service.frontends.map(({ portName, address }) => groupName(portName, parseIpAddress(address))));
+  return [...names].flatMap((name) => {
+    const chosen = chosenBackends(byGroup.get(name) ?? []);
+    const request = maglevRequest(chosen, size);
+    return chosen.length === 0 || before.groups.get(name)?.maglev?.signature === request.signature ? [] : [request];
+  });
 }

@@ -10,6 +10,14 @@ export interface RenderedGroup {
   readonly backends: ReadonlyMap<string, number>;
   /** Backends in the order of their slots. */
   readonly order: readonly number[];
+  /** Its Maglev table, and what it was made of; absent: it has none, or nobody knows what it was made of. */
+  readonly maglev?: BuiltTable;
+}
+
+/** A table of indexes of items; `signature` says which items, and how many entries. */
+export interface BuiltTable {
+  readonly signature: string;
+  readonly indexes: Uint16Array;
 }
 
 /** A service as rows of the kernel. */
@@ -20,6 +28,7 @@ export interface RenderedService {
   readonly pools: ReadonlyMap<number, PoolRow>;
   readonly slots: ReadonlyMap<number, SlotRow>;
   readonly backends: ReadonlyMap<number, BackendRow>;
+  readonly tables: ReadonlyMap<number, Uint32Array>;
 }
 
 /** One that has nothing in the kernel. */
@@ -29,7 +38,21 @@ export const nothingRendered: RenderedService = {
   pools: new Map(),
   slots: new Map(),
   backends: new Map(),
+  tables: new Map(),
 };
+
+type Tables = RenderedService['tables'];
+
+const sameTable = (a: Uint32Array, b: Uint32Array): boolean =>
+  a === b || (a.length === b.length && a.every((entry, index) => entry === b[index]));
+
+function diffTables(change: ChangeBatch['tables'], { before, after }: { before: Tables; after: Tables }): void {
+  for (const [pool, table] of after) {
+    const known = before.get(pool);
+    if (known === undefined || !sameTable(table, known)) change.set(pool, table);
+  }
+  for (const pool of before.keys()) if (!after.has(pool)) change.set(pool, undefined);
+}
 
 /** What makes `after` of `before`. */
 export function serviceDifference(before: RenderedService, after: RenderedService): ServiceChange {
@@ -43,5 +66,6 @@ export function serviceDifference(before: RenderedService, after: RenderedServic
   diffRows(change.pools, { before: before.pools, after: after.pools });
   diffRows(change.slots, { before: before.slots, after: after.slots });
   diffRows(change.backends, { before: before.backends, after: after.backends });
+  diffTables(change.tables, { before: before.tables, after: after.tables });
   return change;
 }

@@ -4,7 +4,7 @@ import { WeirError } from '@weir/errors';
 import type { RenderedService } from './rendered-service.ts';
 
 /** How many rows there are of a kind: those of a service, or of the kernel. */
-type Sizes = { readonly [Kind in 'frontends' | 'slots' | 'backends']: { readonly size: number } };
+type Sizes = { readonly [Kind in 'frontends' | 'slots' | 'backends' | 'tables']: { readonly size: number } };
 
 /** How full the kernel's maps are. */
 export interface RowAccount {
@@ -15,7 +15,12 @@ export interface RowAccount {
 
 /** Begins with what is there. */
 export function createRowAccount(rows: Sizes, limits: ServiceLimits): RowAccount {
-  const counts = { frontends: rows.frontends.size, slots: rows.slots.size, backends: rows.backends.size };
+  const counts = {
+    frontends: rows.frontends.size,
+    slots: rows.slots.size,
+    backends: rows.backends.size,
+    tables: rows.tables.size,
+  };
   const kinds = Object.keys(counts) as (keyof typeof counts)[];
   const after = (kind: keyof typeof counts, change: readonly [Sizes, Sizes]): number =>
     counts[kind] - change[0][kind].size + change[1][kind].size;

@@ -93,7 +93,9 @@ describe('a service that is refused', () => {
   });
 
   it('gives back the numbers that it was given, and changes nothing', () => {
-    const kernel = createMemoryServices({ frontendsMax: 10, poolsMax: 3, slotsMax: 5, backendsMax: 100 });
+    const kernel = createMemoryServices({
+      ...{ frontendsMax: 10, poolsMax: 3, slotsMax: 5, backendsMax: 100, tablesMax: 1 },
+    });
     const table = createServiceTable({ rows: kernel.read(), limits: kernel.limits });
     for (let attempt = 0; attempt < 5; attempt++) {
       expect(() => table.upsert(web(tenBackends))).toThrow("no room for 10 slots; the kernel's map holds 5");

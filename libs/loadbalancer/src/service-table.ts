@@ -10,7 +10,9 @@ import {
   serviceProblem,
 } from '@weir/model';
 import { createAdoptedRows } from './adopted-rows.ts';
-import { renderService } from './render-service.ts';
+import type { BuiltTables, MaglevRequest } from './maglev-source.ts';
+import { maglevTableSizeDefault } from './maglev-table.ts';
+import { renderService, tablesWanted } from './render-service.ts';
 import { nothingRendered, type RenderedService, serviceDifference } from './rendered-service.ts';
 import { createRowAccount } from './row-account.ts';
 import { createServiceNumbers } from './service-numbers.ts';
@@ -21,6 +23,8 @@ export interface ServiceTableOptions {
   readonly limits: ServiceLimits;
   /** Where new numbers begin: at random, so that what the kernel remembers of a former run means nothing. */
   readonly numbersFrom?: number;
+  /** Entries of a Maglev table: one of `maglevTableSizes`. */
+  readonly maglevTableSize?: number;
 }
 
 /** The services of a node, and what they are in the kernel. */
@@ -28,9 +32,11 @@ export interface ServiceTable {
   /**
    * Takes a service in, and returns what must change in the kernel. Throws, with nothing changed, INVALID_ARGUMENT that names
    * the field, ALREADY_EXISTS when an address is another service's, FAILED_PRECONDITION when the service belongs to another
-   * owner, RESOURCE_EXHAUSTED when there is no room.
+   * owner, RESOURCE_EXHAUSTED when there is no room. `built` has Maglev tables that were made beforehand.
    */
-  upsert(service: Service): ServiceChange;
+  upsert(service: Service, built?: BuiltTables): ServiceChange;
+  /** The Maglev tables that `upsert` would have to make. None of a service that it would refuse for itself. */
+  tablesWanted(service: Service): readonly MaglevRequest[];
   /** Throws NOT_FOUND, or FAILED_PRECONDITION when it belongs to another owner. */
   delete(key: string, owner: Service['owner']): ServiceChange;
   get(key: string): Service | undefined;
@@ -65,7 +71,8 @@ function refuseClash(service: Service, owners: ReadonlyMap<string, string>): voi
 }
 
 /** Makes a table without services. */
-export function createServiceTable({ rows, limits, numbersFrom = 0 }: ServiceTableOptions): ServiceTable {
+export function createServiceTable(options: ServiceTableOptions): ServiceTable {
+  const { rows, limits, numbersFrom = 0, maglevTableSize = maglevTableSizeDefault } = options;
   const entries = new Map<string, Entry>();
   const owners = new Map<string, string>();
   const adopted = createAdoptedRows(rows);
@@ -82,7 +89,7 @@ export function createServiceTable({ rows, limits, numbersFrom = 0 }: ServiceTab
   };
 
   return {
-    upsert(service) {
+    upsert(service, built = new Map()) {
       const problem = serviceProblem(service);
       if (problem !== undefined) throw new WeirError('INVALID_ARGUMENT', problem);
       const key = serviceKey(service);
@@ -91,7 +98,7 @@ export function createServiceTable({ rows, limits, numbersFrom = 0 }: ServiceTab
       refuseClash(service, owners);
       const before = known?.rendered ?? adopted.take(service);
       const after = numbers.taking((fresh) => {
-        const rendered = renderService(service, { before, numbers: fresh });
+        const rendered = renderService(service, { before, numbers: fresh, maglev: { size: maglevTableSize, built } });
         account.check(before, rendered);
         return rendered;
       });
@@ -104,6 +111,11 @@ export function createServiceTable({ rows, limits, numbersFrom = 0 }: ServiceTab
       refuseOwner(entry.service, owner);
       entries.delete(key);
       return move(key, { before: entry.rendered, after: nothingRendered });
+    },
+    tablesWanted(service) {
+      if (service.selection !== 'maglev' || serviceProblem(service) !== undefined) return [];
+      const before = entries.get(serviceKey(service))?.rendered ?? nothingRendered;
+      return tablesWanted(service, { before, size: maglevTableSize });
     },
     get: (key) => entries.get(key)?.service,
     list: () => [...entries.values()].map(({ service }) => service),

@@ -73,12 +73,14 @@ export {
   serviceLimits,
   serviceOwners,
   serviceProtocols,
+  serviceSelections,
   type BackendState,
   type Service,
   type ServiceBackend,
   type ServiceFrontend,
   type ServiceOwner,
   type ServiceProtocol,
+  type ServiceSelection,
 } from './service/service.ts';
 export { serviceProblem } from './service/service-problem.ts';
 export {

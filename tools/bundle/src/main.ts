@@ -12,6 +12,7 @@ const dist = `${root}dist/`;
 const programs = {
   agent: 'apps/agent/src/main.ts',
   'policy-parser': 'apps/agent/src/policy/policy-parser-thread.ts',
+  maglev: 'apps/agent/src/service/maglev-thread.ts',
   'observer-thread': 'apps/agent/src/observe/observer-thread.ts',
   'identity-allocator': 'apps/identity-allocator/src/main.ts',
   operator: 'apps/operator/src/main.ts',

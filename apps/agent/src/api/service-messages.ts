@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-import { lbBackendStateNames, lbSelectionNames } from '@weir/datapath-layout';
-import { slotNumber, type BackendRow, type FrontendRow, type ServiceRows } from '@weir/datapath-maps';
+import { lbBackendStateNames, lbSelection, lbSelectionNames } from '@weir/datapath-layout';
+import {
+  slotNumber,
+  type BackendRow,
+  type BackendTraffic,
+  type FrontendRow,
+  type ServiceRows,
+} from '@weir/datapath-maps';
 import { WeirError } from '@weir/errors';
 import { backendName } from '@weir/loadbalancer';
 import {
@@ -9,6 +15,7 @@ import {
   formatProtocol,
   parseIpAddress,
   serviceProtocols,
+  serviceSelections,
   tryParseIpAddress,
   type Service,
   type ServiceBackend,
@@ -63,6 +70,12 @@ const labelsOf = <Field extends 'labels' | 'selector'>(
   return pairs.length === 0 ? {} : ({ [field]: Object.fromEntries(pairs) } as Record<Field, Record<string, string>>);
 };
 
+/** Absent where it is what it is without. */
+function selectionOf(text: string | null | undefined): Pick<Service, 'selection'> {
+  const selection = oneOf(serviceSelections, { field: 'selection', value: text || 'random' });
+  return selection === 'random' ? {} : { selection };
+}
+
 /** What a request says. Throws INVALID_ARGUMENT that names the field. */
 export function serviceFromMessage(message: Message): Service {
   return {
@@ -72,19 +85,24 @@ export function serviceFromMessage(message: Message): Service {
     frontends: (message.frontends ?? []).map((each, index) => frontendOf(each, `frontends[${index}]`)),
     backends: (message.backends ?? []).map((each, index) => backendOf(each, `backends[${index}]`)),
     affinityTimeoutS: message.affinityTimeoutS ?? 0,
+    ...selectionOf(message.selection),
     ...labelsOf('labels', message.labels),
     ...labelsOf('selector', message.selector),
   };
 }
 
-/** What a response says; `connections` by `backendName`. */
-export function serviceMessage(service: Service, connections: ReadonlyMap<string, number> = new Map()): Message {
+/** What a response says; `traffic` by `backendName`. */
+export function serviceMessage(service: Service, traffic?: ReadonlyMap<string, BackendTraffic>): Message {
   return {
     ...service,
+    selection: service.selection ?? 'random',
     frontends: [...service.frontends],
     backends: service.backends.map((backend) => {
-      const name = backendName({ address: parseIpAddress(backend.address), port: backend.port });
-      return { ...backend, connections: connections.get(name) ?? 0 };
+      if (traffic === undefined) return backend;
+      return {
+        ...backend,
+        ...traffic.get(backendName({ address: parseIpAddress(backend.address), port: backend.port })),
+      };
     }),
   };
 }
@@ -94,43 +112,55 @@ const secondsOf = (ticks: number): number => (ticks * 2 ** 20) / 1e9;
 /** What is in the kernel, with the backends of each group found at once: there may be a hundred thousand. */
 export interface KernelServices {
   readonly rows: ServiceRows;
-  readonly connections: ReadonlyMap<number, number>;
+  readonly traffic: ReadonlyMap<number, BackendTraffic>;
   readonly backendsByGroup: ReadonlyMap<number, readonly (readonly [id: number, backend: BackendRow])[]>;
 }
 
 /** Sorts backends by their groups. */
-export function kernelServices(rows: ServiceRows, connections: ReadonlyMap<number, number>): KernelServices {
-  return { rows, connections, backendsByGroup: Map.groupBy(rows.backends, ([, { group }]) => group) };
+export function kernelServices(rows: ServiceRows, traffic: ReadonlyMap<number, BackendTraffic>): KernelServices {
+  return { rows, traffic, backendsByGroup: Map.groupBy(rows.backends, ([, { group }]) => group) };
 }
 
-/** A frontend as the kernel has it, with the part that each backend gets. */
-export function kernelFrontendMessage(
-  frontend: FrontendRow,
-  { rows, connections, backendsByGroup }: KernelServices,
-): weir.service.v1.IKernelFrontend {
-  const pool = rows.pools.get(frontend.pool);
-  const count = pool?.count ?? 0;
+/** The part of new clients that each backend gets. */
+function sharesOf({ rows }: KernelServices, number: number): Map<number, number> {
+  const count = rows.pools.get(number)?.count ?? 0;
   const shares = new Map<number, number>();
+  const add = (id: number, share: number): void => void shares.set(id, (shares.get(id) ?? 0) + share / count);
+  if (rows.pools.get(number)?.selection === lbSelection.maglev) {
+    for (const id of rows.tables.get(number)?.subarray(0, count) ?? []) add(id, 1);
+    return shares;
+  }
   for (let index = 0; index < count; index++) {
-    const slot = rows.slots.get(slotNumber(frontend.pool, index));
+    const slot = rows.slots.get(slotNumber(number, index));
     if (slot === undefined) continue;
     const own = (slot.share + 1) / 2 ** 32;
-    shares.set(slot.backend, (shares.get(slot.backend) ?? 0) + own / count);
-    if (own < 1) shares.set(slot.other, (shares.get(slot.other) ?? 0) + (1 - own) / count);
+    add(slot.backend, own);
+    if (own < 1) add(slot.other, 1 - own);
   }
+  return shares;
+}
+
+/** As it is called on the command line. */
+const selectionName = (selection: number): string =>
+  (lbSelectionNames[selection] ?? '').replace(/[A-Z]/, (letter) => `-${letter.toLowerCase()}`);
+
+/** A frontend as the kernel has it, with the part that each backend gets. */
+export function kernelFrontendMessage(frontend: FrontendRow, kernel: KernelServices): weir.service.v1.IKernelFrontend {
+  const pool = kernel.rows.pools.get(frontend.pool);
+  const shares = sharesOf(kernel, frontend.pool);
   return {
     address: formatIpAddress(frontend.address),
     port: frontend.port,
     protocol: formatProtocol(frontend.protocol),
     group: frontend.group,
     pool: frontend.pool,
-    selection: lbSelectionNames[pool?.selection ?? 0] ?? '',
+    selection: selectionName(pool?.selection ?? 0),
     affinityTimeoutS: secondsOf(pool?.affinityTicks ?? 0),
-    backends: (backendsByGroup.get(frontend.group) ?? []).map(([id, backend]) => ({
+    backends: (kernel.backendsByGroup.get(frontend.group) ?? []).map(([id, backend]) => ({
       ...{ id, address: formatIpAddress(backend.address), port: backend.port },
       state: lbBackendStateNames[backend.state] ?? '',
       share: shares.get(id) ?? 0,
-      connections: connections.get(id) ?? 0,
+      connections: kernel.traffic.get(id)?.connections ?? 0,
     })),
   };
 }

@@ -85,7 +85,7 @@ describe('ServiceService', () => {
 
   it('lists what is in the kernel, with shares and connections', async () => {
     await client.upsertServices({ services: [web] });
-    datapath.setConnections(new Map([[1, 7]]));
+    datapath.setTraffic(new Map([[1, { connections: 7 }]]));
     const [portion] = await all(client.listFrontends({}));
     expect(portion?.frontends).toMatchObject([
       {

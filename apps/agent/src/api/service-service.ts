@@ -63,14 +63,14 @@ export function createServiceService({ services, datapath }: ServiceServiceOptio
       return { outcomes: results.map(outcomeOf) };
     },
     async *listServices({ service }) {
-      const connections = services.connections();
+      const traffic = services.traffic();
       const wanted = service === null || service === undefined ? undefined : keyOf(service);
       const found = wanted === undefined ? services.list() : [services.get(wanted)].flatMap((each) => each ?? []);
       if (wanted !== undefined && found.length === 0) {
         throw new WeirError('NOT_FOUND', `There is no service "${wanted}"`);
       }
       for (const portion of portionsOf(found)) {
-        yield { services: portion.map((each) => serviceMessage(each, connections(serviceKey(each)))) };
+        yield { services: portion.map((each) => serviceMessage(each, traffic(serviceKey(each)))) };
       }
     },
     async *watchServices(_request, { signal }) {
@@ -93,8 +93,8 @@ export function createServiceService({ services, datapath }: ServiceServiceOptio
       }
     },
     async *listFrontends() {
-      const rows = datapath.read();
-      const kernel = kernelServices(rows, datapath.connections());
+      const { rows, traffic } = await datapath.readGradually();
+      const kernel = kernelServices(rows, traffic);
       for (const portion of portionsOf([...rows.frontends.values()])) {
         yield { frontends: portion.map((frontend) => kernelFrontendMessage(frontend, kernel)) };
       }

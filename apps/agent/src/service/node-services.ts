@@ -17,6 +17,7 @@ export interface NodeServicesOptions {
   /** Whose sockets may have to be ended. */
   readonly table: EndpointTable;
   readonly onChanged?: ServiceControllerOptions['onChanged'];
+  readonly maglevTableSize?: number;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -27,6 +28,7 @@ export function createNodeServices({
   stateDir,
   table,
   onChanged,
+  maglevTableSize,
   clock,
   logger,
 }: NodeServicesOptions): ServiceController {
@@ -36,6 +38,7 @@ export function createNodeServices({
   const controller = createServiceController({
     ...{ datapath, store, clock, logger, onBackendsGone: staleSockets.end },
     ...(onChanged && { onChanged }),
+    ...(maglevTableSize !== undefined && { maglevTableSize }),
   });
   return {
     ...controller,

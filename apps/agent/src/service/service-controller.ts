@@ -2,10 +2,11 @@
 import { randomInt } from 'node:crypto';
 import type { Clock } from '@weir/clock';
 import { lbBackendState } from '@weir/datapath-layout';
-import type { ServiceChange, ServiceDatapath } from '@weir/datapath-maps';
+import type { BackendTraffic, ServiceChange, ServiceDatapath } from '@weir/datapath-maps';
 import { WeirError } from '@weir/errors';
 import {
   addChange,
+  type BuiltTables,
   type ChangeBatch,
   createChangeBatch,
   createServiceTable,
@@ -13,6 +14,7 @@ import {
 } from '@weir/loadbalancer';
 import { type Service, type ServiceOwner, serviceKey } from '@weir/model';
 import type { Logger } from '@weir/telemetry';
+import { createMaglevBuilder } from './maglev-builder.ts';
 import type { ServiceRecord, ServiceStore } from './service-store.ts';
 
 /** What became of one service of a request. */
@@ -35,8 +37,8 @@ export interface ServiceController {
   restore(): Promise<void>;
   get(key: string): Service | undefined;
   list(): readonly Service[];
-  /** New clients that each backend of a service has been chosen for, see `backendName`. */
-  connections(): (key: string) => ReadonlyMap<string, number>;
+  /** What has come of each backend of a service, see `backendName`. */
+  traffic(): (key: string) => ReadonlyMap<string, BackendTraffic>;
   /** Calls back with every change from now on; returns what stops it. */
   watch(onEvent: (event: ServiceEvent) => void): () => void;
   /** Why the kernel does not have what it should; undefined when it does. */
@@ -55,10 +57,13 @@ export interface ServiceControllerOptions {
   readonly onChanged?: (events: readonly ServiceEvent[]) => Promise<void>;
   /** Where new numbers begin; at random unless given. */
   readonly numbersFrom?: number;
+  /** See `ServiceTableOptions`. */
+  readonly maglevTableSize?: number;
 }
 
 const retryMs = 1_000;
 const numbersFromMax = 2 ** 31;
+const noTraffic: BackendTraffic = { connections: 0, active: 0, sentBytes: 0, receivedBytes: 0 };
 
 /** Backends that are deleted, or do not answer. */
 const backendsGone = ({ backends }: ServiceChange): number[] =>
@@ -103,9 +108,12 @@ interface KernelSide {
 }
 
 function createKernelSide(options: ServiceControllerOptions, later: (task: () => void) => void): KernelSide {
-  const { datapath, clock, logger, onBackendsGone, numbersFrom } = options;
+  const { datapath, clock, logger, onBackendsGone, numbersFrom, maglevTableSize } = options;
   const newTable = (from: number): ServiceTable =>
-    createServiceTable({ rows: datapath.read(), limits: datapath.limits, numbersFrom: from });
+    createServiceTable({
+      ...{ rows: datapath.read(), limits: datapath.limits, numbersFrom: from },
+      ...(maglevTableSize !== undefined && { maglevTableSize }),
+    });
   let table = newTable(numbersFrom ?? randomInt(numbersFromMax));
   let behind: WeirError | undefined;
   let cancel: (() => void) | undefined;
@@ -163,32 +171,33 @@ function undoing(records: readonly ServiceRecord[], before: readonly Service[]):
   });
 }
 
-function upsertOne(service: Service, { table, into }: { readonly table: ServiceTable; readonly into: Attempt }): void {
+interface UpsertInput {
+  readonly table: ServiceTable;
+  readonly built: BuiltTables;
+  readonly into: Attempt;
+}
+
+function upsertOne(service: Service, { table, built, into }: UpsertInput): void {
   const known = table.get(serviceKey(service));
-  addChange(into.change, table.upsert(service));
-  if (JSON.stringify(known) === JSON.stringify(service)) return;
+  addChange(into.change, table.upsert(service, built));
+  if (known !== undefined && JSON.stringify(known) === JSON.stringify(service)) return;
   into.records.push({ upsert: service });
   into.events.push({ kind: 'upserted', service });
 }
 
-/** Makes one for what is in the kernel now. Changes are made one after the other. */
-export function createServiceController(options: ServiceControllerOptions): ServiceController {
-  const { datapath, store, logger } = options;
-  const watchers = new Set<(event: ServiceEvent) => void>();
-  let last: Promise<unknown> = Promise.resolve();
-  const inTurn = <Result>(task: () => Promise<Result>): Promise<Result> => {
-    const run = last.then(task, task);
-    last = run.catch(() => undefined);
-    return run;
-  };
-  const kernel = createKernelSide(options, (task) => void inTurn(async () => task()));
+type Commit = (before: readonly Service[], made: Attempt) => Promise<readonly ServiceResult[]>;
 
-  /** Disk first: a crash in between is made good by the restart. */
-  const commit = async (before: readonly Service[], made: Attempt): Promise<readonly ServiceResult[]> => {
+/** Brings an attempt into force. Disk first: a crash in between is made good by the restart. */
+function createCommit(
+  { datapath, store, logger, onChanged }: ServiceControllerOptions,
+  { kernel, tell }: { readonly kernel: KernelSide; readonly tell: (event: ServiceEvent) => void },
+): Commit {
+  return async (before, made) => {
     let isOnDisk = false;
     try {
       await store.append(made.records);
       isOnDisk = true;
+      if (made.change.tables.size > 0) await datapath.placeTables(made.change.tables);
       kernel.put(made.change);
     } catch (thrown) {
       kernel.recover(before);
@@ -199,39 +208,74 @@ export function createServiceController(options: ServiceControllerOptions): Serv
       const error = WeirError.from(thrown);
       return made.results.map((result) => (result.error === undefined ? { ...result, error } : result));
     }
-    for (const event of made.events) for (const watcher of watchers) watcher(event);
-    await options.onChanged?.(made.events);
+    for (const event of made.events) tell(event);
+    await onChanged?.(made.events);
     return made.results;
   };
+}
 
-  const change = <Item extends Service | string>(items: readonly Item[], step: (item: Item, into: Attempt) => void) =>
-    inTurn(async () => {
-      kernel.catchUp();
-      const before = kernel.table.list();
-      return commit(before, attempt(items, step));
-    });
+/** What has come of the backends of services. */
+function createTraffic(datapath: ServiceDatapath, kernel: KernelSide): ServiceController['traffic'] {
+  return () => {
+    const traffic = datapath.traffic();
+    return (key) => {
+      const numbers = [...kernel.table.backendNumbers(key)];
+      return new Map(numbers.map(([name, id]) => [name, traffic.get(id) ?? noTraffic]));
+    };
+  };
+}
+
+/** Makes one for what is in the kernel now. Changes are made one after the other. */
+export function createServiceController(options: ServiceControllerOptions): ServiceController {
+  const { datapath, store } = options;
+  const maglev = createMaglevBuilder();
+  const watchers = new Set<(event: ServiceEvent) => void>();
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = <Result>(task: () => Promise<Result>): Promise<Result> => {
+    const run = last.then(task, task);
+    last = run.catch(() => undefined);
+    return run;
+  };
+  const kernel = createKernelSide(options, (task) => void inTurn(async () => task()));
+  const commit = createCommit(options, { kernel, tell: (event) => watchers.forEach((watcher) => watcher(event)) });
+
+  const change = <Item extends Service | string>(items: readonly Item[], step: (item: Item, into: Attempt) => void) => {
+    kernel.catchUp();
+    const before = kernel.table.list();
+    return commit(before, attempt(items, step));
+  };
+
+  /** Made in another thread; nothing else changes meanwhile. */
+  const buildTables = (services: readonly Service[]): Promise<BuiltTables> =>
+    maglev.build(services.flatMap((service) => kernel.table.tablesWanted(service)));
 
   return {
-    upsert: (services) => change(services, (service, into) => upsertOne(service, { table: kernel.table, into })),
-    delete: (keys, owner) =>
-      change(keys, (key, into) => {
-        addChange(into.change, kernel.table.delete(key, owner));
-        into.records.push({ delete: key });
-        into.events.push({ kind: 'deleted', key });
+    upsert: (services) =>
+      inTurn(async () => {
+        const built = await buildTables(services);
+        return change(services, (service, into) => upsertOne(service, { table: kernel.table, built, into }));
       }),
+    delete: (keys, owner) =>
+      inTurn(async () =>
+        change(keys, (key, into) => {
+          addChange(into.change, kernel.table.delete(key, owner));
+          into.records.push({ delete: key });
+          into.events.push({ kind: 'deleted', key });
+        }),
+      ),
     restore: () =>
       inTurn(async () => {
         const batch = createChangeBatch();
-        for (const service of await store.load()) addChange(batch, kernel.table.upsert(service));
+        const services = await store.load();
+        const built = await buildTables(services);
+        for (const service of services) addChange(batch, kernel.table.upsert(service, built));
         addChange(batch, kernel.table.takeRest());
+        await datapath.placeTables(batch.tables);
         kernel.put(batch);
       }),
     get: (key) => kernel.table.get(key),
     list: () => kernel.table.list(),
-    connections() {
-      const counts = datapath.connections();
-      return (key) => new Map([...kernel.table.backendNumbers(key)].map(([name, id]) => [name, counts.get(id) ?? 0]));
-    },
+    traffic: createTraffic(datapath, kernel),
     watch(onEvent) {
       watchers.add(onEvent);
       return () => void watchers.delete(onEvent);
@@ -241,7 +285,7 @@ export function createServiceController(options: ServiceControllerOptions): Serv
     },
     async close() {
       kernel.close();
-      await inTurn(() => store.close());
+      await inTurn(() => Promise.all([store.close(), maglev.close()]));
     },
   };
 }

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { systemClock } from '@weir/clock';
 import { type KernelDatapath, openKernelDatapath } from '@weir/datapath-loader';
+import { lbSelection } from '@weir/datapath-layout';
 import { slotNumber, type ServiceRows } from '@weir/datapath-maps';
 import { createServiceTable } from '@weir/loadbalancer';
 import { type Service, serviceKey, type ServiceBackend } from '@weir/model';
@@ -16,6 +17,7 @@ import { silent } from '../testing/test-agent.ts';
 import { createServiceController, type ServiceController } from './service-controller.ts';
 import { createServiceStore } from './service-store.ts';
 
+const maglevTableSize = 251;
 const describeAsRoot = process.getuid?.() === 0 ? describe : describe.skip;
 const objectPath = fileURLToPath(new URL('../../../../dist/bpf/weir.bpf.o', import.meta.url));
 const changeCount = 1_000;
@@ -42,6 +44,7 @@ function randomService(): Service {
   const number = below(12);
   return {
     ...{ namespace: 'default', name: `s${number}`, owner: 'api', affinityTimeoutS: oneOf([0, 60]) },
+    ...{ selection: oneOf(['random', 'random', 'round-robin', 'maglev']) },
     frontends: [
       { address: `10.96.0.${1 + below(14)}`, port: 80, protocol: oneOf(['TCP', 'UDP']), portName: '' },
       { address: `fd96::${1 + number}`, port: 80, protocol: 'TCP', portName: '' },
@@ -59,7 +62,8 @@ function meaning(rows: ServiceRows): object {
   const frontends = [...rows.frontends].map(([name, { group, pool }]) => {
     const word = rows.pools.get(pool);
     const shares = new Map<string, number>();
-    for (let index = 0; index < (word?.count ?? 0); index++) {
+    const slotCount = word?.selection === lbSelection.maglev ? 0 : (word?.count ?? 0);
+    for (let index = 0; index < slotCount; index++) {
       const slot = rows.slots.get(slotNumber(pool, index));
       const parts = [
         [slot?.backend ?? 0, ((slot?.share ?? 0) + 1) / 2 ** 32],
@@ -68,6 +72,9 @@ function meaning(rows: ServiceRows): object {
       for (const [id, part] of parts) {
         if (part > 0) shares.set(addressOf(id), (shares.get(addressOf(id)) ?? 0) + part);
       }
+    }
+    for (const id of rows.tables.get(pool) ?? []) {
+      shares.set(addressOf(id), (shares.get(addressOf(id)) ?? 0) + 1 / (word?.count ?? 1));
     }
     const known = [...rows.backends].filter(([, each]) => each.group === group);
     return [
@@ -79,21 +86,22 @@ function meaning(rows: ServiceRows): object {
   });
   return {
     frontends: frontends.sort(([a], [b]) => (a < b ? -1 : 1)),
-    sizes: [rows.frontends, rows.pools, rows.slots, rows.backends].map(({ size }) => size),
+    sizes: [rows.frontends, rows.pools, rows.slots, rows.backends, rows.tables].map(({ size }) => size),
   };
 }
 
 /** What a table that never knew anything else would have. */
 function wanted(services: readonly Service[]): object {
-  const rows = { frontends: new Map(), pools: new Map(), slots: new Map(), backends: new Map() };
-  const limits = { frontendsMax: 1e6, poolsMax: 1e6, slotsMax: 1e6, backendsMax: 1e6 };
-  const table = createServiceTable({ rows, limits });
+  const rows = { frontends: new Map(), pools: new Map(), slots: new Map(), backends: new Map(), tables: new Map() };
+  const limits = { frontendsMax: 1e6, poolsMax: 1e6, slotsMax: 1e6, backendsMax: 1e6, tablesMax: 1e6 };
+  const table = createServiceTable({ rows, limits, maglevTableSize });
   for (const service of services) {
     const change = table.upsert(service);
     for (const [name, row] of change.frontends) if (!('removed' in row)) rows.frontends.set(name, row);
     for (const [pool, row] of change.pools) rows.pools.set(pool, row);
     for (const [number, row] of change.slots) rows.slots.set(number, row);
     for (const [id, row] of change.backends) rows.backends.set(id, row);
+    for (const [pool, row] of change.tables) rows.tables.set(pool, row);
   }
   return meaning(rows);
 }
@@ -117,7 +125,8 @@ describeAsRoot(`services in the kernel, seed ${seed}`, () => {
   const start = async (): Promise<void> => {
     datapath = await openKernelDatapath({ bpfRoot: directory, objectPath });
     const store = createServiceStore(join(`${directory}-state`, 'services.jsonl'));
-    services = createServiceController({ datapath: datapath.services, store, clock: systemClock, logger: silent });
+    const parts = { datapath: datapath.services, store, clock: systemClock, logger: silent, maglevTableSize };
+    services = createServiceController(parts);
     await services.restore();
   };
 

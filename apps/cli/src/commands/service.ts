@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError } from '@weir/errors';
-import { formatServiceAddress, parseServiceBackend, parseServiceFrontend } from '@weir/model';
-import type { ServiceBackend, ServiceFrontend } from '@weir/model';
+import {
+  formatServiceAddress,
+  parseServiceBackend,
+  parseServiceFrontend,
+  serviceSelections,
+  type ServiceBackend,
+  type ServiceFrontend,
+  type ServiceSelection,
+} from '@weir/model';
 import type { weir } from '@weir/proto';
 import { checkedFlag } from '@weir/service';
 import { outputOption, type OutputFormat, print, progress, table } from '@weir/terminal';
@@ -39,7 +46,7 @@ const backendCells = (backend: Backend): string[] => [
   `${endText(backend)}${backend.portName ? ` (${backend.portName})` : ''}`,
   String(backend.weight),
   backend.state ?? '',
-  String(backend.connections ?? 0),
+  ...[backend.connections, backend.active, backend.sentBytes, backend.receivedBytes].map((count) => String(count ?? 0)),
 ];
 
 /** As many lines as it has frontends or backends, whichever are more. */
@@ -53,15 +60,19 @@ function rowsOf(service: Service): string[][] {
     return [
       index === 0 ? fullName(service as Name) : '',
       index === 0 ? (service.owner ?? '') : '',
+      index === 0 ? (service.selection ?? '') : '',
       frontend === undefined ? '' : frontendText(frontend),
-      ...(backend === undefined ? ['', '', '', ''] : backendCells(backend)),
+      ...(backend === undefined ? ['', '', '', '', '', '', ''] : backendCells(backend)),
     ];
   });
 }
 
 const listText = (services: readonly Service[]): string =>
   table(
-    ['SERVICE', 'OWNER', 'FRONTEND', 'BACKEND', 'WEIGHT', 'STATE', 'CONNECTIONS'],
+    [
+      ...['SERVICE', 'OWNER', 'SELECTION', 'FRONTEND', 'BACKEND', 'WEIGHT', 'STATE'],
+      ...['CONNECTIONS', 'ACTIVE', 'SENT', 'RECEIVED'],
+    ],
     services.toSorted((a, b) => fullName(a as Name).localeCompare(fullName(b as Name))).flatMap(rowsOf),
   );
 
@@ -90,6 +101,7 @@ interface UpdateFlags extends OutputFlags {
   readonly frontend?: readonly ServiceFrontend[];
   readonly backend?: readonly ServiceBackend[];
   readonly affinity: number;
+  readonly selection: ServiceSelection;
   readonly label?: Labels;
   readonly selector?: Labels;
 }
@@ -131,6 +143,14 @@ function addUpdate(service: Command): void {
         .argParser(checkedFlag(parseSeconds)),
     )
     .addOption(
+      new Option(
+        '--selection <how>',
+        'how a backend is chosen, always by weight: maglev goes by the flow, alike on all nodes',
+      )
+        .choices(serviceSelections)
+        .default('random'),
+    )
+    .addOption(
       new Option('--label <k=v>', 'what policies select it by (k8sServiceSelector); repeatable').argParser(labels),
     )
     .addOption(
@@ -142,9 +162,9 @@ function addUpdate(service: Command): void {
     )
     .addOption(outputOption())
     .action(async (name: Name, flags: UpdateFlags, self: Command) => {
-      const { frontend = [], backend = [], affinity, label = {}, selector = {}, output } = flags;
+      const { frontend = [], backend = [], affinity, selection, label = {}, selector = {}, output } = flags;
       const ends = { frontends: [...frontend], backends: [...backend] };
-      const service = { ...name, ...ends, affinityTimeoutS: affinity, labels: label, selector };
+      const service = { ...name, ...ends, affinityTimeoutS: affinity, selection, labels: label, selector };
       const { outcomes } = await withServices(self, (services) => services.upsertServices({ services: [service] }));
       if (output === 'json') print(output, outcomes, String);
       report(outcomes, 'In force');

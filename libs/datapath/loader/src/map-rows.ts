@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { BpfMap } from '@weir/bpf-loader-node';
+import type { BpfMap, MapEntries } from '@weir/bpf-loader-node';
 import type { Codec, MapSpec } from '@weir/datapath-layout';
 import { WeirError } from '@weir/errors';
 
@@ -25,6 +25,8 @@ export interface MapRows<K, V> {
   delete(key: K): boolean;
   deleteAll(keys: readonly K[]): void;
   all(): (readonly [K, V])[];
+  /** The same, read on another thread a slice at a time, for those who must not keep others waiting. */
+  slices(): AsyncGenerator<(readonly [K, V])[], void, undefined>;
 }
 
 function fullMap(map: BpfMap, rowCount: number, cause: unknown): unknown {
@@ -66,6 +68,14 @@ export function createMapRows<K, V>(map: BpfMap, spec: MapSpec<K, V>): MapRows<K
     spec.key.encode(keyView, 0, wanted);
     return key;
   };
+  const decodeEntries = ({ count, keys, values }: MapEntries): (readonly [K, V])[] => {
+    const keysView = viewOf(keys);
+    const valuesView = viewOf(values);
+    return Array.from({ length: count }, (_, index) => [
+      spec.key.decode(keysView, index * spec.key.size),
+      spec.value.decode(valuesView, index * spec.value.size),
+    ]);
+  };
   return {
     map,
     get: (wanted) => (map.lookup(encodeKey(wanted), value) === undefined ? undefined : spec.value.decode(valueView, 0)),
@@ -82,14 +92,9 @@ export function createMapRows<K, V>(map: BpfMap, spec: MapSpec<K, V>): MapRows<K
     deleteAll(keys) {
       if (keys.length > 0) map.deleteMany(encodeAll(spec.key, keys));
     },
-    all() {
-      const { count, keys, values } = map.entries();
-      const keysView = viewOf(keys);
-      const valuesView = viewOf(values);
-      return Array.from({ length: count }, (_, index) => [
-        spec.key.decode(keysView, index * spec.key.size),
-        spec.value.decode(valuesView, index * spec.value.size),
-      ]);
+    all: () => decodeEntries(map.entries()),
+    async *slices() {
+      for await (const slice of map.slices()) yield decodeEntries(slice);
     },
   };
 }

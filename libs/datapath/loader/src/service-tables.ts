@@ -2,15 +2,17 @@
 import type { BpfMap } from '@weir/bpf-loader-node';
 import {
   fromBytes,
-  lbCounter,
   lbPool,
   lbSocketKind,
   mapSpecs,
   toBytes,
   type LbBackend,
   type LbBackendState,
+  type LbFrontend,
   type LbFrontendKey,
   type LbSelection,
+  type LbSlot,
+  type LbSlotKey,
 } from '@weir/datapath-layout';
 import {
   frontendName,
@@ -20,7 +22,9 @@ import {
   type PoolRow,
   type ServiceDatapath,
 } from '@weir/datapath-maps';
+import { createMaglevTables } from './maglev-tables.ts';
 import { createMapRows, type MapRows } from './map-rows.ts';
+import { readServiceTraffic, readServiceTrafficGradually } from './service-traffic.ts';
 
 /** Load balancing in the kernel but for the programs at sockets. */
 export interface ServiceTables extends Omit<ServiceDatapath, 'attachSockets'> {
@@ -33,6 +37,7 @@ export interface ServiceMaps {
   readonly lbPools: BpfMap;
   readonly lbSlots: BpfMap;
   readonly lbBackends: BpfMap;
+  readonly lbMaglev: BpfMap;
   readonly lbCounters: BpfMap;
   readonly lbSockets: BpfMap;
 }
@@ -90,21 +95,21 @@ function splitFrontends(rows: FrontendRows): { written: [LbFrontendKey, Frontend
   return { written, removed };
 }
 
-/** Connections by backend, summed over all CPUs. */
-function readConnections(map: BpfMap): Map<number, number> {
-  const { count, keys, values } = map.entries();
-  const stride = map.info.valueStride;
-  const keyView = new DataView(keys.buffer, keys.byteOffset, keys.byteLength);
-  const valueView = new DataView(values.buffer, values.byteOffset, values.byteLength);
-  const sums = new Map<number, number>();
-  for (let index = 0; index < count; index++) {
-    let sum = 0;
-    for (let at = index * stride; at < (index + 1) * stride; at += lbCounter.size) {
-      sum += lbCounter.readConnectionsNumber(valueView, at);
-    }
-    sums.set(keyView.getUint32(index * 4, true), sum);
-  }
-  return sums;
+const frontendOf = ([key, row]: readonly [LbFrontendKey, LbFrontend]) =>
+  [frontendName(key), { ...key, ...row }] as const;
+
+const slotOf = ([{ pool, index }, row]: readonly [LbSlotKey, LbSlot]) => [slotNumber(pool, index), row] as const;
+
+const backendOf = ([id, row]: readonly [number, LbBackend]) =>
+  [id, { ...row, state: row.state as LbBackendState }] as const;
+
+async function collect<K, V, Key, Row>(
+  table: MapRows<K, V>,
+  rowOf: (row: readonly [K, V]) => readonly [Key, Row],
+): Promise<Map<Key, Row>> {
+  const rows = new Map<Key, Row>();
+  for await (const slice of table.slices()) for (const row of slice) rows.set(...rowOf(row));
+  return rows;
 }
 
 /**
@@ -117,13 +122,16 @@ export function createServiceTables(maps: ServiceMaps, bump: () => void): Servic
   const backends: MapRows<number, LbBackend> = createMapRows(maps.lbBackends, mapSpecs.lbBackends);
   const sockets = createMapRows(maps.lbSockets, mapSpecs.lbSockets);
   const pools = createPoolMemory(maps.lbPools);
+  const tables = createMaglevTables(maps.lbMaglev);
   return {
     limits: {
       frontendsMax: maps.lbFrontends.info.maxEntries,
       poolsMax: pools.count,
       slotsMax: maps.lbSlots.info.maxEntries,
       backendsMax: maps.lbBackends.info.maxEntries,
+      tablesMax: maps.lbMaglev.info.maxEntries,
     },
+    placeTables: tables.place,
     /*
      * What is referred to comes before what refers to it, and goes after it. A pool's word decides which slots count: it
      * follows the slots that it gains, and goes before those that it loses. Emptied pools come last of all words, when no
@@ -136,24 +144,40 @@ export function createServiceTables(maps: ServiceMaps, bump: () => void): Servic
       const poolRows = split(change.pools);
       backends.setAll(backendRows.written);
       slots.setAll(slotRows.written.map(([number, row]) => [slotPlace(number), row]));
+      tables.writeAll(change.tables);
       for (const [pool, row] of poolRows.written) pools.write(pool, row);
       frontends.setAll(frontendRows.written);
       if (frontendRows.written.length > 0) bump();
       frontends.deleteAll(frontendRows.removed);
       for (const pool of poolRows.removed) pools.write(pool, undefined);
+      tables.deleteAll(change.tables);
       slots.deleteAll(slotRows.removed.map(slotPlace));
       backends.deleteAll(backendRows.removed);
-      for (const id of backendRows.removed) maps.lbCounters.delete(new Uint8Array(Uint32Array.of(id).buffer));
+      if (backendRows.removed.length > 0) {
+        maps.lbCounters.deleteMany(new Uint8Array(Uint32Array.from(backendRows.removed).buffer));
+      }
     },
-    read: () => ({
-      frontends: new Map(frontends.all().map(([key, row]) => [frontendName(key), { ...key, ...row }])),
-      pools: pools.all(),
-      slots: new Map(slots.all().map(([{ pool, index }, row]) => [slotNumber(pool, index), row])),
-      backends: new Map(
-        backends.all().map(([id, row]) => [id, { ...row, state: row.state as LbBackendState }] as const),
-      ),
-    }),
-    connections: () => readConnections(maps.lbCounters),
+    read() {
+      const poolRows = pools.all();
+      return {
+        frontends: new Map(frontends.all().map(frontendOf)),
+        pools: poolRows,
+        slots: new Map(slots.all().map(slotOf)),
+        backends: new Map(backends.all().map(backendOf)),
+        tables: tables.all(poolRows),
+      };
+    },
+    async readGradually() {
+      const rows = {
+        frontends: await collect(frontends, frontendOf),
+        pools: pools.all(),
+        slots: await collect(slots, slotOf),
+        backends: await collect(backends, backendOf),
+      };
+      const traffic = await readServiceTrafficGradually(maps.lbCounters);
+      return { rows: { ...rows, tables: tables.all(rows.pools) }, traffic };
+    },
+    traffic: () => readServiceTraffic(maps.lbCounters),
     socketBackend: ({ cookie, address, port, protocol }) =>
       sockets.get({ cookie, address, port, protocol, kind: lbSocketKind.peer })?.backend,
     close: () => pools.close(),

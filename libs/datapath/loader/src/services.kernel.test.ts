@@ -29,8 +29,11 @@ const rows = {
     [3, backend(8080)],
     [4, backend(8081)],
   ]),
+  tables: new Map(),
 };
-const nothing: ServiceChange = { frontends: new Map(), pools: new Map(), slots: new Map(), backends: new Map() };
+const nothing: ServiceChange = {
+  ...{ frontends: new Map(), pools: new Map(), slots: new Map(), backends: new Map(), tables: new Map() },
+};
 
 describeAsRoot('services in the kernel', () => {
   it('are read as they were written, also by the next instance', async () => {
@@ -50,6 +53,7 @@ describeAsRoot('services in the kernel', () => {
       pools: new Map([[7, undefined]]),
       slots: new Map([...rows.slots.keys()].map((key) => [key, undefined])),
       backends: new Map([...rows.backends.keys()].map((key) => [key, undefined])),
+      tables: new Map(),
     });
     expect(services.read()).toEqual(nothing);
   });

@@ -29,6 +29,7 @@ const hooks = {
   weir_recvmsg6: 'cgroup_udp6_recvmsg',
   weir_getpeername4: 'cgroup_inet4_getpeername',
   weir_getpeername6: 'cgroup_inet6_getpeername',
+  weir_tcp_event: 'cgroup_sock_ops',
 } as const satisfies Readonly<Record<string, AttachType>>;
 
 type SocketProgram = keyof typeof hooks;

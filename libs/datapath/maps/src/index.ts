@@ -24,6 +24,7 @@ export {
   slotNumber,
   slotPlace,
   type BackendRow,
+  type BackendTraffic,
   type FrontendAddress,
   type FrontendRow,
   type PoolRow,

@@ -16,8 +16,9 @@ export interface FrontendRow extends FrontendAddress {
   readonly pool: number;
 }
 
-/** How many slots a pool has, and how one is chosen. */
+/** How a pool chooses. */
 export interface PoolRow {
+  /** Slots that it has; with Maglev, entries of its table. */
   readonly count: number;
   readonly selection: LbSelection;
   /** 0: clients do not stay. */
@@ -60,6 +61,8 @@ export interface ServiceRows {
   /** By {@link slotNumber}. */
   readonly slots: ReadonlyMap<number, SlotRow>;
   readonly backends: ReadonlyMap<number, BackendRow>;
+  /** Backends by the hash of a flow, of pools that choose by Maglev. */
+  readonly tables: ReadonlyMap<number, Uint32Array>;
 }
 
 /** Rows to write, and as undefined those to take away. */
@@ -68,6 +71,7 @@ export interface ServiceChange {
   readonly pools: ReadonlyMap<number, PoolRow | undefined>;
   readonly slots: ReadonlyMap<number, SlotRow | undefined>;
   readonly backends: ReadonlyMap<number, BackendRow | undefined>;
+  readonly tables: ReadonlyMap<number, Uint32Array | undefined>;
 }
 
 /** How many rows of each kind there is room for. */
@@ -76,6 +80,19 @@ export interface ServiceLimits {
   readonly poolsMax: number;
   readonly slotsMax: number;
   readonly backendsMax: number;
+  readonly tablesMax: number;
+}
+
+/** What has come of a backend. */
+export interface BackendTraffic {
+  /** Clients that it has been chosen for: TCP connections, connected UDP sockets, exchanges of other UDP sockets. */
+  readonly connections: number;
+  /** TCP connections that have begun and not ended. */
+  readonly active: number;
+  /** From clients; the TCP connections of sockets count when they end. */
+  readonly sentBytes: number;
+  /** To clients. */
+  readonly receivedBytes: number;
 }
 
 /** A socket, and who it really talks to. */
@@ -88,13 +105,20 @@ export interface ServiceSocket extends FrontendAddress {
 export interface ServiceDatapath {
   readonly limits: ServiceLimits;
   /**
+   * Makes the tables of pools that have none yet, which nobody looks at before `apply` has written their pools. Off the thread
+   * that calls, since the kernel waits for all programs. `apply` makes those that are missing, but keeps its caller waiting.
+   */
+  placeTables(tables: ServiceChange['tables']): Promise<void>;
+  /**
    * Writes a change in an order in which no client meets a frontend without its backends. Throws what the kernel says, and
    * then some of it may be written: read what there is.
    */
   apply(change: ServiceChange): void;
   read(): ServiceRows;
-  /** Connections that each backend has been chosen for, by its number. */
-  connections(): ReadonlyMap<number, number>;
+  /** The same and the traffic, a little at a time: others have their turn in between, and may change what is not read yet. */
+  readGradually(): Promise<{ readonly rows: ServiceRows; readonly traffic: ReadonlyMap<number, BackendTraffic> }>;
+  /** What has come of each backend, by its number. */
+  traffic(): ReadonlyMap<number, BackendTraffic>;
   /** The backend that a socket was sent to when it asked for a service; undefined when it did not. */
   socketBackend(socket: ServiceSocket): number | undefined;
   /** Runs the programs at the sockets of a cgroup and of all below it, and of no other. NOT_SUPPORTED where it cannot. */

@@ -8,6 +8,7 @@ import {
   serviceLimits,
   serviceOwners,
   serviceProtocols,
+  serviceSelections,
   type Service,
   type ServiceBackend,
   type ServiceFrontend,
@@ -101,6 +102,9 @@ export function serviceProblem(service: Service): string | undefined {
   if (!namePattern.test(namespace)) return `namespace: "${namespace}" is not a name`;
   if (!namePattern.test(name)) return `name: "${name}" is not a name`;
   if (!isOneOf(serviceOwners, owner)) return `owner: "${owner}" is not one of ${serviceOwners.join(', ')}`;
+  if (service.selection !== undefined && !isOneOf(serviceSelections, service.selection)) {
+    return `selection: "${service.selection}" is not one of ${serviceSelections.join(', ')}`;
+  }
   if (!isWhole(affinityTimeoutS, { min: 0, max: affinityTimeoutSMax })) {
     return `affinityTimeoutS: ${affinityTimeoutS} is not a number from 0 to ${affinityTimeoutSMax}`;
   }

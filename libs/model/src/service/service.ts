@@ -12,6 +12,13 @@ export type ServiceProtocol = (typeof serviceProtocols)[number];
 export const backendStates = ['active', 'terminating', 'quarantined', 'maintenance'] as const;
 export type BackendState = (typeof backendStates)[number];
 
+/**
+ * How a backend is chosen, always by weight: `random`; `round-robin`: one after the other; `maglev`: by the flow, so that every
+ * node sends it to the same backend, and few move when backends come and go.
+ */
+export const serviceSelections = ['random', 'round-robin', 'maglev'] as const;
+export type ServiceSelection = (typeof serviceSelections)[number];
+
 /** Who a service belongs to: one that somebody else owns is not changed. */
 export const serviceOwners = ['api', 'kubernetes'] as const;
 export type ServiceOwner = (typeof serviceOwners)[number];
@@ -47,6 +54,8 @@ export interface Service {
   readonly backends: readonly ServiceBackend[];
   /** A client stays with its backend until it has been away for so long; 0: it does not. */
   readonly affinityTimeoutS: number;
+  /** Absent: random. */
+  readonly selection?: ServiceSelection;
   /** What policies select it by; absent: none. */
   readonly labels?: ServiceLabels;
   /** Labels of the pods behind it, which are in its namespace; absent: policies know it by its backends' addresses. */

@@ -17134,6 +17134,15 @@ export namespace weir {
                 /** Backend connections. */
                 connections: number;
 
+                /** Backend active. */
+                active: number;
+
+                /** Backend sentBytes. */
+                sentBytes: number;
+
+                /** Backend receivedBytes. */
+                receivedBytes: number;
+
                 /**
                  * Encodes the specified Backend message. Does not implicitly {@link weir.service.v1.Backend.verify|verify} messages.
                  * @param message Backend message or plain object to encode
@@ -17181,6 +17190,15 @@ export namespace weir {
 
                     /** Backend connections */
                     connections?: (number|null);
+
+                    /** Backend active */
+                    active?: (number|null);
+
+                    /** Backend sentBytes */
+                    sentBytes?: (number|null);
+
+                    /** Backend receivedBytes */
+                    receivedBytes?: (number|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
@@ -17233,6 +17251,9 @@ export namespace weir {
                 /** Service selector. */
                 selector: { [k: string]: string };
 
+                /** Service selection. */
+                selection: string;
+
                 /**
                  * Encodes the specified Service message. Does not implicitly {@link weir.service.v1.Service.verify|verify} messages.
                  * @param message Service message or plain object to encode
@@ -17280,6 +17301,9 @@ export namespace weir {
 
                     /** Service selector */
                     selector?: ({ [k: string]: string }|null);
+
+                    /** Service selection */
+                    selection?: (string|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

@@ -25268,6 +25268,9 @@ export const weir = $root.weir = (() => {
                 Backend.prototype.node = "";
                 Backend.prototype.zone = "";
                 Backend.prototype.connections = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+                Backend.prototype.active = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+                Backend.prototype.sentBytes = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+                Backend.prototype.receivedBytes = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
 
                 Backend.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -25292,6 +25295,12 @@ export const weir = $root.weir = (() => {
                         writer.uint32(58).string(message.zone);
                     if (message.connections != null && $Object.hasOwnProperty.call(message, "connections") && (typeof message.connections === "object" ? message.connections.low || message.connections.high : message.connections !== 0))
                         writer.uint32(64).uint64(message.connections);
+                    if (message.active != null && $Object.hasOwnProperty.call(message, "active") && (typeof message.active === "object" ? message.active.low || message.active.high : message.active !== 0))
+                        writer.uint32(72).uint64(message.active);
+                    if (message.sentBytes != null && $Object.hasOwnProperty.call(message, "sentBytes") && (typeof message.sentBytes === "object" ? message.sentBytes.low || message.sentBytes.high : message.sentBytes !== 0))
+                        writer.uint32(80).uint64(message.sentBytes);
+                    if (message.receivedBytes != null && $Object.hasOwnProperty.call(message, "receivedBytes") && (typeof message.receivedBytes === "object" ? message.receivedBytes.low || message.receivedBytes.high : message.receivedBytes !== 0))
+                        writer.uint32(88).uint64(message.receivedBytes);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -25397,6 +25406,33 @@ export const weir = $root.weir = (() => {
                                     delete message.connections;
                                 continue;
                             }
+                        case 9: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.active = value;
+                                else
+                                    delete message.active;
+                                continue;
+                            }
+                        case 10: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.sentBytes = value;
+                                else
+                                    delete message.sentBytes;
+                                continue;
+                            }
+                        case 11: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.receivedBytes = value;
+                                else
+                                    delete message.receivedBytes;
+                                continue;
+                            }
                         }
                         reader.skipType(wireType, _depth, tag);
                         if (!reader.discardUnknown) {
@@ -25438,6 +25474,7 @@ export const weir = $root.weir = (() => {
                 Service.prototype.owner = "";
                 Service.prototype.labels = $util.emptyObject;
                 Service.prototype.selector = $util.emptyObject;
+                Service.prototype.selection = "";
 
                 Service.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -25466,6 +25503,8 @@ export const weir = $root.weir = (() => {
                     if (message.selector != null && $Object.hasOwnProperty.call(message, "selector"))
                         for (let keys = $Object.keys(message.selector), i = 0; i < keys.length; ++i)
                             writer.uint32(66).fork().uint32(10).string(keys[i]).uint32(18).string(message.selector[keys[i]]).ldelim();
+                    if (message.selection != null && $Object.hasOwnProperty.call(message, "selection") && message.selection !== "")
+                        writer.uint32(74).string(message.selection);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -25621,6 +25660,15 @@ export const weir = $root.weir = (() => {
                                 if (key === "__proto__")
                                     $util.makeProp(message.selector, key);
                                 message.selector[key] = value;
+                                continue;
+                            }
+                        case 9: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.selection = value;
+                                else
+                                    delete message.selection;
                                 continue;
                             }
                         }

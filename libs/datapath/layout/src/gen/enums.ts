@@ -392,12 +392,16 @@ export const eventFlagNames: Readonly<Record<number, keyof typeof eventFlag>> = 
 /** `enum lb_selection`. */
 export const lbSelection = {
   random: 1,
+  roundRobin: 2,
+  maglev: 3,
 } as const;
 export type LbSelection = (typeof lbSelection)[keyof typeof lbSelection];
 
 /** Names of {@link lbSelection} by value. */
 export const lbSelectionNames: Readonly<Record<number, keyof typeof lbSelection>> = {
   1: 'random',
+  2: 'roundRobin',
+  3: 'maglev',
 };
 
 /** `enum lb_backend_state`. */

@@ -1601,24 +1601,40 @@ export const lbSocket = {
   },
 } as const;
 
-/** `struct lb_counter`, 8 bytes. */
+/** `struct lb_counter`, 40 bytes. */
 export interface LbCounter {
   readonly connections: bigint;
+  readonly opened: bigint;
+  readonly ended: bigint;
+  readonly sentBytes: bigint;
+  readonly receivedBytes: bigint;
 }
 
 /** Codec of {@link LbCounter}. Offsets are in bytes. */
 export const lbCounter = {
   name: 'lb_counter',
-  size: 8,
+  size: 40,
   offsets: {
     connections: 0,
+    opened: 8,
+    ended: 16,
+    sentBytes: 24,
+    receivedBytes: 32,
   },
   encode(into: DataView, offset: number, value: LbCounter): void {
     into.setBigUint64(offset, uint64('lb_counter.connections', value.connections), true);
+    into.setBigUint64(offset + 8, uint64('lb_counter.opened', value.opened), true);
+    into.setBigUint64(offset + 16, uint64('lb_counter.ended', value.ended), true);
+    into.setBigUint64(offset + 24, uint64('lb_counter.sent_bytes', value.sentBytes), true);
+    into.setBigUint64(offset + 32, uint64('lb_counter.received_bytes', value.receivedBytes), true);
   },
   decode(from: DataView, offset: number): LbCounter {
     return {
       connections: from.getBigUint64(offset, true),
+      opened: from.getBigUint64(offset + 8, true),
+      ended: from.getBigUint64(offset + 16, true),
+      sentBytes: from.getBigUint64(offset + 24, true),
+      receivedBytes: from.getBigUint64(offset + 32, true),
     };
   },
   readConnections(from: DataView, offset: number): bigint {
@@ -1629,6 +1645,42 @@ export const lbCounter = {
   },
   writeConnections(into: DataView, offset: number, value: bigint): void {
     into.setBigUint64(offset, uint64('lb_counter.connections', value), true);
+  },
+  readOpened(from: DataView, offset: number): bigint {
+    return from.getBigUint64(offset + 8, true);
+  },
+  readOpenedNumber(from: DataView, offset: number): number {
+    return numberAt(from, offset + 8);
+  },
+  writeOpened(into: DataView, offset: number, value: bigint): void {
+    into.setBigUint64(offset + 8, uint64('lb_counter.opened', value), true);
+  },
+  readEnded(from: DataView, offset: number): bigint {
+    return from.getBigUint64(offset + 16, true);
+  },
+  readEndedNumber(from: DataView, offset: number): number {
+    return numberAt(from, offset + 16);
+  },
+  writeEnded(into: DataView, offset: number, value: bigint): void {
+    into.setBigUint64(offset + 16, uint64('lb_counter.ended', value), true);
+  },
+  readSentBytes(from: DataView, offset: number): bigint {
+    return from.getBigUint64(offset + 24, true);
+  },
+  readSentBytesNumber(from: DataView, offset: number): number {
+    return numberAt(from, offset + 24);
+  },
+  writeSentBytes(into: DataView, offset: number, value: bigint): void {
+    into.setBigUint64(offset + 24, uint64('lb_counter.sent_bytes', value), true);
+  },
+  readReceivedBytes(from: DataView, offset: number): bigint {
+    return from.getBigUint64(offset + 32, true);
+  },
+  readReceivedBytesNumber(from: DataView, offset: number): number {
+    return numberAt(from, offset + 32);
+  },
+  writeReceivedBytes(into: DataView, offset: number, value: bigint): void {
+    into.setBigUint64(offset + 32, uint64('lb_counter.received_bytes', value), true);
   },
 } as const;
 
