@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Services at the socket: whoever calls the address of a service reaches one of its backends, and sees the service.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { fromPods, onPort, policy } from './testing/policy.ts';
 import { expectTcpEcho, expectUdpEcho } from './testing/reach.ts';
 import { serviceApi, type ServiceApi } from './testing/service-api.ts';
-import { kill, without } from './testing/services.ts';
+import { eventually, kill, without } from './testing/services.ts';
 import { families, useLab, type Family, type PlayedHost, type PlayedPod } from './testing/use-lab.ts';
 
 const [wordPort, echoPort, servicePort, emptyPort] = [7000, 7001, 80, 81];
@@ -36,14 +37,18 @@ const target = (family: Family, port = servicePort): { address: string; port: nu
 });
 
 /** Everybody answered, each as often as its weight makes likely: five standard deviations are one run in a million. */
-function expectSpread(words: Readonly<Record<string, number>>, weights: Readonly<Record<string, number>>): void {
+function expectSpread(
+  words: Readonly<Record<string, number>>,
+  weights: Readonly<Record<string, number>>,
+  deviations = 5,
+): void {
   const count = Object.values(words).reduce((sum, each) => sum + each, 0);
   const total = Object.values(weights).reduce((sum, each) => sum + each, 0);
   expect(Object.keys(words).sort()).toEqual(Object.keys(weights).sort());
   for (const [name, weight] of Object.entries(weights)) {
     const share = weight / total;
     const deviation = Math.sqrt(count * share * (1 - share));
-    expect(Math.abs((words[name] ?? 0) - count * share)).toBeLessThan(5 * deviation);
+    expect(Math.abs((words[name] ?? 0) - count * share)).toBeLessThan(deviations * deviation);
   }
 }
 
@@ -62,6 +67,19 @@ describe.each(families)('a service over %s', (family) => {
     'spreads 10,000 clients over its backends by their weights, %s',
     async (protocol) => {
       expectSpread(await client.tally({ ...target(family), protocol }, 10_000), weights);
+    },
+  );
+
+  it.each(['round-robin', 'maglev'])(
+    'spreads 10,000 clients by weight as well when it chooses %s',
+    async (selection) => {
+      await services.set('chosen', { frontends: frontends(98), backends: weighted(), selection });
+      // Going round leaves nothing to chance but the beginning.
+      const deviations = selection === 'maglev' ? 5 : 3;
+      for (const protocol of ['TCP', 'UDP'] as const) {
+        expectSpread(await client.tally({ ...target(family, 98), protocol }, 5_000), weights, deviations);
+      }
+      await services.delete('chosen');
     },
   );
 
@@ -221,6 +239,48 @@ describe('a client', () => {
     expect(Object.values(others)).toEqual([200]);
     expect(Object.keys(others)).not.toContain(first);
     await services.delete('sticky');
+  });
+
+  it('may get another backend when it has been away for longer than that', async () => {
+    const backends = backendsOf(servers, wordPort);
+    // Going round, whoever is chosen anew is chosen another.
+    const sticky = {
+      frontends: [at(serviceAddress.ipv4, 92)],
+      backends,
+      affinityTimeoutS: 1,
+      selection: 'round-robin',
+    };
+    await services.set('sticky', sticky);
+    const word = async (): Promise<string[]> =>
+      Object.keys(await client.tally({ ...target('ipv4', 92), protocol: 'TCP' }, 5));
+    const before = await word();
+    expect(before.length).toBe(1);
+    await eventually('another backend', async () => {
+      // Asking keeps it: so never before the time is over.
+      await sleep(1_100);
+      const now = await word();
+      return String(now) !== String(before) || undefined;
+    });
+    await services.delete('sticky');
+  });
+
+  it('shows in what its backends have done', async () => {
+    const [server] = servers;
+    const address = server!.ipv4;
+    await services.set('counted', { frontends: [at(serviceAddress.ipv4, 99)], backends: [at(address, echoPort)] });
+    const done = async () => (await services.list()).find(({ name }) => name === 'counted')?.backends?.[0];
+    const connection = await client.connect(target('ipv4', 99));
+    await connection.send('x'.repeat(1_000));
+    await connection.receive(1_000);
+    expect(await done()).toMatchObject({ connections: 1, active: 1 });
+    await connection.close();
+    await eventually('the connection is no longer active', async () => (await done())?.active === 0 || undefined);
+    const { sentBytes = 0, receivedBytes = 0 } = (await done()) ?? {};
+    for (const bytes of [sentBytes, receivedBytes]) {
+      expect(Number(bytes)).toBeGreaterThanOrEqual(1_000);
+      expect(Number(bytes)).toBeLessThanOrEqual(1_002);
+    }
+    await services.delete('counted');
   });
 
   it('meets all backends of a service without affinity', async () => {

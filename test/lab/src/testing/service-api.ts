@@ -9,6 +9,7 @@ export interface ServiceWords {
   readonly frontends: readonly string[];
   readonly backends: readonly (string | weir.service.v1.IBackend)[];
   readonly affinityTimeoutS?: number;
+  readonly selection?: string;
   readonly labels?: Readonly<Record<string, string>>;
   readonly selector?: Readonly<Record<string, string>>;
 }
@@ -40,9 +41,9 @@ export function serviceApi(lab: Lab, node = 'node1'): ServiceApi {
     }
   };
   return {
-    async set(name, { frontends, backends, affinityTimeoutS = 0, labels = {}, selector = {} }) {
+    async set(name, { frontends, backends, affinityTimeoutS = 0, selection = '', labels = {}, selector = {} }) {
       const service = {
-        ...{ name, affinityTimeoutS, labels, selector, frontends: frontends.map(endOf) },
+        ...{ name, affinityTimeoutS, selection, labels, selector, frontends: frontends.map(endOf) },
         backends: backends.map((each) => (typeof each === 'string' ? endOf(each) : each)),
       };
       const { outcomes } = await withClient((client) => client.upsertServices({ services: [service] }));
