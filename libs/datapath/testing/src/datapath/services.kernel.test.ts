@@ -2,7 +2,7 @@
 // Services for pods whose sockets nobody sees: what is sent to a service goes to a backend, is judged as that, and what the
 // backend answers comes from the service.
 import { beforeEach, describe, expect, it } from '@jest/globals';
-import { lbBackendState } from '@weir/datapath-layout';
+import { lbBackendState, lbSelection, type LbSelection } from '@weir/datapath-layout';
 import { conversation, ipPacket, tcp, udp, type Transport } from '../node/conversation.ts';
 import { masqueradeOf } from '../node/masquerade-node.ts';
 import { marks } from '../node/packet-node.ts';
@@ -155,6 +155,23 @@ describePackets('services for packets', () => {
           (_, index) => node.send(client, asked(client, clientPort + index).ask('SYN')).verdict,
         );
         expect(new Set(verdicts).size).toBe(1);
+      });
+
+      it('go to one backend after the other, or by Maglev to the same one whoever forgets', () => {
+        const backends = [server, other].map((party) => at(party));
+        const choose = (selection: LbSelection, first = clientPort): string[] => {
+          services.set(1, { party: service, port: servicePort, backends, selection });
+          return Array.from(
+            { length: 40 },
+            (_, index) => node.send(client, asked(client, first + index).ask('SYN')).verdict,
+          );
+        };
+        const round = choose(lbSelection.roundRobin);
+        expect(round.filter((verdict, index) => index > 0 && verdict === round[index - 1])).toEqual([]);
+        const chosen = choose(lbSelection.maglev, clientPort + 100);
+        expect(new Set(chosen).size).toBe(2);
+        services.forgetFlows();
+        expect(choose(lbSelection.maglev, clientPort + 100)).toEqual(chosen);
       });
 
       it('are given back to the pod that is its own backend, whatever policy says, from the service', () => {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { BpfMap } from '@weir/bpf-loader-node';
+import { type BpfMap, createMap, mapFlags } from '@weir/bpf-loader-node';
 import {
   lbBackend,
   lbBackendState,
@@ -13,6 +13,7 @@ import {
   mapSpecs,
   toBytes,
   type LbBackendState,
+  type LbSelection,
 } from '@weir/datapath-layout';
 import { parseIpAddress } from '@weir/model';
 import type { PacketNode } from './packet-node.ts';
@@ -31,6 +32,8 @@ export interface TestService {
   readonly port: number;
   readonly backends: readonly TestBackend[];
   readonly affinityMs?: number;
+  /** Random unless told. With Maglev, entries of the table are those of the active backends in turn. */
+  readonly selection?: LbSelection;
 }
 
 /** The side of a packet node that gives services their backends. */
@@ -56,6 +59,19 @@ const protocols = [6, 17] as const;
 const backendsMax = 9;
 /** Group and pool of a service in a family. */
 const numberOf = (service: number, family: Family): number => service * 2 + (family === 'ipv6' ? 1 : 0);
+
+const tableSize = 252;
+
+function setTable(map: BpfMap, { pool, entries }: { pool: number; entries: (index: number) => number }): void {
+  using inner = createMap({
+    ...{ name: 'table', type: 'array', keySize: 4, valueSize: 8, maxEntries: tableSize / 2 },
+    flags: mapFlags.mmapable | mapFlags.innerMap,
+  });
+  for (let index = 0; index < tableSize; index += 2) {
+    inner.update(u32(index / 2), new Uint8Array(Uint32Array.of(entries(index), entries(index + 1)).buffer));
+  }
+  map.updateInner(u32(pool), inner);
+}
 
 function clear(map: BpfMap): void {
   const { keys, count } = map.entries();
@@ -85,10 +101,11 @@ export function servicesOf(node: PacketNode): ServiceNode {
       ),
     );
     const affinityTicks = ticksOf(service.affinityMs ?? 0);
-    map('lbPools').update(
-      u32(pool),
-      toBytes(lbPool, { count: active.length, selection: lbSelection.random, affinityTicks }),
-    );
+    const { selection = lbSelection.random } = service;
+    const isTable = selection === lbSelection.maglev;
+    if (isTable) setTable(map('lbMaglev'), { pool, entries: (index) => active[index % active.length] ?? 0 });
+    const count = isTable ? tableSize : active.length;
+    map('lbPools').update(u32(pool), toBytes(lbPool, { count, selection, affinityTicks }));
     for (const key of frontends(service, family)) {
       map('lbFrontends').update(key, toBytes(lbFrontend, { group, pool }));
     }
