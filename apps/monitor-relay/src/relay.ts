@@ -67,7 +67,8 @@ async function serveMetrics(
 function createSinks(parts: RelayParts, registry: Registry) {
   const { flowMetrics = [], flowMetricsContext = [], logger } = parts;
   const forExport = parts.export;
-  const exporter = forExport && createFlowExporter(forExport, { registry, clock: systemClock, logger });
+  const exporter =
+    forExport && createFlowExporter(forExport, { registry, clock: systemClock, logger, instance: parts.nodeName });
   const sinks: FlowSink[] = exporter === undefined ? [] : [exporter];
   if (flowMetrics.length > 0) {
     const groups = { groups: flowMetrics, contexts: flowMetricsContext };

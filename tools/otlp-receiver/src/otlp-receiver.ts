@@ -31,6 +31,19 @@ export interface ReceivedLog {
   readonly attributes: Attributes;
 }
 
+/** A point of a histogram as it came. */
+export interface ReceivedHistogram {
+  readonly service: unknown;
+  readonly name: string;
+  readonly unit: string;
+  readonly count: number;
+  readonly sum: number;
+  readonly buckets: readonly number[];
+  readonly bounds: readonly number[];
+  readonly isCumulative: boolean;
+  readonly attributes: Attributes;
+}
+
 interface Value {
   readonly arrayValue?: { readonly values: readonly Value[] };
 }
@@ -56,7 +69,24 @@ interface WireLog extends WireResource {
   readonly severityText: string;
   readonly traceId: Uint8Array;
 }
+interface WireMetric {
+  readonly name: string;
+  readonly unit: string;
+  readonly histogram: {
+    readonly aggregationTemporality: number;
+    readonly dataPoints: readonly (WireResource & {
+      readonly count: number;
+      readonly sum: number;
+      readonly bucketCounts: readonly number[];
+      readonly explicitBounds: readonly number[];
+    })[];
+  } | null;
+}
 interface Message {
+  readonly resourceMetrics?: readonly {
+    readonly resource: WireResource;
+    readonly scopeMetrics: readonly { readonly metrics: readonly WireMetric[] }[];
+  }[];
   readonly resourceSpans?: readonly {
     readonly resource: WireResource;
     readonly scopeSpans: readonly { readonly spans: readonly WireSpan[] }[];
@@ -70,7 +100,7 @@ interface Message {
 const { root } = protobuf.parse(readFileSync(join(import.meta.dirname, 'otlp.proto'), 'utf8'));
 const typeOf = (name: string): protobuf.Type => root.lookupType(`otlp.${name}`);
 const decode = (name: string, bytes: Uint8Array): Message =>
-  typeOf(name).toObject(typeOf(name).decode(bytes), { defaults: true }) as Message;
+  typeOf(name).toObject(typeOf(name).decode(bytes), { defaults: true, longs: Number }) as Message;
 
 function valueOf(value: Value): unknown {
   if (value.arrayValue) return value.arrayValue.values.map(valueOf);
@@ -108,12 +138,28 @@ const logsIn = ({ resourceLogs = [] }: Message): ReceivedLog[] =>
     ),
   );
 
+const histogramsIn = ({ resourceMetrics = [] }: Message): ReceivedHistogram[] =>
+  resourceMetrics.flatMap(({ resource, scopeMetrics }) =>
+    scopeMetrics
+      .flatMap(({ metrics }) => metrics)
+      .flatMap(({ name, unit, histogram }) =>
+        (histogram?.dataPoints ?? []).map((point) => ({
+          ...{ service: attributesOf(resource)['service.name'], name, unit },
+          ...{ count: point.count, sum: point.sum, buckets: point.bucketCounts, bounds: point.explicitBounds },
+          isCumulative: histogram?.aggregationTemporality === 2,
+          attributes: attributesOf(point),
+        })),
+      ),
+  );
+
 /** A collector that remembers. */
 export interface OtlpReceiver {
   readonly grpcPort: number;
   readonly httpPort: number;
   readonly spans: ReceivedSpan[];
   readonly logs: ReceivedLog[];
+  /** Each point of each export. */
+  readonly histograms: ReceivedHistogram[];
   /** Zipkin's spans. */
   readonly zipkin: Record<string, unknown>[];
   /** While true, everything is refused. */
@@ -121,10 +167,10 @@ export interface OtlpReceiver {
   close(): Promise<void>;
 }
 
-function serveGrpc(receiver: Pick<OtlpReceiver, 'spans' | 'logs' | 'isAway'>): Server {
+function serveGrpc(receiver: Pick<OtlpReceiver, 'spans' | 'logs' | 'histograms' | 'isAway'>): Server {
   const server = new Server();
-  const serviceOf = (signal: 'trace' | 'logs', [type, take]: readonly [string, (message: Message) => void]): void => {
-    const name = signal === 'trace' ? 'Trace' : 'Logs';
+  const serviceOf = (name: string, [type, take]: readonly [string, (message: Message) => void]): void => {
+    const signal = name.toLowerCase();
     const path = `/opentelemetry.proto.collector.${signal}.v1.${name}Service/Export`;
     const definition = {
       Export: {
@@ -143,14 +189,15 @@ function serveGrpc(receiver: Pick<OtlpReceiver, 'spans' | 'logs' | 'isAway'>): S
       },
     });
   };
-  serviceOf('trace', ['ExportTraces', (message) => receiver.spans.push(...spansIn(message))]);
-  serviceOf('logs', ['ExportLogs', (message) => receiver.logs.push(...logsIn(message))]);
+  serviceOf('Trace', ['ExportTraces', (message) => receiver.spans.push(...spansIn(message))]);
+  serviceOf('Logs', ['ExportLogs', (message) => receiver.logs.push(...logsIn(message))]);
+  serviceOf('Metrics', ['ExportMetrics', (message) => receiver.histograms.push(...histogramsIn(message))]);
   return server;
 }
 
 /** Listens on ports of its own, on an address. */
 export async function startOtlpReceiver(host = '127.0.0.1'): Promise<OtlpReceiver> {
-  const receiver = { grpcPort: 0, httpPort: 0, spans: [], logs: [], zipkin: [], isAway: false } as Omit<
+  const receiver = { grpcPort: 0, httpPort: 0, spans: [], logs: [], histograms: [], zipkin: [], isAway: false } as Omit<
     OtlpReceiver,
     'grpcPort' | 'httpPort' | 'close'
   > & { grpcPort: number; httpPort: number };
@@ -168,6 +215,7 @@ export async function startOtlpReceiver(host = '127.0.0.1'): Promise<OtlpReceive
       if (receiver.isAway) return response.writeHead(503).end();
       if (request.url === '/v1/traces') receiver.spans.push(...spansIn(decode('ExportTraces', body)));
       else if (request.url === '/v1/logs') receiver.logs.push(...logsIn(decode('ExportLogs', body)));
+      else if (request.url === '/v1/metrics') receiver.histograms.push(...histogramsIn(decode('ExportMetrics', body)));
       else receiver.zipkin.push(...(JSON.parse(body.toString()) as Record<string, unknown>[]));
       response.writeHead(200).end();
     });

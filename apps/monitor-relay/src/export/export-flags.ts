@@ -13,9 +13,11 @@ export interface ExportFlags {
   readonly traceSampleRatio: number;
   readonly exportRateMax: number;
   readonly exportQueueMax: number;
+  readonly exportMetricsInterval: number;
+  readonly exportSeriesMax: number;
 }
 
-const signalNames = ['traces', 'logs'] as const;
+const signalNames = ['traces', 'logs', 'metrics'] as const;
 const refuse = (message: string): WeirError => new WeirError('INVALID_ARGUMENT', message);
 
 const numberBetween = ({ min, max }: { readonly min: number; readonly max: number }) =>
@@ -36,7 +38,10 @@ export const exportFlags = (): readonly Option[] => [
       throw refuse(`"${text}" is no URL of http or https`);
     }),
   ),
-  new Option('--export <signals>', 'what is exported: traces (of calls), logs (of flows), or both with a comma')
+  new Option(
+    '--export <signals>',
+    'what is exported, with commas: traces (of calls), logs (of flows), metrics (of calls)',
+  )
     .default(['traces'], 'traces')
     .argParser(
       checkedFlag((text) => {
@@ -55,13 +60,21 @@ export const exportFlags = (): readonly Option[] => [
   new Option('--export-queue-max <number>', 'spans, and log records, that wait while nobody takes them')
     .default(8_192)
     .argParser(numberBetween({ min: 1, max: 1_000_000 })),
+  new Option('--export-metrics-interval <seconds>', 'time between two exports of metrics')
+    .default(15)
+    .argParser(numberBetween({ min: 0.1, max: 3_600 })),
+  new Option('--export-series-max <number>', 'series of one exported metric; calls beyond are counted in one of all')
+    .default(2_000)
+    .argParser(numberBetween({ min: 1, max: 100_000 })),
 ];
 
 /** What is to be exported; undefined: nothing. INVALID_ARGUMENT for signals that nobody is to get. */
 export function exportFromFlags(flags: ExportFlags): ExportOptions | undefined {
   const { otlpEndpoint: otlp, zipkinEndpoint: zipkin, export: signals } = flags;
-  if (signals.includes('logs') && otlp === undefined) throw refuse('--export logs needs --otlp-endpoint');
+  const ofOtlp = signals.find((signal) => signal !== 'traces');
+  if (ofOtlp !== undefined && otlp === undefined) throw refuse(`--export ${ofOtlp} needs --otlp-endpoint`);
   if (otlp === undefined && zipkin === undefined) return undefined;
-  const limits = { rateMax: flags.exportRateMax, queueMax: flags.exportQueueMax };
+  const metrics = { intervalMs: 1_000 * flags.exportMetricsInterval, seriesMax: flags.exportSeriesMax };
+  const limits = { rateMax: flags.exportRateMax, queueMax: flags.exportQueueMax, metrics };
   return { otlp, zipkin, signals, sampleRatio: flags.traceSampleRatio, ...limits };
 }

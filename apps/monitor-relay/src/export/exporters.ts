@@ -57,9 +57,15 @@ export function parseOtlpEndpoint(text: string): OtlpEndpoint {
   throw new WeirError('INVALID_ARGUMENT', `"${text}" is neither grpc(s)://host:port nor a URL of http or https`);
 }
 
-const grpcOptions = ({ url, isEncrypted }: OtlpEndpoint & { readonly kind: 'grpc' }) => ({
+/** What a connection of gRPC is made with. */
+export const grpcOptions = ({ url, isEncrypted }: OtlpEndpoint & { readonly kind: 'grpc' }) => ({
   ...{ url, timeoutMillis, concurrencyLimit },
   credentials: isEncrypted ? credentials.createSsl() : credentials.createInsecure(),
+});
+
+/** What a signal is sent by HTTP with. */
+export const httpOptions = ({ url }: { readonly url: string }, signal: 'traces' | 'logs' | 'metrics') => ({
+  ...{ url: `${url}/v1/${signal}`, timeoutMillis, concurrencyLimit },
 });
 
 /** Where spans go. */
@@ -67,9 +73,7 @@ export function spanDestinations(to: { otlp?: OtlpEndpoint; zipkin?: string }): 
   const { otlp, zipkin } = to;
   return [
     ...(otlp?.kind === 'grpc' ? [destination('otlp', new GrpcTraceExporter(grpcOptions(otlp)))] : []),
-    ...(otlp?.kind === 'http'
-      ? [destination('otlp', new HttpTraceExporter({ url: `${otlp.url}/v1/traces`, timeoutMillis, concurrencyLimit }))]
-      : []),
+    ...(otlp?.kind === 'http' ? [destination('otlp', new HttpTraceExporter(httpOptions(otlp, 'traces')))] : []),
     ...(zipkin === undefined ? [] : [destination('zipkin', new ZipkinExporter({ url: zipkin }))]),
   ];
 }
@@ -77,6 +81,5 @@ export function spanDestinations(to: { otlp?: OtlpEndpoint; zipkin?: string }): 
 /** Where log records go. */
 export function logDestination(otlp: OtlpEndpoint): Destination<ReadableLogRecord> {
   if (otlp.kind === 'grpc') return destination('otlp', new GrpcLogExporter(grpcOptions(otlp)));
-  const url = `${otlp.url}/v1/logs`;
-  return destination('otlp', new HttpLogExporter({ url, timeoutMillis, concurrencyLimit }));
+  return destination('otlp', new HttpLogExporter(httpOptions(otlp, 'logs')));
 }

@@ -33,9 +33,10 @@ function start(options: Partial<ExportOptions> = {}): FlowExporter {
   exporter = createFlowExporter(
     {
       ...{ otlp: parseOtlpEndpoint(`grpc://127.0.0.1:${receiver.grpcPort}`), zipkin: undefined },
-      ...{ signals: ['traces'], sampleRatio: 1, rateMax: 1_000, queueMax: 100, ...options },
+      ...{ signals: ['traces'], sampleRatio: 1, rateMax: 1_000, queueMax: 100 },
+      ...{ metrics: { intervalMs: 60_000, seriesMax: 100 }, ...options },
     },
-    { registry, clock: systemClock, logger },
+    { registry, clock: systemClock, logger, instance: 'relay-1' },
   );
   return exporter;
 }
@@ -107,6 +108,66 @@ describe.each(['grpc', 'http'] as const)('over OTLP in %s', (kind) => {
         }),
       },
     ]);
+  });
+});
+
+describe.each(['grpc', 'http'] as const)('metrics over OTLP in %s', (kind) => {
+  const otlp = () =>
+    parseOtlpEndpoint(
+      kind === 'grpc' ? `grpc://127.0.0.1:${receiver.grpcPort}` : `http://127.0.0.1:${receiver.httpPort}`,
+    );
+
+  it('are rate, errors and duration of calls, by who called whom, of servers and of clients', async () => {
+    const subject = start({ otlp: otlp(), signals: ['metrics'] });
+    for (const code of [200, 200, 404, 503]) subject.flow(answer(code));
+    subject.flow({ ...answer(404), trafficDirection: TrafficDirection.EGRESS });
+    // Requests, drops and whatever is no answer of a call count for nothing.
+    subject.flow({ ...answer(200), l7: { ...answer(200).l7, type: L7FlowType.REQUEST } });
+    subject.flow(dropped);
+    await flush();
+    const call = {
+      ...{ 'http.request.method': 'GET', 'url.scheme': 'http', 'network.protocol.version': '1.1' },
+      ...{ 'network.protocol.name': 'http', 'weir.source.service': 'client', 'weir.destination.service': 'server' },
+      ...{ 'weir.source.namespace': 'shop', 'weir.destination.namespace': 'shop' },
+    };
+    const point = (side: string, count: number, attributes: object) => ({
+      ...{ service: 'weir-monitor-relay', name: `http.${side}.request.duration`, unit: 's', isCumulative: true },
+      ...{ count, sum: expect.closeTo(count * 0.012345678), attributes: { ...call, ...attributes } },
+      bounds: [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10],
+      buckets: [0, 0, count, ...new Array<number>(12).fill(0)],
+    });
+    expect(receiver.histograms).toEqual([
+      point('server', 2, { 'http.response.status_code': 200 }),
+      point('server', 1, { 'http.response.status_code': 404 }),
+      point('server', 1, { 'http.response.status_code': 503, 'error.type': '503' }),
+      point('client', 1, { 'http.response.status_code': 404, 'error.type': '404' }),
+    ]);
+    expect(await registry.metrics()).toContain('weir_relay_exported_total{signal="metrics",exporter="otlp"} 4');
+  });
+
+  it('have so many series at most, and lose no call by that', async () => {
+    const subject = start({ otlp: otlp(), signals: ['metrics'], metrics: { intervalMs: 60_000, seriesMax: 5 } });
+    for (let index = 0; index < 50; index++) {
+      subject.flow({
+        ...answer(200),
+        source: { namespace: `n${index}`, podName: 'p', labels: [`k8s:app=app-${index}`] },
+      });
+    }
+    await flush();
+    expect(receiver.histograms).toHaveLength(5);
+    expect(receiver.histograms.reduce((sum, { count }) => sum + count, 0)).toBe(50);
+    expect(receiver.histograms.at(-1)?.attributes).toEqual({ 'otel.metric.overflow': true });
+  });
+
+  it('say all that was while the collector was away, as soon as it is back', async () => {
+    receiver.isAway = true;
+    const subject = start({ otlp: otlp(), signals: ['metrics'], metrics: { intervalMs: 100, seriesMax: 100 } });
+    subject.flow(answer(200));
+    const failed = /weir_relay_export_lost_total{signal="metrics",exporter="otlp",reason="failed"} [1-9]/;
+    while (!failed.test(await registry.metrics())) await new Promise((resolve) => setTimeout(resolve, 20));
+    receiver.isAway = false;
+    subject.flow(answer(200));
+    while (receiver.histograms.at(-1)?.count !== 2) await new Promise((resolve) => setTimeout(resolve, 20));
   });
 });
 
