@@ -7,6 +7,7 @@ import { systemClock } from '@weir/clock';
 import { openKernelDatapath, policySlotsMax } from '@weir/datapath-loader';
 import { createIdentityClient } from '@weir/identity-client';
 import { createIdentityLabelFilter, defaultClusterName, formatIpAddress } from '@weir/model';
+import type { KubernetesApi } from '@weir/kubernetes';
 import { createNetlink } from '@weir/netlink';
 import { createPolicyEngine, type PolicyEngine } from '@weir/policy';
 import { flow, OperatorDefinition } from '@weir/proto';
@@ -36,6 +37,8 @@ import { createIdentityPorts } from './identity/identity-ports.ts';
 import { createNodeIdentities, type NodeIdentities } from './identity/node-identities.ts';
 import { createPrefixIdentities, labelledPrefixes, type PrefixIdentities } from './identity/prefix-identities.ts';
 import { acquirePodRanges } from './ipam/acquire-pod-ranges.ts';
+import { connectKubernetes } from './kubernetes/connect-kubernetes.ts';
+import { type Kubernetes, startKubernetes } from './kubernetes/kubernetes.ts';
 import { createMasquerade, type MasqueradeOptions } from './masquerade/masquerade.ts';
 import { createAddressPool } from './ipam/address-pool.ts';
 import { createDesiredIpcache, type DesiredIpcache } from './ipcache/desired-ipcache.ts';
@@ -135,10 +138,14 @@ const labelParts = ({ labels, stateDir }: AgentOptions) => ({
   namespaces: createNamespaceLabelTable(`${stateDir}/namespaces.json`),
 });
 
+/** The kubelet must be able to ask pods whether they are well. */
+const isAutoAndKubernetes = ({ allowLocalhost, kubernetes }: AgentOptions): boolean =>
+  allowLocalhost === 'auto' && kubernetes !== undefined;
+
 const createEngine = (options: AgentOptions): PolicyEngine =>
   createPolicyEngine({
     mode: options.enablePolicy,
-    allowLocalHost: options.allowLocalhost === 'always',
+    allowLocalHost: options.allowLocalhost === 'always' || isAutoAndKubernetes(options),
     defaultAllow: true,
     clusterPeer: { clusterName: defaultClusterName },
   });
@@ -340,25 +347,31 @@ async function restoreNode(
   return { hostAddresses, sockets };
 }
 
+/** Kubernetes is followed once all that was before is in force again; nobody waits for it but new pods. */
+function followKubernetes(parts: Parts, { options, logger, api }: Running): Kubernetes | undefined {
+  if (api === undefined) return undefined;
+  return startKubernetes({ ...parts, api, node: options.nodeName, clock: systemClock, logger });
+}
+
 /** The outside: container runtimes, the command line, the proxy. */
-async function serve(
-  parts: Parts,
-  { options, logger, node, startedMs, sockets }: Running & { readonly sockets: SocketsState },
-): Promise<RunningService> {
+async function serve(parts: Parts, running: Running & { readonly sockets: SocketsState }): Promise<RunningService> {
+  const { options, logger, node, startedMs, sockets } = running;
   const { runDir } = options;
   const { datapath, pools, network } = node;
   const { manager, table, podNetwork, proxy, services, cluster } = parts;
-  const status = { ...parts, options, startedMs, datapath, pools, uplinks: network.uplinks, sockets };
+  const kubernetes = followKubernetes(parts, running);
+  const status = { ...parts, options, startedMs, datapath, pools, uplinks: network.uplinks, sockets, kubernetes };
   const agentService = createAgentService({
     ...parts,
     nodeName: options.nodeName,
     datapath,
     status: () => describeStatus(status),
+    areNamespacesOwned: kubernetes !== undefined,
   });
   const serviceService = createServiceService({ services, datapath: datapath.services });
   const served = [agentService, serviceService, proxy.service];
   const rpc = createRpcServer({ services: served, listen: [`unix:${runDir}/agent.sock`], log: logger });
-  const handler = createCniHandler({ manager, table, podNetwork, pools, spread: cluster.spread });
+  const handler = createCniHandler({ manager, table, podNetwork, pools, spread: cluster.spread, kubernetes });
   // The plugin stops to leave notes when it can connect; its calls wait until the last note is worked off.
   const notes = Promise.withResolvers<undefined>();
   const afterNotes: CniHandler = (request) => notes.promise.then(() => handler(request));
@@ -372,6 +385,7 @@ async function serve(
   return {
     async stop() {
       manager.close();
+      await kubernetes?.stop();
       await metrics?.close();
       await cni.stop();
       await rpc.stop();
@@ -384,6 +398,7 @@ interface Running {
   readonly logger: Logger;
   readonly node: Node;
   readonly startedMs: number;
+  readonly api: KubernetesApi | undefined;
 }
 
 /** Says so when something keeps the event loop from its work: pods and policies wait for it. */
@@ -430,9 +445,10 @@ async function startAgent(given: AgentOptions, logger: Logger): Promise<RunningS
   const startedMs = Date.now();
   checkPrerequisites(readMachine());
   const lock = await lockNode(given.runDir);
-  const options = await withPodRanges(given, logger);
+  const connection = await connectKubernetes(given, logger);
+  const options = await withPodRanges(connection?.options ?? given, logger);
   const node = await openNode(options, logger);
-  const running: Running = { options, logger, node, startedMs };
+  const running: Running = { options, logger, node, startedMs, api: connection?.api };
   const parts = wireParts(options, running);
   // Before anything happens that somebody might want to see.
   await startObserver(parts, running);

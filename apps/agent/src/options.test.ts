@@ -48,6 +48,7 @@ describe('parseCommandLine()', () => {
       },
       ...{ observerListen: [], observerPlaintext: 'loopback', observerFlows: 4_096, metrics: undefined },
       ...{ conntrackMax: 131_072, policyMax: 262_144, maglevTableSize: 65_521, operator: undefined },
+      ...{ kubernetes: undefined, arePodRangesGiven: false },
       ...{
         masquerade: 'on',
         masqueradePorts: { first: 10_240, last: 29_999 },
@@ -55,6 +56,12 @@ describe('parseCommandLine()', () => {
         masqueradeMax: 65_536,
       },
     });
+  });
+
+  it('speaks to Kubernetes by an address, a file, or both', () => {
+    expect(optionsOf('--k8s-api', 'in-cluster').kubernetes).toEqual({ kubeconfig: undefined, server: undefined });
+    expect(optionsOf('--kubeconfig', '/a').kubernetes).toEqual({ kubeconfig: '/a', server: undefined });
+    expect(parseCommandLine(['--k8s-api', 'http://a'])).toMatchObject({ status: 2 });
   });
 
   it('looks for the allocator in the run directory', () => {

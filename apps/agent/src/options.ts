@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 import { hostname } from 'node:os';
 import { WeirError } from '@weir/errors';
+import {
+  type KubernetesAccessOptions,
+  kubernetesAccessFromFlags,
+  kubernetesFlags,
+  type KubernetesFlags,
+} from '@weir/kubernetes';
 import { maglevTableSizeDefault, maglevTableSizes } from '@weir/loadbalancer';
 import {
   type Cidr,
@@ -45,6 +51,10 @@ export interface AgentOptions {
   readonly tls: TlsFilePaths | undefined;
   /** Whom to ask for the pod ranges; undefined: they are those of the command line. */
   readonly operator: string | undefined;
+  /** Whose pods, policies and services are connected, policed and balanced; undefined: those that the agent is told of. */
+  readonly kubernetes: KubernetesAccessOptions | undefined;
+  /** Whether the command line has the ranges, and not somebody else. */
+  readonly arePodRangesGiven: boolean;
   readonly ipv4Range: Cidr;
   readonly ipv6Range: Cidr;
   readonly devices: readonly string[] | undefined;
@@ -96,11 +106,14 @@ interface Flags
       | 'metrics'
       | 'flowLog'
       | 'operator'
+      | 'kubernetes'
+      | 'arePodRangesGiven'
       | 'ipv4Range'
       | 'ipv6Range'
     >,
     TlsFlags,
-    FlowLogFlags {
+    FlowLogFlags,
+    KubernetesFlags {
   readonly nodeName?: string;
   readonly identityAllocator?: string;
   readonly operator?: string;
@@ -152,7 +165,7 @@ const defaultRanges = { ipv4: '10.244.0.0/24', ipv6: 'fd00:10:244::/64' } as con
 const rangeFlag = (flag: string, family: 'IPv4' | 'IPv6', initial: string): Option =>
   new Option(
     `${flag} <prefix>`,
-    `${family} range that pods of this node get their addresses from (default: ${initial}, without --operator)`,
+    `${family} range that pods of this node get their addresses from (default: ${initial}, without --operator and Kubernetes)`,
   ).argParser(
     checkedFlag((text) => {
       const cidr = parseCidr(text);
@@ -304,7 +317,7 @@ function createCommand(): Command {
     )
     .addOption(rangeFlag('--ipv4-range', 'IPv4', defaultRanges.ipv4))
     .addOption(rangeFlag('--ipv6-range', 'IPv6', defaultRanges.ipv6));
-  const flags = [...networkFlags(), ...masqueradeFlags(), ...policyFlags(), ...observerFlags()];
+  const flags = [...kubernetesFlags(), ...networkFlags(), ...masqueradeFlags(), ...policyFlags(), ...observerFlags()];
   return flags.reduce((all, flag) => all.addOption(flag), command);
 }
 
@@ -318,12 +331,13 @@ function rangesFrom({ operator, ipv4Range, ipv6Range }: Pick<Flags, 'operator' |
   }
   return {
     operator: isGiven ? undefined : operator,
+    arePodRangesGiven: isGiven,
     ipv4Range: ipv4Range ?? parseCidr(defaultRanges.ipv4),
     ipv6Range: ipv6Range ?? parseCidr(defaultRanges.ipv6),
   };
 }
 
-function fromFlags({ tlsCa, tlsCert, tlsKey, ...others }: Flags): AgentOptions {
+function fromFlags({ tlsCa, tlsCert, tlsKey, k8sApi, kubeconfig, ...others }: Flags): AgentOptions {
   const { flowLog, flowLogAllow, flowLogDeny, flowLogSize, flowLogFiles, ...flags } = others;
   const flowFilters = { ...(flowLogAllow && { flowLogAllow }), ...(flowLogDeny && { flowLogDeny }) };
   const nodeName = flags.nodeName ?? hostname().toLowerCase();
@@ -334,6 +348,7 @@ function fromFlags({ tlsCa, tlsCert, tlsKey, ...others }: Flags): AgentOptions {
     ...flags,
     nodeName,
     ...rangesFrom(flags),
+    kubernetes: kubernetesAccessFromFlags({ ...(k8sApi && { k8sApi }), ...(kubeconfig && { kubeconfig }) }),
     identityAllocator: flags.identityAllocator ?? `unix:${flags.runDir}/identity.sock`,
     tls: tlsFromFlags({ ...(tlsCa && { tlsCa }), ...(tlsCert && { tlsCert }), ...(tlsKey && { tlsKey }) }),
     devices: flags.devices,

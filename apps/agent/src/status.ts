@@ -9,6 +9,7 @@ import { describeHostPolicy } from './host/host-status.ts';
 import type { DesiredIpcache } from './ipcache/desired-ipcache.ts';
 import type { Cluster } from './cluster/cluster.ts';
 import type { EndpointTable } from './endpoint/endpoint-table.ts';
+import type { Kubernetes } from './kubernetes/kubernetes.ts';
 import type { Masquerade } from './masquerade/masquerade.ts';
 import type { AddressPool } from './ipam/address-pool.ts';
 import { mapsUnderPressure } from './metrics/map-pressure.ts';
@@ -37,6 +38,7 @@ export interface StatusOptions {
   readonly sockets: SocketsState;
   readonly ipcache: DesiredIpcache;
   readonly masquerade: Pick<Masquerade, 'state'>;
+  readonly kubernetes: Pick<Kubernetes, 'status'> | undefined;
   readonly pools: { readonly ipv4: AddressPool; readonly ipv6: AddressPool };
 }
 
@@ -139,6 +141,23 @@ function servicesStatus({ services, sockets }: StatusOptions): Component {
   return component('services', 'Ok', `${count}, at the sockets of ${sockets.cgroup}`);
 }
 
+function kubernetesStatus({ kubernetes }: StatusOptions): Component[] {
+  if (kubernetes === undefined) return [];
+  const { server, unknown, refused, failure } = kubernetes.status();
+  const say = (state: 'Ok' | 'Warning' | 'Failure', message: string): Component[] => [
+    component('kubernetes', state, message),
+  ];
+  if (failure !== undefined) return say('Failure', `what it has is not in force: ${failure.message}`);
+  const [first] = unknown;
+  if (first !== undefined) {
+    const effect = unknown.every(({ isSynced }) => isSynced) ? 'what is known stays in force' : 'new pods wait';
+    return say('Warning', `${effect}; ${unknown.map(({ kind }) => kind).join(', ')}: ${first.reason}`);
+  }
+  const [wrong] = refused;
+  if (wrong === undefined) return say('Ok', `follows ${server}`);
+  return say('Warning', `${refused.length} objects are not in force as written, first ${wrong.key}: ${wrong.reason}`);
+}
+
 function masqueradeStatus({ masquerade }: StatusOptions): Component {
   const { ports, addresses, counts, warning } = masquerade.state();
   if (ports === undefined) return component('masquerade', 'Ok', 'off; pods keep their addresses');
@@ -171,7 +190,7 @@ export function describeStatus(parts: StatusOptions): weir.agent.v1.IGetStatusRe
     components: [
       ...[datapathStatus(parts), policyStatus(parts), hostStatus(parts), endpointsStatus(parts)],
       ...[allocatorStatus(client), clusterStatus(parts), proxyStatus(parts), servicesStatus(parts)],
-      ...[masqueradeStatus(parts), mapsStatus(maps)],
+      ...[...kubernetesStatus(parts), masqueradeStatus(parts), mapsStatus(maps)],
     ],
     maps: [...maps],
     endpointsReady: endpoints.filter(({ state }) => state === 'ready').length,

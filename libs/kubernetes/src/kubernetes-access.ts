@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { Agent, type RequestOptions } from 'node:https';
 import { WeirError } from '@weir/errors';
+import type * as KubeConfigModuleType from './kube-config.ts';
 
 /** Which Kubernetes, and as whom. */
 export interface KubernetesAccessOptions {
@@ -22,6 +23,14 @@ const tokenPath = '/var/run/secrets/kubernetes.io/serviceaccount/token';
 // A server that is gone without a word is noticed by this and ten probes, a second apart.
 const keepAliveMs = 15_000;
 
+// In a bundle it lies beside the program.
+type KubeConfigModule = typeof KubeConfigModuleType;
+
+const isSource = import.meta.url.endsWith('.ts');
+const kubeConfigModule = new URL(isSource ? './kube-config.ts' : './kube-config.mjs', import.meta.url).href;
+
+const loadKubeConfig = (): Promise<KubeConfigModule> => import(kubeConfigModule);
+
 function checkServer(server: string, from: string): URL {
   const url = URL.canParse(server) ? new URL(server) : undefined;
   if (url?.protocol === 'https:' && url.username === '') return url;
@@ -34,8 +43,7 @@ function checkServer(server: string, from: string): URL {
  */
 export async function openKubernetesAccess(options: KubernetesAccessOptions): Promise<KubernetesAccess> {
   const { kubeconfig, server } = options;
-  // Not before somebody wants it: it costs more memory than everything else that a service loads.
-  const { KubeConfig } = await import('@kubernetes/client-node');
+  const { KubeConfig } = await loadKubeConfig();
   const config = new KubeConfig();
   if (kubeconfig === undefined) {
     if (!existsSync(tokenPath)) {

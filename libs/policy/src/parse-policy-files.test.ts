@@ -295,6 +295,8 @@ describe('names', () => {
     const named = (metadata: string): string =>
       withSpec('endpointSelector: {}, ingress: [{}]').replace('{name: p}', metadata);
     expect(problemsOf(named('{}'))).toEqual(['policy.yaml:1:65: metadata.name: Field "name" is missing']);
+    expect(problemsOf(named(`{name: ${'a'.repeat(100)}.b}`))).toEqual([]);
+    expect(problemsOf(named(`{name: ${'a'.repeat(254)}}`))[0]).toContain('is not a name');
     expect(problemsOf(named('{name: Web}'))[0]).toContain(
       'metadata.name: "Web" is not a name (1–253 lower-case letters',
     );

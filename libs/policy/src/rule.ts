@@ -113,6 +113,8 @@ export interface Policy {
   /** A rule list is named by the labels of its rules or, when they have none, by its content. */
   readonly name: string;
   readonly source: { readonly file: string; readonly line: number };
+  /** Who alone may change it; absent: whoever may call the agent. */
+  readonly owner?: 'kubernetes';
   readonly rules: readonly Rule[];
   /** Canonical JSON: reading it gives the same policy, and equal policies have equal documents. */
   readonly document: string;

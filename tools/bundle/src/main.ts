@@ -14,6 +14,7 @@ const programs = {
   'policy-parser': 'apps/agent/src/policy/policy-parser-thread.ts',
   maglev: 'apps/agent/src/service/maglev-thread.ts',
   'observer-thread': 'apps/agent/src/observe/observer-thread.ts',
+  'kube-config': 'libs/kubernetes/src/kube-config.ts',
   'identity-allocator': 'apps/identity-allocator/src/main.ts',
   operator: 'apps/operator/src/main.ts',
   'l7-proxy': 'apps/l7-proxy/src/main.ts',

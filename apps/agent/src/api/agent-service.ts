@@ -51,6 +51,8 @@ export interface AgentServiceOptions {
   readonly routes: NodeSources['routes'];
   readonly nodeIdentities: NodeSources['nodeIdentities'];
   readonly status: () => weir.agent.v1.IGetStatusResponse;
+  /** Whether namespaces and their labels are Kubernetes' alone. Default: they are not. */
+  readonly areNamespacesOwned?: boolean;
 }
 
 type AgentHandlers = Handlers<typeof AgentServiceDefinition>;
@@ -111,6 +113,14 @@ function endpointCalls({
     },
     async patchEndpointLabels({ endpoint, set, remove }) {
       const { record } = findEndpoint(table, endpoint?.reference);
+      // Only Kubernetes gives pods one.
+      if (record.serviceAccount !== undefined) {
+        const name = `${record.namespace}/${record.pod}`;
+        throw new WeirError(
+          'FAILED_PRECONDITION',
+          `The labels of the pod "${name}" belong to Kubernetes; use "kubectl label"`,
+        );
+      }
       const changed = await manager.patchLabels(record.id, { set: Object.fromEntries(set.map(splitLabel)), remove });
       return { endpoint: endpointMessage(changed, policy) };
     },
@@ -124,13 +134,20 @@ function endpointCalls({
   };
 }
 
-function namespaceCalls({ namespaces }: AgentServiceOptions): Part<'patchNamespaceLabels' | 'listNamespaces'> {
+function namespaceCalls({
+  namespaces,
+  areNamespacesOwned,
+}: AgentServiceOptions): Part<'patchNamespaceLabels' | 'listNamespaces'> {
   const message = (name: string, labels: NamespaceLabels): weir.agent.v1.INamespace => ({
     name,
     labels: Object.entries(labels).map(([key, value]) => `${key}=${value}`),
   });
   return {
     async patchNamespaceLabels({ namespace, set, remove }) {
+      if (areNamespacesOwned === true) {
+        const message = `The labels of the namespace "${namespace}" belong to Kubernetes; use "kubectl label"`;
+        throw new WeirError('FAILED_PRECONDITION', message);
+      }
       const labels = await namespaces.patch(namespace, { set: Object.fromEntries(set.map(splitLabel)), remove });
       return { namespace: message(namespace, labels) };
     },

@@ -5,6 +5,7 @@ import type { Endpoint } from '../endpoint/endpoint.ts';
 import { addressesOf } from '../endpoint/endpoint.ts';
 import type { EndpointManager } from '../endpoint/endpoint-manager.ts';
 import type { EndpointTable } from '../endpoint/endpoint-table.ts';
+import type { Kubernetes } from '../kubernetes/kubernetes.ts';
 import type { AddressPool } from '../ipam/address-pool.ts';
 import { gatewayMac } from '../node/node-network.ts';
 import { cniDetail } from './cni-error.ts';
@@ -20,6 +21,17 @@ export interface CniHandlerOptions {
   readonly pools: { readonly ipv4: AddressPool; readonly ipv6: AddressPool };
   /** Resolves when other nodes know the pod. Default: there are none. */
   readonly spread?: Cluster['spread'];
+  /** Says what a pod is beside what the runtime says. Default: nobody does. */
+  readonly kubernetes?: Pick<Kubernetes, 'describe' | 'added'> | undefined;
+}
+
+/** Makes an endpoint of a pod as the platform knows it. */
+async function add(request: CniRequest, { manager, kubernetes }: CniHandlerOptions): Promise<Endpoint> {
+  const isPod = request.pod !== request.containerId;
+  if (kubernetes === undefined || !isPod) return manager.add(request);
+  const endpoint = await manager.add(await kubernetes.describe(request));
+  kubernetes.added(request);
+  return endpoint;
 }
 
 /** Waits until others know a pod: the runtime starts it when ADD has returned. */
@@ -90,7 +102,7 @@ export function createCniHandler(options: CniHandlerOptions): CniHandler {
   return async (request) => {
     switch (request.command) {
       case 'ADD':
-        return resultOf(await spreadFirst(await manager.add(request), options), request.cniVersion);
+        return resultOf(await spreadFirst(await add(request, options), options), request.cniVersion);
       case 'DEL':
         await manager.remove(request);
         return undefined;

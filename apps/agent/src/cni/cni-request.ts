@@ -18,7 +18,10 @@ export interface CniRequest extends Attachment {
   /** Path of the network namespace; empty where the command needs none, or DEL was not told. */
   readonly netns: string;
   readonly namespace: string;
+  /** The container's id where the runtime knows of no pod. */
   readonly pod: string;
+  /** Of Kubernetes; undefined where the runtime does not tell. */
+  readonly podUid?: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly namedPorts: readonly NamedPort[];
   readonly prevResult: unknown;
@@ -145,6 +148,7 @@ export function parseCniRequest(body: unknown): CniRequest {
   const concernsOne = command !== 'STATUS' && command !== 'GC';
   const needsNetns = command === 'ADD' || command === 'CHECK';
   const args = parseArguments(concernsOne ? body['args'] : undefined);
+  const podUid = args.get('K8S_POD_UID');
   return {
     command: command as CniRequest['command'],
     cniVersion: config.cniVersion,
@@ -160,6 +164,7 @@ export function parseCniRequest(body: unknown): CniRequest {
       : String(body['netns'] ?? ''),
     namespace: args.get('K8S_POD_NAMESPACE') || 'default',
     pod: args.get('K8S_POD_NAME') || String(body['containerId'] ?? ''),
+    ...(podUid && { podUid }),
     labels: parseLabels(config),
     namedPorts: parseNamedPorts(config),
     prevResult: config['prevResult'],

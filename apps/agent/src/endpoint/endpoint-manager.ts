@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+import { isDeepStrictEqual } from 'node:util';
 import { type Clock, createBackoff } from '@weir/clock';
 import type { Datapath } from '@weir/datapath-maps';
 import { WeirError } from '@weir/errors';
@@ -24,8 +25,12 @@ export interface EndpointSpec extends AttachmentName {
   readonly namespace: string;
   readonly pod: string;
   readonly labels: Readonly<Record<string, string>>;
+  readonly serviceAccount?: string;
   readonly namedPorts?: readonly NamedPort[];
 }
+
+/** What Kubernetes says an endpoint is, as a whole. */
+export type EndpointDescription = Required<Pick<EndpointSpec, 'labels' | 'serviceAccount' | 'namedPorts'>>;
 
 /** A change of the user's labels. */
 export interface LabelPatch {
@@ -63,6 +68,8 @@ export interface EndpointManager {
   remove(name: AttachmentName): Promise<void>;
   /** Gives an endpoint other labels. Resolves when what they allow and forbid is in force; rejects with the old in force. */
   patchLabels(id: number, patch: LabelPatch): Promise<Endpoint>;
+  /** Makes an endpoint what it is described as; one that is so already is left alone. Resolves and rejects as `patchLabels`. */
+  describe(id: number, description: EndpointDescription): Promise<Endpoint>;
   /** Gives the endpoints of a namespace what its labels are now. Resolves when that is in force; the first failure rejects. */
   renewLabels(namespace: string): Promise<void>;
   /** Changes how an endpoint is treated. Resolves when it is. */
@@ -104,11 +111,12 @@ interface Draft {
 
 /** The labels that make the identity of a pod: its own, and those of its namespace. */
 export function identityLabels(
-  { namespace, labels }: Pick<EndpointSpec, 'namespace' | 'labels'>,
+  { namespace, labels, serviceAccount }: Pick<EndpointSpec, 'namespace' | 'labels' | 'serviceAccount'>,
   { labelFilter, namespaces }: Pick<EndpointManagerOptions, 'labelFilter' | 'namespaces'>,
 ): LabelSet {
   const namespaceLabels = namespaces.labelsOf(namespace);
-  return labelFilter.select(podLabels({ namespace, labels, namespaceLabels }).labels);
+  const account = serviceAccount !== undefined && { serviceAccount };
+  return labelFilter.select(podLabels({ namespace, labels, namespaceLabels, ...account }).labels);
 }
 
 const keyOf = ({ containerId, ifName }: AttachmentName): string => `${containerId}/${ifName}`;
@@ -150,6 +158,8 @@ export function createEndpointManager(options: EndpointManagerOptions): Endpoint
         return relabelEndpoint(options, { ...arrival, signal });
       });
     },
+    describe: (id, description) =>
+      queue.run(keyOf(table.require(id).record), (signal) => describeEndpoint(options, { id, description, signal })),
     async renewLabels(namespace) {
       // Those that are being made are there already, and take their turn first.
       const concerned = table.list().filter(({ record }) => record.namespace === namespace);
@@ -182,6 +192,25 @@ export function createEndpointManager(options: EndpointManagerOptions): Endpoint
       waits.close(stopping);
     },
   };
+}
+
+async function describeEndpoint(
+  options: EndpointManagerOptions,
+  wanted: { readonly id: number; readonly description: EndpointDescription; readonly signal: AbortSignal },
+): Promise<Endpoint> {
+  const endpoint = options.table.require(wanted.id);
+  const record = described(endpoint.record, wanted.description);
+  if (isDeepStrictEqual(record, endpoint.record)) return endpoint;
+  const arrival = { endpoint: { ...endpoint, record }, labels: identityLabels(record, options) };
+  return relabelEndpoint(options, { ...arrival, signal: wanted.signal });
+}
+
+function described(
+  { namedPorts: _, ...record }: EndpointRecord,
+  { labels, serviceAccount, namedPorts }: EndpointDescription,
+): EndpointRecord {
+  const ports = canonicalNamedPorts(namedPorts);
+  return { ...record, labels, serviceAccount, ...(ports.length > 0 && { namedPorts: ports }) };
 }
 
 function alreadyThere(known: Endpoint, { netns }: EndpointSpec): Endpoint {
@@ -261,6 +290,7 @@ function draftOf(options: EndpointManagerOptions, making: { readonly spec: Endpo
     hostInterface: hostInterfaceOf(id),
     hostIfindex: 0,
     createdMs: clock.nowMs(),
+    ...(spec.serviceAccount !== undefined && { serviceAccount: spec.serviceAccount }),
     ...(namedPorts.length > 0 && { namedPorts }),
   };
   const reason = 'the identity of its labels is not known yet';

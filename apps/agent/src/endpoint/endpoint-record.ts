@@ -42,6 +42,8 @@ export interface EndpointRecord {
   readonly audit?: boolean;
   /** How much is reported of its running connections. Absent: as the node has it. */
   readonly aggregation?: FlowAggregation;
+  /** Of Kubernetes. Absent: none. */
+  readonly serviceAccount?: string;
   /** What its author calls its ports, at least one. */
   readonly namedPorts?: readonly NamedPort[];
 }
@@ -51,7 +53,7 @@ export const endpointRecordVersion = 1;
 
 const shape: Readonly<
   Record<
-    Exclude<keyof EndpointRecord, 'identity' | 'audit' | 'aggregation' | 'namedPorts'>,
+    Exclude<keyof EndpointRecord, 'identity' | 'audit' | 'aggregation' | 'serviceAccount' | 'namedPorts'>,
     'string' | 'number' | 'object'
   >
 > = {
@@ -100,7 +102,8 @@ export function parseEndpointRecord(text: string, file: string): EndpointRecord 
     throw corrupt(file, 'has labels that are not text');
   const record = Object.fromEntries(Object.keys(shape).map((field) => [field, fields[field]]));
   const more = { ...identityOf(fields, file), ...auditOf(fields, file), ...aggregationOf(fields, file) };
-  return { ...record, ...more, ...namedPortsOf(fields, file) } as unknown as EndpointRecord;
+  const ofKubernetes = { ...serviceAccountOf(fields, file), ...namedPortsOf(fields, file) };
+  return { ...record, ...more, ...ofKubernetes } as unknown as EndpointRecord;
 }
 
 function identityOf(fields: Readonly<Record<string, unknown>>, file: string): Pick<EndpointRecord, 'identity'> {
@@ -124,6 +127,15 @@ function aggregationOf(
   if (aggregation === undefined) return {};
   if (isFlowAggregation(aggregation)) return { aggregation };
   throw corrupt(file, `has aggregation ${JSON.stringify(aggregation)}; expected one of ${flowAggregations.join(', ')}`);
+}
+
+function serviceAccountOf(
+  { serviceAccount }: Readonly<Record<string, unknown>>,
+  file: string,
+): Pick<EndpointRecord, 'serviceAccount'> {
+  if (serviceAccount === undefined) return {};
+  if (typeof serviceAccount === 'string') return { serviceAccount };
+  throw corrupt(file, `has serviceAccount ${JSON.stringify(serviceAccount)}; expected text`);
 }
 
 function isNamedPort(value: unknown): value is NamedPort {

@@ -147,6 +147,51 @@ describe('delete()', () => {
   });
 });
 
+describe('sync()', () => {
+  const syncing = (files: readonly { name: string; content: string }[], deleteKeys: readonly string[] = []) =>
+    service.sync({ owner: 'kubernetes', files, deleteKeys });
+  const key = 'CiliumNetworkPolicy/default/server';
+
+  it('brings what can be read into force, and says what cannot and why', async () => {
+    const refused = await syncing([fileFor('server', 80), broken]);
+    expect([...refused]).toEqual([['broken.yaml', 'apiVersion: Field "apiVersion" is missing']]);
+    expect(everywhere()).toEqual({ disk: ['server'], engine: ['server'], kernel: [80] });
+    expect(await createPolicyStore(path).load()).toMatchObject([{ key, owner: 'kubernetes' }]);
+  });
+
+  it('keeps what is in force of a policy that cannot be read any more, and changes nothing for one that is the same', async () => {
+    await syncing([fileFor('server', 80)]);
+    const { revision } = agent.engine;
+    expect((await syncing([{ ...broken, name: 'server.yaml' }])).size).toBe(1);
+    expect((await syncing([fileFor('server', 80)])).size).toBe(0);
+    expect(agent.engine.revision).toBe(revision);
+    expect(everywhere()).toEqual({ disk: ['server'], engine: ['server'], kernel: [80] });
+  });
+
+  it('deletes what belongs to the owner, and nothing else', async () => {
+    await importing(fileFor('client', 81));
+    await syncing([fileFor('server', 80)]);
+    await syncing([], [key, 'CiliumNetworkPolicy/default/client', 'CiliumNetworkPolicy/default/none']);
+    expect(everywhere()).toMatchObject({ disk: ['client'], engine: ['client'] });
+  });
+
+  it('leaves alone what somebody has imported, and says so', async () => {
+    await importing(fileFor('server', 80));
+    const refused = await syncing([fileFor('server', 443)]);
+    expect([...refused.values()]).toEqual([`There is a policy "${key}" that somebody has imported into this node`]);
+    expect(everywhere()).toEqual({ disk: ['server'], engine: ['server'], kernel: [80] });
+  });
+
+  it('lets nobody else change what belongs to the owner', async () => {
+    await syncing([fileFor('server', 80)]);
+    const foreign = { code: 'FAILED_PRECONDITION', message: expect.stringContaining('belongs to kubernetes') };
+    await expect(importing(fileFor('server', 443))).rejects.toMatchObject(foreign);
+    await expect(service.delete({ names: ['server'], files: [], all: false })).rejects.toMatchObject(foreign);
+    expect((await service.delete({ names: [], files: [], all: true })).keys).toEqual([]);
+    expect(everywhere()).toEqual({ disk: ['server'], engine: ['server'], kernel: [80] });
+  });
+});
+
 describe('createPolicyStore()', () => {
   it('has no policies where there is no file', async () => {
     expect(await createPolicyStore(join(node.directory, 'none.json')).load()).toEqual([]);

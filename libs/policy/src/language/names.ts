@@ -3,6 +3,8 @@ import { reportProblem } from '../document/place.ts';
 import { type Reader, readString, refineReader } from '../document/readers.ts';
 
 const dnsLabel = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?';
+// Kubernetes bounds the parts of a name only together.
+const nameLabel = '[a-z0-9](?:[-a-z0-9]*[a-z0-9])?';
 
 function nameReader(pattern: RegExp, expected: string): Reader<string> {
   return refineReader(readString, (name, place) =>
@@ -12,7 +14,7 @@ function nameReader(pattern: RegExp, expected: string): Reader<string> {
 
 /** Reads the name of an object of Kubernetes. */
 export const readName = nameReader(
-  new RegExp(`^(?=.{1,253}$)${dnsLabel}(\\.${dnsLabel})*$`),
+  new RegExp(`^(?=.{1,253}$)${nameLabel}(\\.${nameLabel})*$`),
   'a name (1–253 lower-case letters, digits, "-" and ".", beginning and ending with a letter or digit)',
 );
 
