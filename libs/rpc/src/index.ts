@@ -7,7 +7,7 @@ export { certificateNameOf, refuseAllBut, refuseOtherNode } from './caller.ts';
 export { createRpcClient } from './rpc-client.ts';
 export type { CallOptions, RpcClient, RpcClientOptions } from './client.ts';
 export { createStreamQueue, type StreamQueue, type StreamQueueOptions } from './stream-queue.ts';
-export { openTlsIdentity, type TlsFiles, type TlsIdentity } from './tls.ts';
+export { type KeyPair, openTlsIdentity, readKeyPair, type TlsFiles, type TlsIdentity } from './tls.ts';
 export { grpcTarget, parseRpcAddress, parseTcpAddress, type RpcAddress } from './address.ts';
 export type { HealthState, ServingStatus } from './health.ts';
 export type { ServiceDefinition, MethodTypes } from './method-types.ts';
@@ -17,3 +17,4 @@ export { claimUnixSocket, type UnixSocketClaim } from './unix-socket.ts';
 
 // For tests of error mapping in other libraries.
 export { statusFromError, errorFromStatus } from './error-status.ts';
+export { watchFiles } from './watch-files.ts';

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import type { PeerCertificate } from 'node:tls';
 import { experimental, type ChannelCredentials, type ServerCredentials } from '@grpc/grpc-js';
 import { WeirError } from '@weir/errors';
 import type { Logger } from '@weir/telemetry';
+import { watchFiles } from './watch-files.ts';
 
 /** Paths of PEM files. They are read again when they change; what cannot be used is left alone until it can. */
 export interface TlsFiles {
@@ -22,32 +23,29 @@ export interface TlsIdentity {
   close(): void;
 }
 
-interface Material {
-  readonly ca: Buffer;
+/** A certificate and its key, as PEM. */
+export interface KeyPair {
   readonly certificate: Buffer;
   readonly key: Buffer;
+}
+
+interface Material extends KeyPair {
+  readonly ca: Buffer;
 }
 
 type Provider = Parameters<typeof experimental.createCertificateProviderServerCredentials>[0];
 type CaListener = Parameters<Provider['addCaCertificateListener']>[0];
 type IdentityListener = Parameters<Provider['addIdentityCertificateListener']>[0];
 
-const checkIntervalMs = 1_000;
-
 /** Reads the files. FAILED_PRECONDITION names the file that cannot be used, and why. */
 export function openTlsIdentity(files: TlsFiles, log?: Logger): TlsIdentity {
   let material = readMaterial(files);
-  let stamp = stampOf(files);
   const caListeners = new Set<CaListener>();
   const identityListeners = new Set<IdentityListener>();
   const tellCa = (listener: CaListener): void => listener({ caCertificate: material.ca });
   const tellIdentity = (listener: IdentityListener): void =>
     listener({ certificate: material.certificate, privateKey: material.key });
-  const check = (): void => {
-    const found = stampOf(files);
-    if (found === stamp) return;
-    // Half-written files are looked at again at the next change.
-    stamp = found;
+  const readAgain = (): void => {
     try {
       material = readMaterial(files);
     } catch (error) {
@@ -58,7 +56,7 @@ export function openTlsIdentity(files: TlsFiles, log?: Logger): TlsIdentity {
     identityListeners.forEach(tellIdentity);
     log?.info({ path: files.certificate }, 'Certificate read again');
   };
-  const timer = setInterval(check, checkIntervalMs).unref();
+  const close = watchFiles([files.ca, files.certificate, files.key], readAgain);
   const provider: Provider = {
     addCaCertificateListener(listener) {
       caListeners.add(listener);
@@ -79,7 +77,7 @@ export function openTlsIdentity(files: TlsFiles, log?: Logger): TlsIdentity {
         }),
       server: () => experimental.createCertificateProviderServerCredentials(provider, provider, true),
     },
-    close: () => clearInterval(timer),
+    close,
   };
 }
 
@@ -95,36 +93,30 @@ function refuseOtherName(serverName: string, certificate: PeerCertificate): Erro
   return new WeirError('PERMISSION_DENIED', `the server's certificate is for "${found}", expected "${serverName}"`);
 }
 
-const stampOf = (files: TlsFiles): string =>
-  [files.ca, files.certificate, files.key]
-    .map((path) => {
-      const stat = statSync(path, { throwIfNoEntry: false });
-      return stat === undefined ? 'none' : `${stat.ino} ${stat.mtimeMs} ${stat.size}`;
-    })
-    .join();
-
-function readMaterial(files: TlsFiles): Material {
-  const read = <Parsed>(path: string, parse: (text: Buffer) => Parsed): { text: Buffer; parsed: Parsed } => {
-    try {
-      const text = readFileSync(path);
-      return { text, parsed: parse(text) };
-    } catch (error) {
-      throw unusable(path, (error as Error).message);
-    }
-  };
-  const ca = read(files.ca, (text) => new X509Certificate(text));
-  const certificate = read(files.certificate, (text) => new X509Certificate(text));
-  const key = read(files.key, (text) => createPrivateKey(text));
-  for (const [path, { parsed }] of [
-    [files.ca, ca],
-    [files.certificate, certificate],
-  ] as const) {
-    if (parsed.validToDate.getTime() < Date.now()) throw unusable(path, `it expired on ${parsed.validTo}`);
+function read<Parsed>(path: string, parse: (text: Buffer) => Parsed): { text: Buffer; parsed: Parsed } {
+  try {
+    const text = readFileSync(path);
+    return { text, parsed: parse(text) };
+  } catch (error) {
+    throw unusable(path, (error as Error).message);
   }
-  if (!certificate.parsed.checkPrivateKey(key.parsed))
-    throw unusable(files.key, `it does not fit "${files.certificate}"`);
-  return { ca: ca.text, certificate: certificate.text, key: key.text };
 }
+
+function readCertificate(path: string): { text: Buffer; parsed: X509Certificate } {
+  const found = read(path, (text) => new X509Certificate(text));
+  if (found.parsed.validToDate.getTime() >= Date.now()) return found;
+  throw unusable(path, `it expired on ${found.parsed.validTo}`);
+}
+
+/** Reads a certificate and its key. FAILED_PRECONDITION names the file that cannot be used, and why. */
+export function readKeyPair(files: Pick<TlsFiles, 'certificate' | 'key'>): KeyPair {
+  const certificate = readCertificate(files.certificate);
+  const key = read(files.key, (text) => createPrivateKey(text));
+  if (certificate.parsed.checkPrivateKey(key.parsed)) return { certificate: certificate.text, key: key.text };
+  throw unusable(files.key, `it does not fit "${files.certificate}"`);
+}
+
+const readMaterial = (files: TlsFiles): Material => ({ ca: readCertificate(files.ca).text, ...readKeyPair(files) });
 
 const unusable = (path: string, reason: string): WeirError =>
   new WeirError('FAILED_PRECONDITION', `Cannot use "${path}" for TLS: ${reason}`, { details: { path } });
