@@ -10,7 +10,7 @@ MAKEFLAGS   += --no-print-directory
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
 FIND    := find apps libs tools test bench -name node_modules -prune -o -name dist -prune -o -name build -prune -o
-SOURCES := $(shell $(FIND) -type f \( -name '*.ts' -o -name '*.js' -o -name package.json \) -print 2>/dev/null)
+SOURCES := $(shell $(FIND) -type f \( -name '*.ts' -o -name '*.js' -o -name '*.css' -o -name '*.html' -o -name package.json \) -print 2>/dev/null)
 C_STYLE := $(shell $(FIND) -type f -name '*.[ch]' -print 2>/dev/null) $(shell find bpf -name build -prune -o -type f -name '*.[ch]' -print)
 GEN     := libs/datapath/layout/src/gen
 ADDON   := libs/bpf-loader-node/build/bpf-loader.node

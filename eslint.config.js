@@ -65,6 +65,25 @@ export default tseslint.config(
     },
   },
   {
+    // What runs in a browser, as it is written. What others have chosen never becomes markup or code.
+    files: ['apps/*/page/**/*.js'],
+    rules: {
+      'max-lines': ['error', { max: 500 }],
+      'max-lines-per-function': ['error', { max: 70, skipComments: true, skipBlankLines: true }],
+      'max-params': ['error', { max: 3 }],
+      'no-eval': 'error',
+      'no-implied-eval': 'error',
+      'no-new-func': 'error',
+      'no-restricted-properties': [
+        'error',
+        ...['innerHTML', 'outerHTML', 'insertAdjacentHTML', 'write', 'writeln', 'srcdoc'].map((property) => ({
+          ...{ property, message: 'Texts are texts: use textContent' },
+        })),
+      ],
+      eqeqeq: 'error',
+    },
+  },
+  {
     // These projects run in a plain unit test, in a simulator and in a browser: no Node built-ins.
     files: pureProjects,
     ignores: ['**/*.test.ts'],

@@ -10,6 +10,7 @@ describe('parseCommandLine', () => {
         ...{ nodeName: 'r', peerService: 'unix:/run/weir/hubble.sock', listen: ['127.0.0.1:4245'] },
         ...{ plaintext: 'loopback', logLevel: 'info', tls: undefined, peerServerName: undefined },
         ...{ metrics: undefined, flowMetrics: [], flowMetricsContext: [], export: undefined },
+        page: undefined,
       },
     });
   });
@@ -32,7 +33,30 @@ describe('parseCommandLine', () => {
     });
   });
 
+  it('serves the page on this machine as it is, and elsewhere with TLS and a token', () => {
+    const pageOf = (...flags: string[]) => parseCommandLine(['--page-listen', ...flags]);
+    expect(pageOf('127.0.0.1:8080')).toMatchObject({
+      options: { page: { host: '127.0.0.1', port: 8080, tls: undefined, tokenFile: undefined } },
+    });
+    const secured = ['--page-token-file', 't', '--page-tls-cert', 'c', '--page-tls-key', 'k'];
+    expect(pageOf('10.0.0.1:443', ...secured)).toMatchObject({
+      options: { page: { host: '10.0.0.1', port: 443, tls: { certificate: 'c', key: 'k' }, tokenFile: 't' } },
+    });
+    expect(pageOf('[::]:80', '--page-token-file', 't', '--page-plaintext', 'anywhere')).toMatchObject({
+      options: { page: { host: '::', tls: undefined, tokenFile: 't' } },
+    });
+  });
+
   it.each([
+    [['--page-listen', '0.0.0.0:80'], /--page-listen "0.0.0.0:80" can be reached.*it needs --page-token-file$/m],
+    [['--page-listen', '[::]:80', '--page-plaintext', 'anywhere'], /it needs --page-token-file/],
+    [
+      ['--page-listen', 'host:80', '--page-token-file', 't'],
+      /needs --page-tls-cert and --page-tls-key, or --page-plain/,
+    ],
+    [['--page-listen', '127.0.0.1:1', '--page-tls-cert', 'c'], /--page-tls-key is missing/],
+    [['--page-token-file', 't'], /--page-token-file needs --page-listen/],
+    [['--page-listen', 'unix:/x'], /--page-listen.*is a unix socket/],
     [['--listen', 'nowhere'], /--listen.*"nowhere" is neither/],
     [['--peer-service', 'unix:x'], /--peer-service.*absolute path/],
     [['--tls-ca', 'ca.crt'], /--tls-cert and --tls-key is missing/],

@@ -17,6 +17,7 @@ import { type LogLevel, logLevels } from '@weir/telemetry';
 import { Command, Option } from 'commander';
 import { type ExportFlags, exportFlags, exportFromFlags } from './export/export-flags.ts';
 import type { ExportOptions } from './export/flow-exporter.ts';
+import { type PageFlags, pageFlags, pageFromFlags, type PageOptions } from './page/page-flags.ts';
 import packageJson from '../package.json' with { type: 'json' };
 
 /** What `--version` prints and the status reports. */
@@ -38,6 +39,8 @@ export interface RelayOptions {
   readonly flowMetricsContext: readonly FlowContext[];
   /** What is exported, and where to; undefined: nothing. */
   readonly export: ExportOptions | undefined;
+  /** Where the page is served, and to whom; undefined: nowhere. */
+  readonly page: PageOptions | undefined;
   readonly logLevel: LogLevel;
 }
 
@@ -47,7 +50,11 @@ interface HostPort {
 }
 
 interface Flags
-  extends Omit<RelayOptions, 'nodeName' | 'tls' | 'peerServerName' | 'metrics' | 'export'>, TlsFlags, ExportFlags {
+  extends
+    Omit<RelayOptions, 'nodeName' | 'tls' | 'peerServerName' | 'metrics' | 'export' | 'page'>,
+    TlsFlags,
+    ExportFlags,
+    PageFlags {
   readonly nodeName?: string;
   readonly peerServerName?: string;
   readonly metrics?: HostPort;
@@ -86,7 +93,7 @@ function createCommand(): Command {
       ),
     )
     .addOption(new Option('--log-level <level>', 'what is logged').choices(logLevels).default('info'));
-  return [...flowMetricsFlags(), ...exportFlags()].reduce((all, flag) => all.addOption(flag), command);
+  return [...pageFlags(), ...flowMetricsFlags(), ...exportFlags()].reduce((all, flag) => all.addOption(flag), command);
 }
 
 function fromFlags(flags: Flags): RelayOptions {
@@ -102,6 +109,7 @@ function fromFlags(flags: Flags): RelayOptions {
   return {
     ...{ nodeName, peerService, peerServerName, listen, plaintext, tls, logLevel },
     ...{ metrics, flowMetrics, flowMetricsContext, export: exportFromFlags(flags) },
+    page: pageFromFlags(flags),
   };
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import type { NodePool } from './node-pool.ts';
+import type { PageTraffic } from './page/flow-stream.ts';
 
 /** What readers of the relay have been given. */
 export interface RelayTraffic {
@@ -13,9 +14,11 @@ export interface RelayTraffic {
 export function createRelayMetrics({
   pool,
   traffic,
+  pageTraffic,
 }: {
   readonly pool: NodePool;
   readonly traffic: RelayTraffic;
+  readonly pageTraffic: PageTraffic;
 }): Registry {
   const registry = new Registry();
   const registers = [registry];
@@ -34,6 +37,7 @@ export function createRelayMetrics({
   );
   gauge('peer_service_away', '1 while nobody tells of nodes', () => (pool.isListening ? 0 : 1));
   gauge('readers', 'Streams of flows that are open', () => traffic.readers);
+  gauge('page_readers', 'Browsers that are shown flows', () => pageTraffic.readers);
   const counter = (name: string, help: string, read: () => number): Counter =>
     new Counter({
       ...{ name: `weir_relay_${name}_total`, help, registers },
@@ -44,6 +48,9 @@ export function createRelayMetrics({
     });
   counter('responses', 'Flows and other responses that readers were given', () => traffic.responses);
   counter('response_bytes', 'Bytes of these', () => traffic.bytes);
+  counter('page_flows', 'Flows that browsers were given', () => pageTraffic.flows);
+  counter('page_lost', 'Flows that browsers were too slow for', () => pageTraffic.lost);
+  counter('page_refused', 'Requests for flows without the right to them', () => pageTraffic.refused);
   collectDefaultMetrics({ register: registry });
   return registry;
 }

@@ -9,9 +9,12 @@ import type { Registry } from 'prom-client';
 import { createFlowExporter, type ExportOptions } from './export/flow-exporter.ts';
 import { feedFlows, type FlowSink } from './flow-feed.ts';
 import { createNodePool, type NodePool } from './node-pool.ts';
-import type { RelayFlowsOptions, RelayTimes } from './relay-flows.ts';
+import { relayFlows, type RelayFlowsOptions, type RelayTimes } from './relay-flows.ts';
 import { createRelayMetrics, type RelayTraffic } from './relay-metrics.ts';
 import { createRelayService } from './relay-service.ts';
+import type { PageTraffic } from './page/flow-stream.ts';
+import type { PageOptions } from './page/page-flags.ts';
+import { type PageServer, startPageServer } from './page/page-server.ts';
 
 export interface RelayParts {
   readonly nodeName: string;
@@ -28,6 +31,8 @@ export interface RelayParts {
   readonly flowMetricsContext?: readonly FlowContext[];
   /** What is exported, and where to; undefined: nothing. */
   readonly export?: ExportOptions | undefined;
+  /** Where the page is served, and to whom; undefined: nowhere. */
+  readonly page?: PageOptions | undefined;
   readonly version: string;
   readonly logger: Logger;
   /** Other times than the usual ones. */
@@ -39,6 +44,8 @@ export interface Relay {
   readonly addresses: readonly string[];
   /** Where metrics are served. */
   readonly metricsAddress: string | undefined;
+  /** Where the page is. */
+  readonly pageUrl: string | undefined;
   stop(): Promise<void>;
 }
 
@@ -60,6 +67,19 @@ async function serveMetrics(
   const unwell = (): string | undefined => (isWell(pool) ? undefined : 'no node can be asked for flows');
   const server = await startMetricsServer({ ...metrics, registry, unwell });
   logger.info({ address: server.address }, 'Serving metrics');
+  return server;
+}
+
+async function servePage(
+  { page, logger }: RelayParts,
+  { flows, traffic }: { readonly flows: RelayFlowsOptions; readonly traffic: PageTraffic },
+): Promise<PageServer | undefined> {
+  if (page === undefined) return undefined;
+  const server = await startPageServer({
+    ...{ ...page, pool: flows.pool, traffic, logger },
+    flows: (request, signal) => relayFlows({ ...flows, request, signal }),
+  });
+  logger.info({ address: server.url }, 'Serving the page');
   return server;
 }
 
@@ -113,22 +133,26 @@ export async function startRelay(parts: RelayParts): Promise<Relay> {
     ...{ services: [service], listen, plaintext, healthNames: [observerHealthName], log: logger },
     ...(tls && plaintext === 'loopback' && { tls }),
   });
-  const registry = createRelayMetrics({ pool, traffic });
+  const pageTraffic: PageTraffic = { readers: 0, flows: 0, lost: 0, refused: 0 };
+  const registry = createRelayMetrics({ pool, traffic, pageTraffic });
   const forItself = createSinks(parts, registry);
   const addresses = await server.start();
   for (const address of addresses) logger.info({ address, pid: process.pid }, 'Serving flows');
   pool.start();
   const metrics = await serveMetrics(parts, { registry, pool });
+  const page = await servePage(parts, { flows, traffic: pageTraffic });
   const stopFeed = startFeed(flows, { ...forItself, logger });
   const health = setInterval(() => server.health.setAll(isWell(pool) ? 'SERVING' : 'NOT_SERVING'), healthIntervalMs);
   return {
     addresses,
     metricsAddress: metrics?.address,
+    pageUrl: page?.url,
     async stop() {
       clearInterval(health);
       stopFeed();
       await forItself.close();
       await metrics?.close();
+      await page?.close();
       await server.stop();
       pool.stop();
       tls?.close();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// bundle: one self-contained ES module per program in dist/, with the native addon beside it.
-import { copyFileSync, existsSync, mkdirSync, renameSync } from 'node:fs';
+// bundle: one self-contained ES module per program in dist/, with the native addon and the relay's page beside it.
+import { copyFileSync, cpSync, existsSync, mkdirSync, renameSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build, type BuildOptions } from 'esbuild';
 import { lazyBuiltins } from './lazy-builtins.ts';
@@ -63,4 +63,6 @@ try {
 const addon = `${root}libs/bpf-loader-node/build/bpf-loader.node`;
 copyFileSync(addon, `${dist}bpf-loader.node.tmp`);
 renameSync(`${dist}bpf-loader.node.tmp`, `${dist}bpf-loader.node`);
+// What a browser is given is served as it is written.
+cpSync(`${root}apps/monitor-relay/page`, `${dist}page`, { recursive: true });
 process.stdout.write(`  BUNDLE   ${Object.keys(entryPoints).join(' ')}\n`);
