@@ -11,8 +11,9 @@ import {
   type SlotRow,
 } from '@weir/datapath-maps';
 import { parseIpAddress, protocolNumber, type Service } from '@weir/model';
+import { createChangeBatch } from './change-batch.ts';
 import { backendName, groupName } from './render-service.ts';
-import { nothingRendered, type RenderedGroup, type RenderedService, serviceDifference } from './rendered-service.ts';
+import { addDifference, nothingRendered, type RenderedGroup, type RenderedService } from './rendered-service.ts';
 
 /** Rows that are in the kernel and belong to no service yet: those of an agent before. */
 export interface AdoptedRows {
@@ -101,7 +102,8 @@ export function createAdoptedRows(rows: ServiceRows): AdoptedRows {
     },
     takeRest() {
       const rest: RenderedService = { groups: new Map(), frontends, pools, slots, backends, tables };
-      const change = serviceDifference(rest, nothingRendered);
+      const change = createChangeBatch();
+      addDifference(change, { before: rest, after: nothingRendered });
       for (const each of [frontends, pools, slots, backends, tables]) each.clear();
       return change;
     },

@@ -14,6 +14,7 @@ const whole = 2 ** 32;
  * item more differs in one column.
  */
 export function aliasTable(weights: readonly number[]): AliasColumn[] {
+  if (weights.every((weight) => weight === weights[0])) return weights.map((_, other) => ({ other, share: whole - 1 }));
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   const scaled = weights.map((weight) => (weight * weights.length) / total);
   const columns = weights.map((_, index): AliasColumn => ({ other: index, share: whole - 1 }));

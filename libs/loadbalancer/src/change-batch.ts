@@ -34,17 +34,26 @@ export function addChange(batch: ChangeBatch, change: ServiceChange): void {
 
 const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => a.every((byte, index) => byte === b[index]);
 
-const sameFields = <Row extends object>(a: Row, b: Row): boolean =>
-  Object.entries(a).every(([field, value]) => {
-    const other: unknown = b[field as keyof Row];
-    return value instanceof Uint8Array ? other instanceof Uint8Array && sameBytes(value, other) : value === other;
-  });
+/** Whether two rows are the same. */
+export const sameFields = <Row extends object>(a: Row, b: Row): boolean => {
+  for (const field in a) {
+    const [value, other]: readonly unknown[] = [a[field], b[field]];
+    if (value === other) continue;
+    if (!(value instanceof Uint8Array && other instanceof Uint8Array && sameBytes(value, other))) return false;
+  }
+  return true;
+};
 
 /** Writes into `change` what makes `after` of `before`. */
 export function diffRows<Key, Row extends object>(
   change: Map<Key, Row | undefined>,
   { before, after }: { readonly before: ReadonlyMap<Key, Row>; readonly after: ReadonlyMap<Key, Row> },
 ): void {
+  // Services come by the thousand, and then there is nothing to compare.
+  if (before.size === 0) {
+    for (const [key, row] of after) change.set(key, row);
+    return;
+  }
   for (const [key, row] of after) {
     const known = before.get(key);
     if (known === undefined || !sameFields(row, known)) change.set(key, row);

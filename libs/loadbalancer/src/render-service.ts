@@ -29,7 +29,7 @@ const ticksOf = (seconds: number): number => Math.round((seconds * 1e9) / 2 ** 2
 export const backendName = ({ address, port }: { readonly address: Uint8Array; readonly port: number }): string =>
   `${String.fromCharCode(...address)}${port}`;
 
-interface ParsedBackend extends ServiceBackend {
+interface ParsedBackend extends Pick<ServiceBackend, 'port' | 'weight' | 'state'> {
   readonly bytes: Uint8Array;
   readonly key: string;
 }
@@ -50,7 +50,8 @@ function backendsByGroup({ backends }: Service): Map<string, ParsedBackend[]> {
   const byGroup = new Map<string, ParsedBackend[]>();
   for (const backend of backends) {
     const bytes = parseIpAddress(backend.address);
-    const parsed = { ...backend, bytes, key: backendName({ address: bytes, port: backend.port }) };
+    const { port, weight, state } = backend;
+    const parsed = { port, weight, state, bytes, key: backendName({ address: bytes, port }) };
     const name = groupName(backend.portName, bytes);
     const others = byGroup.get(name);
     if (others === undefined) byGroup.set(name, [parsed]);
@@ -122,6 +123,9 @@ function renderGroup(parts: Parts, input: GroupInput): RenderedGroup {
   return { group, pool, backends: ids, order: [], ...(maglev && { maglev }) };
 }
 
+/** Of all services that have none. */
+const noTables = new Map<number, never>();
+
 /** What a service becomes rows with. */
 export interface RenderOptions {
   /** The numbers that it has already. */
@@ -144,7 +148,7 @@ export function renderService(service: Service, options: RenderOptions): Rendere
     pools: new Map(),
     slots: new Map(),
     backends: new Map(),
-    tables: new Map(),
+    tables: service.selection === 'maglev' ? new Map() : noTables,
   };
   const byGroup = backendsByGroup(service);
   for (const { address: text, port, protocol, portName } of service.frontends) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { BackendRow, FrontendRow, PoolRow, ServiceChange, SlotRow } from '@weir/datapath-maps';
-import { type ChangeBatch, createChangeBatch, diffRows } from './change-batch.ts';
+import type { BackendRow, FrontendRow, PoolRow, SlotRow } from '@weir/datapath-maps';
+import { type ChangeBatch, diffRows, sameFields } from './change-batch.ts';
 
 /** One port of one service in one family, and the numbers that it has in the kernel. */
 export interface RenderedGroup {
@@ -54,18 +54,20 @@ function diffTables(change: ChangeBatch['tables'], { before, after }: { before: 
   for (const pool of before.keys()) if (!after.has(pool)) change.set(pool, undefined);
 }
 
-/** What makes `after` of `before`. */
-export function serviceDifference(before: RenderedService, after: RenderedService): ServiceChange {
-  const change: ChangeBatch = createChangeBatch();
-  const frontends = new Map<string, FrontendRow | undefined>();
-  diffRows(frontends, { before: before.frontends, after: after.frontends });
-  for (const [name, row] of frontends) {
-    const removed = row ?? before.frontends.get(name);
-    if (removed !== undefined) change.frontends.set(name, row ?? { removed });
+/** Adds to a change what makes `after` of `before`. */
+export function addDifference(
+  change: ChangeBatch,
+  { before, after }: { readonly before: RenderedService; readonly after: RenderedService },
+): void {
+  for (const [name, row] of after.frontends) {
+    const known = before.frontends.get(name);
+    if (known === undefined || !sameFields(row, known)) change.frontends.set(name, row);
+  }
+  for (const [name, removed] of before.frontends) {
+    if (!after.frontends.has(name)) change.frontends.set(name, { removed });
   }
   diffRows(change.pools, { before: before.pools, after: after.pools });
   diffRows(change.slots, { before: before.slots, after: after.slots });
   diffRows(change.backends, { before: before.backends, after: after.backends });
   diffTables(change.tables, { before: before.tables, after: after.tables });
-  return change;
 }

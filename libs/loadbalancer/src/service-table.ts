@@ -10,10 +10,11 @@ import {
   serviceProblem,
 } from '@weir/model';
 import { createAdoptedRows } from './adopted-rows.ts';
+import { addChange, type ChangeBatch, createChangeBatch } from './change-batch.ts';
 import type { BuiltTables, MaglevRequest } from './maglev-source.ts';
 import { maglevTableSizeDefault } from './maglev-table.ts';
 import { renderService, tablesWanted } from './render-service.ts';
-import { nothingRendered, type RenderedService, serviceDifference } from './rendered-service.ts';
+import { addDifference, nothingRendered, type RenderedService } from './rendered-service.ts';
 import { createRowAccount } from './row-account.ts';
 import { createServiceNumbers } from './service-numbers.ts';
 
@@ -27,24 +28,31 @@ export interface ServiceTableOptions {
   readonly maglevTableSize?: number;
 }
 
+export interface UpsertOptions {
+  /** Maglev tables that were made beforehand. */
+  readonly built?: BuiltTables;
+  /** The change of other services that this one is added to, which is returned then. */
+  readonly into?: ChangeBatch;
+}
+
 /** The services of a node, and what they are in the kernel. */
 export interface ServiceTable {
   /**
    * Takes a service in, and returns what must change in the kernel. Throws, with nothing changed, INVALID_ARGUMENT that names
    * the field, ALREADY_EXISTS when an address is another service's, FAILED_PRECONDITION when the service belongs to another
-   * owner, RESOURCE_EXHAUSTED when there is no room. `built` has Maglev tables that were made beforehand.
+   * owner, RESOURCE_EXHAUSTED when there is no room.
    */
-  upsert(service: Service, built?: BuiltTables): ServiceChange;
+  upsert(service: Service, options?: UpsertOptions): ServiceChange;
   /** The Maglev tables that `upsert` would have to make. None of a service that it would refuse for itself. */
   tablesWanted(service: Service): readonly MaglevRequest[];
   /** Throws NOT_FOUND, or FAILED_PRECONDITION when it belongs to another owner. */
-  delete(key: string, owner: Service['owner']): ServiceChange;
+  delete(key: string, owner: Service['owner'], into?: ChangeBatch): ServiceChange;
   get(key: string): Service | undefined;
   list(): readonly Service[];
   /** Numbers that the backends of a service have in the kernel, in the service's order; undefined: it has none. */
   backendNumbers(key: string): ReadonlyMap<string, number>;
   /** What takes away what no service has claimed: when all that were known before have been given. */
-  takeRest(): ServiceChange;
+  takeRest(into?: ChangeBatch): ServiceChange;
 }
 
 interface Entry {
@@ -70,6 +78,14 @@ function refuseClash(service: Service, owners: ReadonlyMap<string, string>): voi
   }
 }
 
+interface Move {
+  readonly before: RenderedService;
+  readonly after: RenderedService;
+  readonly into: ChangeBatch;
+}
+
+const noTables: BuiltTables = new Map();
+
 /** Makes a table without services. */
 export function createServiceTable(options: ServiceTableOptions): ServiceTable {
   const { rows, limits, numbersFrom = 0, maglevTableSize = maglevTableSizeDefault } = options;
@@ -80,16 +96,17 @@ export function createServiceTable(options: ServiceTableOptions): ServiceTable {
   const account = createRowAccount(rows, limits);
 
   /** From now on, the service is what `after` says. */
-  const move = (key: string, { before, after }: { before: RenderedService; after: RenderedService }): ServiceChange => {
+  const move = (key: string, { before, after, into }: Move): ServiceChange => {
     numbers.release(before, after);
     account.add(before, after);
     for (const name of before.frontends.keys()) owners.delete(name);
     for (const name of after.frontends.keys()) owners.set(name, key);
-    return serviceDifference(before, after);
+    addDifference(into, { before, after });
+    return into;
   };
 
   return {
-    upsert(service, built = new Map()) {
+    upsert(service, { built = noTables, into = createChangeBatch() } = {}) {
       const problem = serviceProblem(service);
       if (problem !== undefined) throw new WeirError('INVALID_ARGUMENT', problem);
       const key = serviceKey(service);
@@ -103,14 +120,14 @@ export function createServiceTable(options: ServiceTableOptions): ServiceTable {
         return rendered;
       });
       entries.set(key, { service, rendered: after });
-      return move(key, { before, after });
+      return move(key, { before, after, into });
     },
-    delete(key, owner) {
+    delete(key, owner, into = createChangeBatch()) {
       const entry = entries.get(key);
       if (entry === undefined) throw new WeirError('NOT_FOUND', `There is no service "${key}"`);
       refuseOwner(entry.service, owner);
       entries.delete(key);
-      return move(key, { before: entry.rendered, after: nothingRendered });
+      return move(key, { before: entry.rendered, after: nothingRendered, into });
     },
     tablesWanted(service) {
       if (service.selection !== 'maglev' || serviceProblem(service) !== undefined) return [];
@@ -123,11 +140,12 @@ export function createServiceTable(options: ServiceTableOptions): ServiceTable {
       const groups = [...(entries.get(key)?.rendered.groups.values() ?? [])];
       return new Map(groups.flatMap(({ backends }) => [...backends]));
     },
-    takeRest() {
+    takeRest(into = createChangeBatch()) {
       const change = adopted.takeRest();
       account.add(change, nothingRendered);
       numbers.releaseRows(change);
-      return change;
+      addChange(into, change);
+      return into;
     },
   };
 }

@@ -5,7 +5,6 @@ import { lbBackendState } from '@weir/datapath-layout';
 import type { BackendTraffic, ServiceChange, ServiceDatapath } from '@weir/datapath-maps';
 import { WeirError } from '@weir/errors';
 import {
-  addChange,
   type BuiltTables,
   type ChangeBatch,
   createChangeBatch,
@@ -128,8 +127,8 @@ function createKernelSide(options: ServiceControllerOptions, later: (task: () =>
     // What the kernel refused may be there in part.
     table = newTable(randomInt(numbersFromMax));
     const batch = createChangeBatch();
-    for (const service of services) addChange(batch, table.upsert(service));
-    addChange(batch, table.takeRest());
+    for (const service of services) table.upsert(service, { into: batch });
+    table.takeRest(batch);
     put(batch);
   };
 
@@ -179,7 +178,7 @@ interface UpsertInput {
 
 function upsertOne(service: Service, { table, built, into }: UpsertInput): void {
   const known = table.get(serviceKey(service));
-  addChange(into.change, table.upsert(service, built));
+  table.upsert(service, { built, into: into.change });
   if (known !== undefined && JSON.stringify(known) === JSON.stringify(service)) return;
   into.records.push({ upsert: service });
   into.events.push({ kind: 'upserted', service });
@@ -258,7 +257,7 @@ export function createServiceController(options: ServiceControllerOptions): Serv
     delete: (keys, owner) =>
       inTurn(async () =>
         change(keys, (key, into) => {
-          addChange(into.change, kernel.table.delete(key, owner));
+          kernel.table.delete(key, owner, into.change);
           into.records.push({ delete: key });
           into.events.push({ kind: 'deleted', key });
         }),
@@ -268,8 +267,8 @@ export function createServiceController(options: ServiceControllerOptions): Serv
         const batch = createChangeBatch();
         const services = await store.load();
         const built = await buildTables(services);
-        for (const service of services) addChange(batch, kernel.table.upsert(service, built));
-        addChange(batch, kernel.table.takeRest());
+        for (const service of services) kernel.table.upsert(service, { built, into: batch });
+        kernel.table.takeRest(batch);
         await datapath.placeTables(batch.tables);
         kernel.put(batch);
       }),

@@ -44,7 +44,7 @@ function randomService(): Service {
   const number = below(12);
   return {
     ...{ namespace: 'default', name: `s${number}`, owner: 'api', affinityTimeoutS: oneOf([0, 60]) },
-    ...{ selection: oneOf(['random', 'random', 'round-robin', 'maglev']) },
+    ...{ selection: oneOf(['random', 'random', 'random', 'round-robin', 'round-robin', 'maglev']) },
     frontends: [
       { address: `10.96.0.${1 + below(14)}`, port: 80, protocol: oneOf(['TCP', 'UDP']), portName: '' },
       { address: `fd96::${1 + number}`, port: 80, protocol: 'TCP', portName: '' },

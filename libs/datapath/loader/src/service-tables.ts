@@ -112,6 +112,16 @@ async function collect<K, V, Key, Row>(
   return rows;
 }
 
+// A batch ends at the first backend that has not been called, and few have been where many go.
+const manyRemoved = 100;
+
+function deleteCounters(map: BpfMap, removed: readonly number[]): void {
+  if (removed.length === 0) return;
+  const counted = removed.length < manyRemoved ? undefined : readServiceTraffic(map);
+  const ids = counted === undefined ? removed : removed.filter((id) => counted.has(id));
+  if (ids.length > 0) map.deleteMany(new Uint8Array(Uint32Array.from(ids).buffer));
+}
+
 /**
  * Ties the open maps to what the agent's features see of them. `bump` has flows looked at anew: what is sent to an address
  * that becomes a service's goes to a backend from then on.
@@ -153,9 +163,7 @@ export function createServiceTables(maps: ServiceMaps, bump: () => void): Servic
       tables.deleteAll(change.tables);
       slots.deleteAll(slotRows.removed.map(slotPlace));
       backends.deleteAll(backendRows.removed);
-      if (backendRows.removed.length > 0) {
-        maps.lbCounters.deleteMany(new Uint8Array(Uint32Array.from(backendRows.removed).buffer));
-      }
+      deleteCounters(maps.lbCounters, backendRows.removed);
     },
     read() {
       const poolRows = pools.all();
