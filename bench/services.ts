@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Services: what a connection costs through one of many, against the same pod called directly; and how fast many of them, and
-// one change of one of them, are in force. Both ends run on one CPU, where a connection costs what its path costs.
+// Services: what a connection costs through one of many, against the same pod called directly, and against the rules that
+// kube-proxy would have written; and how fast many of them, and one change of one of them, are in force. Both ends run on one
+// CPU, where a connection costs what its path costs.
 import { readFileSync } from 'node:fs';
 import { ServiceServiceDefinition, type weir } from '@weir/proto';
 import { createRpcClient, type RpcClient } from '@weir/rpc';
@@ -10,8 +11,11 @@ import { withLab } from './lib/bench-lab.ts';
 import {
   type BenchPart,
   type BenchSettings,
+  createKubeProxyPath,
   type Figure,
   interleaved,
+  type KubeProxyMode,
+  type KubeProxyPath,
   netbench,
   quantile,
   startNetbenchServer,
@@ -59,38 +63,91 @@ async function remove(services: Services, all: readonly Service[]): Promise<void
 const fillers = (from: number, to: number, backends = 1): Service[] =>
   Array.from({ length: to - from }, (_, index) => filler(from + index, backends));
 
-/** TCP_CRR through a service beside the pod behind it, with more and more services around. */
+type Rates = Readonly<Record<'service' | 'direct' | KubeProxyMode, readonly number[]>>;
+
+interface Compared {
+  /** Makes so many services for all that is compared. */
+  prepare(level: number): Promise<void>;
+  /** Connections a second. */
+  readonly variants: Readonly<Record<keyof Rates, () => Promise<number>>>;
+}
+
+/** Figures of one number of services: ours beside each of the others. */
+function figuresOf(level: number, rates: Rates): Figure[] {
+  const name = `TCP_CRR to one of ${level.toLocaleString('en')} services`;
+  const common = { unit: '1/s', better: 'higher', ours: rates.service } as const;
+  return [
+    {
+      ...{ ...common, name, baseline: { name: 'pod directly', values: rates.direct } },
+      ...{ target: { kind: 'ratio', value: 0.97 }, ...(level === 10_000 ? { peer: '0.97' } : {}) },
+    },
+    ...(['iptables', 'nftables'] as const).map((mode): Figure => ({
+      ...{ ...common, name: `${name}, beside ${mode}` },
+      baseline: { name: `${mode}, as kube-proxy`, values: rates[mode] },
+    })),
+  ];
+}
+
+/** With more and more services around. */
+async function compare({ prepare, variants }: Compared, { runs, signal, step }: BenchSettings): Promise<void> {
+  const first: number[] = [];
+  for (const level of levels) {
+    await step(`TCP_CRR, ${level} services`, async () => {
+      await prepare(level);
+      const rates = await interleaved({ runs, signal, variants });
+      if (level === levels[0]) first.push(...rates.service);
+      const figures = figuresOf(level, rates);
+      if (level !== levels.at(-1)) return figures;
+      return [
+        ...figures,
+        {
+          ...{ name: `TCP_CRR with ${level.toLocaleString('en')} services beside 1`, unit: '1/s', better: 'higher' },
+          ...{ ours: rates.service, baseline: { name: '1 service', values: first } },
+          target: { kind: 'ratio', value: 0.98 },
+        },
+      ];
+    });
+  }
+}
+
+const listen = (netns: string) => startNetbenchServer({ netns, port, cpu });
+
+/** TCP_CRR through a service beside the pod behind it, and beside what kube-proxy does between plain namespaces. */
 async function measureConnections(lab: Lab, services: Services, settings: BenchSettings): Promise<void> {
-  const { runs, durationMs, signal, step } = settings;
+  const { durationMs } = settings;
+  await using cleanup = new AsyncDisposableStack();
   const client = await lab.addPod({ name: 'client' });
   const server = await lab.addPod({ name: 'server' });
   const { cgroup } = await lab.place('client');
-  const listening = await startNetbenchServer({ netns: server.netns, port, cpu });
-  const rate = async (address: string): Promise<number> =>
-    (await netbench({ test: 'tcp_crr', netns: client.netns, cgroup, address, port, durationMs, cpu })).perSecond ?? 0;
-  try {
-    const backends = [{ address: server.ipv4, port }];
-    await upsert(services, [{ name: 'measured', frontends: [{ address: measuredAddress, port }], backends }]);
-    let present = 1;
-    for (const level of levels) {
-      await upsert(services, fillers(present, level));
-      present = level;
-      await step(`TCP_CRR, ${level} services`, async () => {
-        const variants = { service: () => rate(measuredAddress), direct: () => rate(server.ipv4) };
-        const { service, direct } = await interleaved({ runs, signal, variants });
-        return [
-          {
-            ...{ name: `TCP_CRR to one of ${level.toLocaleString('en')} services`, unit: '1/s', better: 'higher' },
-            ...{ ours: service, baseline: { name: 'pod directly', values: direct } },
-            ...{ target: { kind: 'ratio', value: 0.97 }, ...(level === 10_000 ? { peer: '0.97' } : {}) },
-          },
-        ];
-      });
-    }
-    await remove(services, [{ name: 'measured' }, ...fillers(1, present)]);
-  } finally {
-    await listening.stop();
-  }
+  const rate = async (netns: string, address: string, place: { readonly cgroup?: string } = {}): Promise<number> =>
+    (await netbench({ test: 'tcp_crr', netns, address, port, durationMs, cpu, ...place })).perSecond ?? 0;
+  const path = async (mode: KubeProxyMode): Promise<KubeProxyPath> => {
+    const made = cleanup.adopt(await createKubeProxyPath(mode, port), (each) => each.remove());
+    cleanup.adopt(await listen(made.server.netns), (each) => each.stop());
+    return made;
+  };
+  const paths = { iptables: await path('iptables'), nftables: await path('nftables') };
+  cleanup.adopt(await listen(server.netns), (each) => each.stop());
+  const backends = [{ address: server.ipv4, port }];
+  await upsert(services, [{ name: 'measured', frontends: [{ address: measuredAddress, port }], backends }]);
+  let present = 1;
+  cleanup.defer(() => remove(services, [{ name: 'measured' }, ...fillers(1, present)]));
+  await compare(
+    {
+      async prepare(level) {
+        await upsert(services, fillers(present, level));
+        present = level;
+        for (const each of Object.values(paths)) await each.load(level);
+      },
+      variants: {
+        service: () => rate(client.netns, measuredAddress, { cgroup }),
+        direct: () => rate(client.netns, server.ipv4, { cgroup }),
+        iptables: () => rate(paths.iptables.client.netns, paths.iptables.address),
+        nftables: () => rate(paths.nftables.client.netns, paths.nftables.address),
+      },
+    },
+    settings,
+  );
 }
 
 async function rssMb(lab: Lab): Promise<number> {

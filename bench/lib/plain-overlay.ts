@@ -49,7 +49,7 @@ async function addSide(side: Side, bridge: string, index: number): Promise<void>
 }
 
 /** Two namespaces, each behind a router, with the kernel's own VXLAN between the routers over a bridge. Needs root. */
-export async function createPlainOverlay(): Promise<PlainPath> {
+export async function createPlainOverlay(): Promise<Omit<PlainPath, 'router'>> {
   const bridge = benchNamespace('bridge');
   const both = [sideOf(0), sideOf(1)];
   const all = [bridge, ...both.flatMap(({ router, end }) => [router, end.netns])];

@@ -9,14 +9,16 @@ const run = promisify(execFile);
 export interface PlainPath {
   readonly client: { readonly netns: string; readonly ipv4: string; readonly ipv6: string };
   readonly server: { readonly netns: string; readonly ipv4: string; readonly ipv6: string };
+  /** The namespace between them. */
+  readonly router: string;
   remove(): Promise<void>;
 }
 
-/** Makes the path; the caller removes it. Needs root. */
-export async function createPlainPath(): Promise<PlainPath> {
-  const router = benchNamespace('r');
+/** Makes the path; the caller removes it. Several have names of their own. Needs root. */
+export async function createPlainPath(name = ''): Promise<PlainPath> {
+  const router = benchNamespace(`${name}r`);
   const end = (side: 'a' | 'b', subnet: number): PlainPath['client'] => ({
-    netns: benchNamespace(side),
+    netns: benchNamespace(`${name}${side}`),
     ipv4: `198.18.${subnet}.2`,
     ipv6: `2001:db8:${subnet}::2`,
   });
@@ -41,7 +43,7 @@ export async function createPlainPath(): Promise<PlainPath> {
     await remove();
     throw error;
   }
-  return { client, server, remove };
+  return { client, server, router, remove };
 }
 
 /** A namespace with its loopback up, in which addresses can be used at once. */
