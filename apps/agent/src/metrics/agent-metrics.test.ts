@@ -19,6 +19,10 @@ beforeEach(() => {
     engine: { policies: () => [{}, {}] as never, revision: 7 },
     controller: { behind: new Map([[300, { revision: 1, reason: 'full' }]]) },
     client: { status: () => ({ identities: 40 }) },
+    services: {
+      list: () => [{ namespace: 'default', name: 'web' }] as never,
+      traffic: () => () => new Map([['a', { connections: 5, active: 1, sentBytes: 60, receivedBytes: 700 }]]),
+    },
   });
   samples = async () => (await registry.metrics()).split('\n').filter((line) => line.startsWith('weir_'));
 });
@@ -105,6 +109,11 @@ describe('createAgentMetrics()', () => {
         'weir_masquerade_port_total{outcome="mapped"} 9',
         'weir_masquerade_port_total{outcome="taken"} 8',
         'weir_masquerade_port_total{outcome="exhausted"} 1',
+        'weir_service 1',
+        'weir_service_connections_total{service="default/web"} 5',
+        'weir_service_active_connections{service="default/web"} 1',
+        'weir_service_sent_bytes_total{service="default/web"} 60',
+        'weir_service_received_bytes_total{service="default/web"} 700',
       ]),
     );
   });

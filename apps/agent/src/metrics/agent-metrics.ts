@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 import { directionNames, dropReason, dropReasonTexts } from '@weir/datapath-layout';
-import type { Datapath, TrafficCount } from '@weir/datapath-maps';
+import type { BackendTraffic, Datapath, TrafficCount } from '@weir/datapath-maps';
 import type { PolicyEngine } from '@weir/policy';
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
 import type { EndpointTable } from '../endpoint/endpoint-table.ts';
 import type { PolicyController } from '../policy/policy-controller.ts';
+import type { ServiceController } from '../service/service-controller.ts';
 import { mapPressureAlarm, pressureOf } from './map-pressure.ts';
+import { createServiceTotals } from './service-totals.ts';
 
 export interface AgentMetricsOptions {
   readonly datapath: Pick<Datapath, 'mapUse' | 'listTraffic' | 'eventLoss' | 'masquerade'>;
@@ -13,6 +15,7 @@ export interface AgentMetricsOptions {
   readonly engine: Pick<PolicyEngine, 'policies' | 'revision'>;
   readonly controller: Pick<PolicyController, 'behind'>;
   readonly client: { status(): { readonly identities: number } };
+  readonly services: Pick<ServiceController, 'list' | 'traffic'>;
 }
 
 type Labels = Readonly<Record<string, string>>;
@@ -132,6 +135,39 @@ function stateMetrics({ table, engine, controller, client, datapath }: AgentMetr
   ];
 }
 
+function serviceMetrics({ services }: AgentMetricsOptions): Metric[] {
+  const totals = createServiceTotals(services);
+  const labels = ['service'];
+  const each = (value: (traffic: BackendTraffic) => number): readonly Sample[] =>
+    [...totals.list()].map(([service, traffic]) => [{ service }, value(traffic)] as const);
+  return [
+    {
+      ...{ kind: 'gauge', name: 'service', help: 'Services of this node' },
+      // The first that is read: those below are of the same moment.
+      read() {
+        totals.refresh();
+        return only(services.list().length);
+      },
+    },
+    {
+      ...{ kind: 'counter', name: 'service_connections_total', help: 'Clients that were sent to a backend', labels },
+      read: () => each(({ connections }) => connections),
+    },
+    {
+      ...{ kind: 'gauge', name: 'service_active_connections', help: 'TCP connections that have not ended', labels },
+      read: () => each(({ active }) => active),
+    },
+    {
+      ...{ kind: 'counter', name: 'service_sent_bytes_total', help: 'Bytes from clients', labels },
+      read: () => each(({ sentBytes }) => sentBytes),
+    },
+    {
+      ...{ kind: 'counter', name: 'service_received_bytes_total', help: 'Bytes to clients', labels },
+      read: () => each(({ receivedBytes }) => receivedBytes),
+    },
+  ];
+}
+
 function register(registry: Registry, { kind, name, help, labels = [], read }: Metric): void {
   const common = { name: `weir_${name}`, help, labelNames: [...labels], registers: [registry] };
   if (kind === 'gauge') {
@@ -156,9 +192,8 @@ function register(registry: Registry, { kind, name, help, labels = [], read }: M
 /** What the agent and its datapath count, read at the moment of a scrape, and what Node.js says of the process. */
 export function createAgentMetrics(options: AgentMetricsOptions): Registry {
   const registry = new Registry();
-  for (const metric of [...mapMetrics(options), ...trafficMetrics(options), ...stateMetrics(options)]) {
-    register(registry, metric);
-  }
+  const parts = [mapMetrics, trafficMetrics, stateMetrics, serviceMetrics];
+  for (const metric of parts.flatMap((part) => part(options))) register(registry, metric);
   collectDefaultMetrics({ register: registry });
   return registry;
 }
