@@ -279,6 +279,7 @@ function wireParts(options: AgentOptions, { logger, node }: { readonly logger: L
   const forPolicies = wirePolicies(options, {
     ...{ engine, controller, ipcache, cluster, nodeIdentities, observer, identities: prefixIdentities },
     ...{ datapath: datapath.services, stateDir, table, clock, logger, maglevTableSize: options.maglevTableSize },
+    nodeLabels: options.nodeLabels,
   });
   const { prefixes } = forPolicies;
   return {

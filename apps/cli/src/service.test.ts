@@ -89,7 +89,7 @@ describe('weir service', () => {
   });
 
   it('update sends all of the service', async () => {
-    const backend = '[fd00::2]:53,weight=3,state=maintenance,name=dns,node=n1,zone=z';
+    const backend = '[fd00::2]:53,weight=3,state=maintenance,name=dns,node=n1,zone=z,hints=z+y';
     const outcome = await cli.weir(
       ...['service', 'update', 'shop/web', '--frontend', '10.96.0.1:80', '--frontend', '[fd96::1]:53/udp,name=dns'],
       ...['--backend', '10.0.0.1:8080', '--backend', backend, '--affinity', '10', '--selection', 'maglev'],
@@ -106,7 +106,16 @@ describe('weir service', () => {
         ],
         backends: [
           { address: '10.0.0.1', port: 8080, weight: 1, state: 'active' },
-          { address: 'fd00::2', port: 53, weight: 3, state: 'maintenance', portName: 'dns', node: 'n1', zone: 'z' },
+          {
+            address: 'fd00::2',
+            port: 53,
+            weight: 3,
+            state: 'maintenance',
+            portName: 'dns',
+            node: 'n1',
+            zone: 'z',
+            zoneHints: ['z', 'y'],
+          },
         ],
       },
     ]);

@@ -29,7 +29,7 @@ const ticksOf = (seconds: number): number => Math.round((seconds * 1e9) / 2 ** 2
 export const backendName = ({ address, port }: { readonly address: Uint8Array; readonly port: number }): string =>
   `${String.fromCharCode(...address)}${port}`;
 
-interface ParsedBackend extends Pick<ServiceBackend, 'port' | 'weight' | 'state'> {
+interface ParsedBackend extends Pick<ServiceBackend, 'port' | 'weight' | 'state' | 'zoneHints'> {
   readonly bytes: Uint8Array;
   readonly key: string;
 }
@@ -51,7 +51,10 @@ function backendsByGroup({ backends }: Service): Map<string, ParsedBackend[]> {
   for (const backend of backends) {
     const bytes = parseIpAddress(backend.address);
     const { port, weight, state } = backend;
-    const parsed = { port, weight, state, bytes, key: backendName({ address: bytes, port }) };
+    const parsed: ParsedBackend = {
+      ...{ port, weight, state, bytes, key: backendName({ address: bytes, port }) },
+      ...(backend.zoneHints && { zoneHints: backend.zoneHints }),
+    };
     const name = groupName(backend.portName, bytes);
     const others = byGroup.get(name);
     if (others === undefined) byGroup.set(name, [parsed]);
@@ -60,10 +63,16 @@ function backendsByGroup({ backends }: Service): Map<string, ParsedBackend[]> {
   return byGroup;
 }
 
-/** Those that new clients go to: the active ones, or when there are none those that are about to end. */
-function chosenBackends(backends: readonly ParsedBackend[]): readonly ParsedBackend[] {
+/**
+ * Those that new clients go to: the active ones, or when there are none those that are about to end; of these, where all say
+ * which zones they are for and any is for the node's, the latter. One without a hint would be left to nobody.
+ */
+function chosenBackends(backends: readonly ParsedBackend[], zone: string): readonly ParsedBackend[] {
   const active = backends.filter(({ state }) => state === 'active');
-  return active.length > 0 ? active : backends.filter(({ state }) => state === 'terminating');
+  const usable = active.length > 0 ? active : backends.filter(({ state }) => state === 'terminating');
+  if (zone === '' || usable.some(({ zoneHints = [] }) => zoneHints.length === 0)) return usable;
+  const near = usable.filter(({ zoneHints = [] }) => zoneHints.includes(zone));
+  return near.length > 0 ? near : usable;
 }
 
 interface GroupInput extends RenderOptions {
@@ -117,7 +126,7 @@ function renderGroup(parts: Parts, input: GroupInput): RenderedGroup {
     ids.set(key, id);
     parts.backends.set(id, { address: bytes, port, group, state: lbBackendState[state] });
   }
-  const poolInput = { ...input, pool, ids, chosen: chosenBackends(backends) };
+  const poolInput = { ...input, pool, ids, chosen: chosenBackends(backends, input.zone) };
   if (service.selection !== 'maglev') return { group, pool, backends: ids, order: renderSlots(parts, poolInput) };
   const maglev = renderTable(parts, poolInput);
   return { group, pool, backends: ids, order: [], ...(maglev && { maglev }) };
@@ -132,6 +141,8 @@ export interface RenderOptions {
   readonly before: RenderedService;
   readonly numbers: NewNumbers;
   readonly maglev: MaglevSettings;
+  /** Of this node; empty: nobody knows. */
+  readonly zone: string;
 }
 
 export interface MaglevSettings {
@@ -169,13 +180,13 @@ export function renderService(service: Service, options: RenderOptions): Rendere
 /** The tables that a service needs, but for those that it has. */
 export function tablesWanted(
   service: Service,
-  { before, size }: { before: RenderedService; size: number },
+  { before, size, zone }: { readonly before: RenderedService; readonly size: number; readonly zone: string },
 ): MaglevRequest[] {
   if (service.selection !== 'maglev') return [];
   const byGroup = backendsByGroup(service);
   const names = new Set(service.frontends.map(({ portName, address }) => groupName(portName, parseIpAddress(address))));
   return [...names].flatMap((name) => {
-    const chosen = chosenBackends(byGroup.get(name) ?? []);
+    const chosen = chosenBackends(byGroup.get(name) ?? [], zone);
     const request = maglevRequest(chosen, size);
     return chosen.length === 0 || before.groups.get(name)?.maglev?.signature === request.signature ? [] : [request];
   });

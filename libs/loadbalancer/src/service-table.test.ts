@@ -67,6 +67,28 @@ describe('upsert() of a service that is there', () => {
   });
 });
 
+describe('backends that are meant for zones', () => {
+  const chosenIn = (zone: string, backends: string[]): number[] => {
+    const kernel = createMemoryServices();
+    const table = createServiceTable({ rows: kernel.read(), limits: kernel.limits, zone });
+    kernel.apply(table.upsert(web(backends)));
+    const { slots, backends: known } = kernel.read();
+    expect(known.size).toBe(backends.length);
+    return [...slots.values()].map(({ backend }) => known.get(backend)?.port ?? 0);
+  };
+  const [a, ab, b, any] = ['10.0.0.1:1,hints=a', '10.0.0.1:2,hints=a+b', '10.0.0.1:3,hints=b', '10.0.0.1:4'];
+
+  it.each([
+    ['those for the zone', 'a', [a, ab, b], [1, 2]],
+    ['all when one is for all', 'a', [a, b, any], [1, 3, 4]],
+    ['all when none is for the zone', 'c', [a, ab, b], [1, 2, 3]],
+    ['all when nobody knows the zone', '', [a, b], [1, 3]],
+    ['those that are active', 'a', [`${a},state=terminating`, b], [3]],
+  ] as [string, string, string[], number[]][])('are %s', (_what, zone, backends, ports) => {
+    expect(chosenIn(zone, backends)).toEqual(ports);
+  });
+});
+
 describe('a service that is refused', () => {
   it('names the service whose address it wants', () => {
     const { table } = tableWith(web(tenBackends));

@@ -26,6 +26,8 @@ export interface ServiceTableOptions {
   readonly numbersFrom?: number;
   /** Entries of a Maglev table: one of `maglevTableSizes`. */
   readonly maglevTableSize?: number;
+  /** The zone of this node, for backends with hints; unknown unless told. */
+  readonly zone?: string;
 }
 
 export interface UpsertOptions {
@@ -88,7 +90,7 @@ const noTables: BuiltTables = new Map();
 
 /** Makes a table without services. */
 export function createServiceTable(options: ServiceTableOptions): ServiceTable {
-  const { rows, limits, numbersFrom = 0, maglevTableSize = maglevTableSizeDefault } = options;
+  const { rows, limits, numbersFrom = 0, maglevTableSize = maglevTableSizeDefault, zone = '' } = options;
   const entries = new Map<string, Entry>();
   const owners = new Map<string, string>();
   const adopted = createAdoptedRows(rows);
@@ -115,7 +117,12 @@ export function createServiceTable(options: ServiceTableOptions): ServiceTable {
       refuseClash(service, owners);
       const before = known?.rendered ?? adopted.take(service);
       const after = numbers.taking((fresh) => {
-        const rendered = renderService(service, { before, numbers: fresh, maglev: { size: maglevTableSize, built } });
+        const rendered = renderService(service, {
+          before,
+          numbers: fresh,
+          maglev: { size: maglevTableSize, built },
+          zone,
+        });
         account.check(before, rendered);
         return rendered;
       });
@@ -132,7 +139,7 @@ export function createServiceTable(options: ServiceTableOptions): ServiceTable {
     tablesWanted(service) {
       if (service.selection !== 'maglev' || serviceProblem(service) !== undefined) return [];
       const before = entries.get(serviceKey(service))?.rendered ?? nothingRendered;
-      return tablesWanted(service, { before, size: maglevTableSize });
+      return tablesWanted(service, { before, size: maglevTableSize, zone });
     },
     get: (key) => entries.get(key)?.service,
     list: () => [...entries.values()].map(({ service }) => service),

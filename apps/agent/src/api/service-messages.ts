@@ -58,6 +58,7 @@ function backendOf(backend: weir.service.v1.IBackend, field: string): ServiceBac
     state: oneOf(backendStates, { field: `${field}.state`, value: backend.state || 'active' }),
     node: backend.node ?? '',
     zone: backend.zone ?? '',
+    ...(backend.zoneHints?.length && { zoneHints: backend.zoneHints.toSorted() }),
   };
 }
 
@@ -97,13 +98,10 @@ export function serviceMessage(service: Service, traffic?: ReadonlyMap<string, B
     ...service,
     selection: service.selection ?? 'random',
     frontends: [...service.frontends],
-    backends: service.backends.map((backend) => {
-      if (traffic === undefined) return backend;
-      return {
-        ...backend,
-        ...traffic.get(backendName({ address: parseIpAddress(backend.address), port: backend.port })),
-      };
-    }),
+    backends: service.backends.map(({ zoneHints = [], ...backend }) => ({
+      ...{ ...backend, zoneHints: [...zoneHints] },
+      ...traffic?.get(backendName({ address: parseIpAddress(backend.address), port: backend.port })),
+    })),
   };
 }
 

@@ -18,9 +18,13 @@ export interface NodeServicesOptions {
   readonly table: EndpointTable;
   readonly onChanged?: ServiceControllerOptions['onChanged'];
   readonly maglevTableSize?: number;
+  /** Labels of this node: `key=value`. */
+  readonly nodeLabels?: readonly string[];
   readonly clock: Clock;
   readonly logger: Logger;
 }
+
+const zoneLabel = 'topology.kubernetes.io/zone=';
 
 /** The services of a node with all that belongs to them: the journal, and the end of sockets whose backend is gone. */
 export function createNodeServices({
@@ -29,6 +33,7 @@ export function createNodeServices({
   table,
   onChanged,
   maglevTableSize,
+  nodeLabels = [],
   clock,
   logger,
 }: NodeServicesOptions): ServiceController {
@@ -39,6 +44,7 @@ export function createNodeServices({
     ...{ datapath, store, clock, logger, onBackendsGone: staleSockets.end },
     ...(onChanged && { onChanged }),
     ...(maglevTableSize !== undefined && { maglevTableSize }),
+    zone: nodeLabels.find((label) => label.startsWith(zoneLabel))?.slice(zoneLabel.length) ?? '',
   });
   return {
     ...controller,

@@ -58,6 +58,7 @@ export interface ServiceControllerOptions {
   readonly numbersFrom?: number;
   /** See `ServiceTableOptions`. */
   readonly maglevTableSize?: number;
+  readonly zone?: string;
 }
 
 const retryMs = 1_000;
@@ -107,11 +108,12 @@ interface KernelSide {
 }
 
 function createKernelSide(options: ServiceControllerOptions, later: (task: () => void) => void): KernelSide {
-  const { datapath, clock, logger, onBackendsGone, numbersFrom, maglevTableSize } = options;
+  const { datapath, clock, logger, onBackendsGone, numbersFrom, maglevTableSize, zone } = options;
   const newTable = (from: number): ServiceTable =>
     createServiceTable({
       ...{ rows: datapath.read(), limits: datapath.limits, numbersFrom: from },
       ...(maglevTableSize !== undefined && { maglevTableSize }),
+      ...(zone !== undefined && { zone }),
     });
   let table = newTable(numbersFrom ?? randomInt(numbersFromMax));
   let behind: WeirError | undefined;

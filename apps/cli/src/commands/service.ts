@@ -134,7 +134,7 @@ function addUpdate(service: Command): void {
     .addOption(
       new Option(
         '--backend <address>',
-        'where they end up: ADDRESS:PORT[,weight=N][,state=STATE][,name=PORT-NAME][,node=NODE][,zone=ZONE]; repeatable',
+        'where they end up: ADDRESS:PORT[,weight=N][,state=STATE][,name=PORT-NAME][,node=NODE][,zone=ZONE][,hints=ZONE+ZONE]; repeatable',
       ).argParser(repeated(parseServiceBackend)),
     )
     .addOption(
@@ -163,7 +163,8 @@ function addUpdate(service: Command): void {
     .addOption(outputOption())
     .action(async (name: Name, flags: UpdateFlags, self: Command) => {
       const { frontend = [], backend = [], affinity, selection, label = {}, selector = {}, output } = flags;
-      const ends = { frontends: [...frontend], backends: [...backend] };
+      const backends = backend.map(({ zoneHints = [], ...each }) => ({ ...each, zoneHints: [...zoneHints] }));
+      const ends = { frontends: [...frontend], backends };
       const service = { ...name, ...ends, affinityTimeoutS: affinity, selection, labels: label, selector };
       const { outcomes } = await withServices(self, (services) => services.upsertServices({ services: [service] }));
       if (output === 'json') print(output, outcomes, String);

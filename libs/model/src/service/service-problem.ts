@@ -16,6 +16,8 @@ import {
 } from './service.ts';
 
 const namePattern = /^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/;
+// What the value of a label may be.
+const zonePattern = /^[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?$/;
 const portNamePattern = /^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$/;
 
 const isWhole = (value: number, { min, max }: { readonly min: number; readonly max: number }): boolean =>
@@ -56,6 +58,12 @@ function backendProblem(backend: ServiceBackend, parsed: Uint8Array | undefined)
   if (!isOneOf(backendStates, backend.state)) {
     return `state: "${backend.state}" is not one of ${backendStates.join(', ')}`;
   }
+  const { zoneHints = [] } = backend;
+  if (zoneHints.length > serviceLimits.zoneHintsMax) {
+    return `zoneHints: ${zoneHints.length} of them; expected at most ${serviceLimits.zoneHintsMax}`;
+  }
+  const zone = zoneHints.find((each) => !zonePattern.test(each));
+  if (zone !== undefined) return `zoneHints: "${zone}" is not the name of a zone`;
   return endProblem(backend, parsed);
 }
 

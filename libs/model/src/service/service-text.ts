@@ -70,9 +70,9 @@ function parseWeight(text: string): number {
   throw invalid(`"${text}" is not a weight (1–65535)`);
 }
 
-/** Reads `10.0.0.1:8080`, and behind commas `weight=2`, `state=terminating`, `name=http`, `node=n1`, `zone=a`. */
+/** Reads `10.0.0.1:8080`, and behind commas `weight=2`, `state=terminating`, `name=http`, `node=n1`, `zone=a`, `hints=a+b`. */
 export function parseServiceBackend(text: string): ServiceBackend {
-  const { head, fields } = parseFields(text, ['weight', 'state', 'name', 'node', 'zone']);
+  const { head, fields } = parseFields(text, ['weight', 'state', 'name', 'node', 'zone', 'hints']);
   return {
     ...parseServiceAddress(head),
     portName: fields.get('name') ?? '',
@@ -80,5 +80,6 @@ export function parseServiceBackend(text: string): ServiceBackend {
     state: parseState(fields.get('state') ?? 'active'),
     node: fields.get('node') ?? '',
     zone: fields.get('zone') ?? '',
+    ...(fields.has('hints') && { zoneHints: fields.get('hints')?.split('+') ?? [] }),
   };
 }

@@ -43,6 +43,8 @@ export interface ServiceBackend {
   /** The node that it runs on, if it is known. */
   readonly node: string;
   readonly zone: string;
+  /** Zones whose clients it is meant for; absent: all. Look at `backendsFor`. */
+  readonly zoneHints?: readonly string[];
 }
 
 /** Frontends and the backends behind them. One without frontends is headless: there is nothing to balance. */
@@ -72,6 +74,7 @@ export const serviceLimits = {
   weightMax: 65_535,
   affinityTimeoutSMax: 86_400,
   labelsMax: 128,
+  zoneHintsMax: 16,
 } as const;
 
 /** `namespace/name`: unlike that of any other service. */

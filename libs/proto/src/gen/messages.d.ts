@@ -17143,6 +17143,9 @@ export namespace weir {
                 /** Backend receivedBytes. */
                 receivedBytes: number;
 
+                /** Backend zoneHints. */
+                zoneHints: string[];
+
                 /**
                  * Encodes the specified Backend message. Does not implicitly {@link weir.service.v1.Backend.verify|verify} messages.
                  * @param message Backend message or plain object to encode
@@ -17199,6 +17202,9 @@ export namespace weir {
 
                     /** Backend receivedBytes */
                     receivedBytes?: (number|null);
+
+                    /** Backend zoneHints */
+                    zoneHints?: (string[]|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

@@ -25254,6 +25254,7 @@ export const weir = $root.weir = (() => {
             v1.Backend = (function() {
 
                 const Backend = function (properties) {
+                    this.zoneHints = [];
                     if (properties)
                         for (let keys = $Object.keys(properties), i = 0; i < keys.length; ++i)
                             if (properties[keys[i]] != null && keys[i] !== "__proto__")
@@ -25271,6 +25272,7 @@ export const weir = $root.weir = (() => {
                 Backend.prototype.active = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
                 Backend.prototype.sentBytes = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
                 Backend.prototype.receivedBytes = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
+                Backend.prototype.zoneHints = $util.emptyArray;
 
                 Backend.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -25301,6 +25303,9 @@ export const weir = $root.weir = (() => {
                         writer.uint32(80).uint64(message.sentBytes);
                     if (message.receivedBytes != null && $Object.hasOwnProperty.call(message, "receivedBytes") && (typeof message.receivedBytes === "object" ? message.receivedBytes.low || message.receivedBytes.high : message.receivedBytes !== 0))
                         writer.uint32(88).uint64(message.receivedBytes);
+                    if (message.zoneHints != null && message.zoneHints.length)
+                        for (let i = 0; i < message.zoneHints.length; ++i)
+                            writer.uint32(98).string(message.zoneHints[i]);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -25431,6 +25436,14 @@ export const weir = $root.weir = (() => {
                                     message.receivedBytes = value;
                                 else
                                     delete message.receivedBytes;
+                                continue;
+                            }
+                        case 12: {
+                                if (wireType !== 2)
+                                    break;
+                                if (!(message.zoneHints && message.zoneHints.length))
+                                    message.zoneHints = [];
+                                message.zoneHints.push(reader.stringVerify());
                                 continue;
                             }
                         }
