@@ -15,7 +15,7 @@ C_STYLE := $(shell $(FIND) -type f -name '*.[ch]' -print 2>/dev/null) $(shell fi
 GEN     := libs/datapath/layout/src/gen
 ADDON   := libs/bpf-loader-node/build/bpf-loader.node
 
-.PHONY: help build demo test bench matrix lint generate package format clean packages bpf addon cni
+.PHONY: help build demo test bench matrix lint generate image package format clean packages bpf addon cni
 help: ## Say what the targets do
 	@echo "Weir. make TARGET, where TARGET is one of:"
 	@sed -nE 's/^([a-z]+):.*## (.*)/  \1\t\2/p' Makefile | expand -t 13
@@ -67,6 +67,9 @@ generate: node_modules/.installed packages ## Regenerate what comes from proto/,
 	@node tools/tidy/src/write-reference.ts
 	@echo "==> Generating charts/weir/crds from libs/custom-resources"
 	@node tools/tidy/src/write-custom-resources.ts
+
+image: build ## Make an image with all programs for containerd: dist/weir-image.tar
+	@node tools/image/src/main.ts $(ARGS)
 
 package: addon ## Pack bpf-loader-node for other projects to install
 	@$(MAKE) -s -C libs/bpf-loader-node package

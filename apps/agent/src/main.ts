@@ -17,6 +17,7 @@ import { createLogger, createLoopDelayMonitor, type Logger } from '@weir/telemet
 import { createAgentService } from './api/agent-service.ts';
 import { createServiceService } from './api/service-service.ts';
 import { createCniHandler } from './cni/cni-handler.ts';
+import { type CniInstall, createCniInstall } from './cni/cni-install.ts';
 import { type CniHandler, createCniServer } from './cni/cni-server.ts';
 import { workOffDeletionNotes } from './cni/deletion-notes.ts';
 import { createPodNetwork } from './cni/pod-network.ts';
@@ -82,6 +83,16 @@ function objectPath({ bpfObject }: AgentOptions): string {
   const beside = fileURLToPath(new URL('bpf/weir.bpf.o', import.meta.url));
   return existsSync(beside) ? beside : fileURLToPath(new URL('../../../dist/bpf/weir.bpf.o', import.meta.url));
 }
+
+/** The plugin, in the same places. */
+function pluginPath(): string {
+  const beside = fileURLToPath(new URL('weir-cni', import.meta.url));
+  return existsSync(beside) ? beside : fileURLToPath(new URL('../../../dist/weir-cni', import.meta.url));
+}
+
+/** Who makes the container runtime use this agent; undefined: somebody else does. */
+const cniInstallOf = ({ cniInstall, runDir }: AgentOptions, logger: Logger): CniInstall | undefined =>
+  cniInstall && createCniInstall(cniInstall, { source: pluginPath(), socket: `${runDir}/cni.sock`, logger });
 
 const masqueradeConfig = ({ masquerade, masqueradePorts: { first, last } }: AgentOptions) =>
   masquerade === 'on' ? { masqueradeFirstPort: first, masqueradePorts: last - first + 1 } : {};
@@ -382,9 +393,13 @@ async function serve(parts: Parts, running: Running & { readonly sockets: Socket
   await cni.start();
   await workOffDeletionNotes({ directory: `${runDir}/cni-deletions`, handler, logger });
   notes.resolve(undefined);
+  const install = cniInstallOf(options, logger);
+  await install?.writePlugin();
+  await install?.writeConfiguration();
   rpc.health.setAll('SERVING');
   return {
     async stop() {
+      await install?.stop();
       manager.close();
       await kubernetes?.stop();
       await metrics?.close();

@@ -28,6 +28,7 @@ describe('parseCommandLine()', () => {
       ...{ nodeName: 'n1', runDir: '/run/weir', stateDir: '/var/lib/weir', bpfRoot: '/sys/fs/bpf/weir' },
       ...{
         bpfObject: undefined,
+        cniInstall: undefined,
         cgroup: undefined,
         identityAllocator: 'unix:/run/weir/identity.sock',
         tls: undefined,
@@ -123,6 +124,13 @@ describe('parseCommandLine()', () => {
     expect(options.masqueradeExclude.map(formatCidr)).toEqual(['10.0.0.0/8', 'fd00::/8']);
   });
 
+  it('takes where to install the plugin, and what to chain', () => {
+    const args = ['--cni-bin-dir', '/b', '--cni-conf-dir', '/c', '--cni-chain', 'portmap,bandwidth', '--cni-temporary'];
+    expect(parseCommandLine(args)).toMatchObject({
+      options: { cniInstall: { binDir: '/b', confDir: '/c', chain: ['portmap', 'bandwidth'], isTemporary: true } },
+    });
+  });
+
   it.each<[string[], string]>([
     [['--masquerade', 'maybe'], 'maybe'],
     [['--masquerade-ports', '1023-2000'], '"1023-2000" is not a range of ports from 1024 to 65535'],
@@ -150,6 +158,9 @@ describe('parseCommandLine()', () => {
     [['--flow-log-allow', '{}'], 'need --flow-log'],
     [['--flow-log', 'x', '--flow-log-allow', '{'], '"{" is not JSON'],
     [['--flow-log', 'x', '--flow-log-deny', '{"source_port":["x"]}'], 'invalid source port filter'],
+    [['--cni-bin-dir', '/opt/cni/bin'], '--cni-bin-dir and --cni-conf-dir are given together'],
+    [['--cni-temporary'], 'other flags of --cni-… only with them'],
+    [['--cni-chain', 'portmap,tuning'], '"tuning" cannot be chained, expected portmap or bandwidth'],
     [['--nonsense'], '--nonsense'],
     [['start'], 'too many arguments'],
   ])('refuses %j with status 2, and says why', (args, message) => {

@@ -31,6 +31,8 @@ import {
 } from '@weir/service';
 import { type LogLevel, logLevels } from '@weir/telemetry';
 import { Command, Option } from 'commander';
+import type { CniInstallOptions } from './cni/cni-install.ts';
+import { type CniInstallFlags, cniInstallFlags, cniInstallFromFlags } from './cni/cni-install-flags.ts';
 import { createAddressPool } from './ipam/address-pool.ts';
 import type { PortRange } from './masquerade/masquerade.ts';
 import packageJson from '../package.json' with { type: 'json' };
@@ -45,6 +47,8 @@ export interface AgentOptions {
   readonly stateDir: string;
   readonly bpfRoot: string;
   readonly bpfObject: string | undefined;
+  /** What makes the container runtime use this agent; undefined: somebody else does. */
+  readonly cniInstall: CniInstallOptions | undefined;
   readonly cgroup: string | undefined;
   readonly identityAllocator: string;
   /** For allocators over TCP. */
@@ -102,6 +106,7 @@ interface Flags
       | 'devices'
       | 'mtu'
       | 'bpfObject'
+      | 'cniInstall'
       | 'cgroup'
       | 'metrics'
       | 'flowLog'
@@ -112,6 +117,7 @@ interface Flags
       | 'ipv6Range'
     >,
     TlsFlags,
+    CniInstallFlags,
     FlowLogFlags,
     KubernetesFlags {
   readonly nodeName?: string;
@@ -317,7 +323,8 @@ function createCommand(): Command {
     )
     .addOption(rangeFlag('--ipv4-range', 'IPv4', defaultRanges.ipv4))
     .addOption(rangeFlag('--ipv6-range', 'IPv6', defaultRanges.ipv6));
-  const flags = [...kubernetesFlags(), ...networkFlags(), ...masqueradeFlags(), ...policyFlags(), ...observerFlags()];
+  const kubernetes = [...kubernetesFlags(), ...cniInstallFlags()];
+  const flags = [...kubernetes, ...networkFlags(), ...masqueradeFlags(), ...policyFlags(), ...observerFlags()];
   return flags.reduce((all, flag) => all.addOption(flag), command);
 }
 
@@ -338,7 +345,9 @@ function rangesFrom({ operator, ipv4Range, ipv6Range }: Pick<Flags, 'operator' |
 }
 
 function fromFlags({ tlsCa, tlsCert, tlsKey, k8sApi, kubeconfig, ...others }: Flags): AgentOptions {
-  const { flowLog, flowLogAllow, flowLogDeny, flowLogSize, flowLogFiles, ...flags } = others;
+  const { flowLog, flowLogAllow, flowLogDeny, flowLogSize, flowLogFiles, ...unlogged } = others;
+  const { cniBinDir, cniConfDir, cniChain, cniTemporary, ...flags } = unlogged;
+  const cniDirs = { ...(cniBinDir && { cniBinDir }), ...(cniConfDir && { cniConfDir }) };
   const flowFilters = { ...(flowLogAllow && { flowLogAllow }), ...(flowLogDeny && { flowLogDeny }) };
   const nodeName = flags.nodeName ?? hostname().toLowerCase();
   if (!nodeNamePattern.test(nodeName)) {
@@ -354,6 +363,7 @@ function fromFlags({ tlsCa, tlsCert, tlsKey, k8sApi, kubeconfig, ...others }: Fl
     devices: flags.devices,
     mtu: flags.mtu,
     bpfObject: flags.bpfObject,
+    cniInstall: cniInstallFromFlags({ ...cniDirs, cniChain, cniTemporary }),
     cgroup: flags.cgroup,
     metrics: metricsFrom(flags),
     flowLog: flowLogFromFlags({ ...(flowLog && { flowLog }), ...flowFilters, flowLogSize, flowLogFiles }),

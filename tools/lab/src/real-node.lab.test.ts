@@ -20,8 +20,12 @@ const lab = createLab({ name: `real${process.pid % 100_000}` });
 const { stateDirectory, runDirectory, cniSocket } = lab.paths.node('node1');
 let agent: AgentClient;
 
+const installed = join(stateDirectory, 'installed');
+const agentArguments = [
+  ...['--cni-bin-dir', join(installed, 'bin'), '--cni-conf-dir', join(installed, 'net.d'), '--cni-chain', 'portmap'],
+];
 beforeAll(async () => {
-  await lab.up();
+  await lab.up({ agentArguments });
   agent = lab.agent();
 });
 afterEach(async () => {
@@ -84,6 +88,14 @@ describe('a pod', () => {
       ]),
     );
     expect(reached).toEqual(Array<boolean>(10).fill(true));
+  });
+
+  it('is made with the plugin that the agent has installed, once its configuration is there', () => {
+    const text = readFileSync(join(installed, 'net.d', '05-weir.conflist'), 'utf8');
+    // No portmap is there: the configuration does without.
+    expect(JSON.parse(text)).toMatchObject({ name: 'weir', plugins: [{ type: 'weir-cni', socket: cniSocket }] });
+    const plugins = [dist, join(installed, 'bin')].map((directory) => readFileSync(join(directory, 'weir-cni')));
+    expect(plugins[0]?.equals(plugins[1] as Buffer)).toBe(true);
   });
 
   it('gets a new identity with new labels, the same for the same labels', async () => {
