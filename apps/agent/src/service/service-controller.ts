@@ -162,12 +162,20 @@ function createKernelSide(options: ServiceControllerOptions, later: (task: () =>
   };
 }
 
+/** The services that a request is about, as they were before it. */
+type Touched = ReadonlyMap<string, Service | undefined>;
+
+/** All services as they were: `now`, but for those that were touched. */
+const servicesBefore = (now: readonly Service[], before: Touched): Service[] => [
+  ...now.filter((service) => !before.has(serviceKey(service))),
+  ...[...before.values()].flatMap((service) => service ?? []),
+];
+
 /** Records that undo others. */
-function undoing(records: readonly ServiceRecord[], before: readonly Service[]): ServiceRecord[] {
-  const known = new Map(before.map((service) => [serviceKey(service), service]));
+function undoing(records: readonly ServiceRecord[], before: Touched): ServiceRecord[] {
   return records.map((record) => {
     const key = 'upsert' in record ? serviceKey(record.upsert) : record.delete;
-    const service = known.get(key);
+    const service = before.get(key);
     return service === undefined ? { delete: key } : { upsert: service };
   });
 }
@@ -186,7 +194,7 @@ function upsertOne(service: Service, { table, built, into }: UpsertInput): void 
   into.events.push({ kind: 'upserted', service });
 }
 
-type Commit = (before: readonly Service[], made: Attempt) => Promise<readonly ServiceResult[]>;
+type Commit = (before: Touched, made: Attempt) => Promise<readonly ServiceResult[]>;
 
 /** Brings an attempt into force. Disk first: a crash in between is made good by the restart. */
 function createCommit(
@@ -201,7 +209,7 @@ function createCommit(
       if (made.change.tables.size > 0) await datapath.placeTables(made.change.tables);
       kernel.put(made.change);
     } catch (thrown) {
-      kernel.recover(before);
+      kernel.recover(servicesBefore(kernel.table.list(), before));
       if (isOnDisk) {
         const undo = store.append(undoing(made.records, before));
         await undo.catch((error: unknown) => logger.error({ error }, 'Services on disk are ahead of the kernel'));
@@ -242,7 +250,8 @@ export function createServiceController(options: ServiceControllerOptions): Serv
 
   const change = <Item extends Service | string>(items: readonly Item[], step: (item: Item, into: Attempt) => void) => {
     kernel.catchUp();
-    const before = kernel.table.list();
+    const keys = items.map((item) => (typeof item === 'string' ? item : serviceKey(item)));
+    const before = new Map(keys.map((key) => [key, kernel.table.get(key)]));
     return commit(before, attempt(items, step));
   };
 
