@@ -94,8 +94,8 @@ static __always_inline bool lb_take_slot(struct lb_request *r, __u32 index, __u3
 
 /*
  * One slot after the other, and round. Every time round another point of the slot is asked for: multiples of the golden
- * ratio lie evenly however many there are. Two CPUs that come at once may have the same turn, which makes no difference to
- * how even it is in the end. It begins anywhere, or all nodes would begin at the same backend.
+ * ratio lie evenly however many there are. Two CPUs that come at once may have the same turn, which makes no difference
+ * to how even it is in the end. It begins anywhere, or all nodes would begin at the same backend.
  */
 static __always_inline bool lb_take_next(struct lb_request *r, __u32 count)
 {

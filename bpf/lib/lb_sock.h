@@ -161,8 +161,8 @@ static __always_inline void socket_remote(struct bpf_sock_ops *ctx, union ip_add
 }
 
 /*
- * TCP connections of clients that were sent to a backend tell of their beginning and their end. A connection may outlive
- * its socket's file, and only in the end it is known how much it has carried.
+ * TCP connections of clients that were sent to a backend tell of their beginning and their end. A connection may
+ * outlive its socket's file, and only in the end it is known how much it has carried.
  */
 static __always_inline void socket_tcp_event(struct bpf_sock_ops *ctx)
 {
