@@ -67,6 +67,8 @@ generate: node_modules/.installed packages ## Regenerate what comes from proto/,
 	@node tools/tidy/src/write-reference.ts
 	@echo "==> Generating charts/weir/crds from libs/custom-resources"
 	@node tools/tidy/src/write-custom-resources.ts
+	@echo "==> Generating the values of charts/weir from their schema"
+	@node tools/tidy/src/write-chart.ts
 
 image: build ## Make an image with all programs for containerd: dist/weir-image.tar
 	@node tools/image/src/main.ts $(ARGS)
