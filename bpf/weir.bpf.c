@@ -15,6 +15,7 @@
 #include "lib/events.h"
 #include "lib/policy.h"
 #include "lib/neighbour.h"
+#include "lib/path_mtu.h"
 #include "lib/tunnel.h"
 #include "lib/host.h"
 #include "lib/judge.h"
@@ -66,7 +67,7 @@ static __always_inline bool may_teach(const struct work *w, enum hook hook)
 		return true;
 	if (hook == FROM_OVERLAY)
 		return !tunnel_check_source(w);
-	return !bpf_map_lookup_elem(&weir_endpoints_v1, &w->packet.source) && (w->host_end || !tunnel_is_bypassed(w));
+	return !bpf_map_lookup_elem(&weir_endpoints_v1, &w->packet.source) && !tunnel_is_bypassed(w);
 }
 
 static __always_inline int handle_ip(struct __sk_buff *skb, struct work *w, enum hook hook)
@@ -180,7 +181,8 @@ int weir_from_network(struct __sk_buff *skb)
 	if (!bpf_map_lookup_elem(&weir_endpoints_v1, &w->packet.destination)) {
 		const int answer = reason ? NAT_NOT_OURS : receive_answer(skb, w);
 
-		if (answer == NAT_NOT_OURS && (likely(!w->host_policy) || !host_receives(w)))
+		if (answer == NAT_NOT_OURS &&
+		    (likely(!w->host_policy) || !host_receives(w) || (!reason && is_about_tunnel(skb, w))))
 			return TC_ACT_OK;
 		if (answer > 0)
 			reason = answer;

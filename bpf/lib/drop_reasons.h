@@ -12,6 +12,7 @@
 	REASON(133, POLICY_DENIED, "Policy denied")                                                                    \
 	REASON(134, INVALID_PACKET, "Invalid packet")                                                                  \
 	REASON(135, CT_TRUNCATED, "CT: truncated or invalid header")                                                   \
+	REASON(136, FRAGMENTATION_NEEDED, "Fragmentation needed")                                                      \
 	REASON(139, UNSUPPORTED_L3, "Unsupported L3 protocol")                                                         \
 	REASON(147, NO_TUNNEL_KEY, "Error retrieving tunnel key")                                                      \
 	REASON(151, UNROUTABLE_IP, "Stale or unroutable IP")                                                           \

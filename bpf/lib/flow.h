@@ -37,9 +37,11 @@ static __always_inline enum trace_point flow_point(const struct ct_entry *entry,
 	return TRACE_TO_STACK;
 }
 
-static __always_inline int send_on(struct __sk_buff *skb, const struct packet *p, const struct ct_entry *entry,
+static __always_inline int send_on(struct __sk_buff *skb, const struct work *w, const struct ct_entry *entry,
 				   enum trace_point point, bool reply, enum hook hook)
 {
+	const struct packet *p = &w->packet;
+
 	/* Routed long since, and with a mark that may be somebody else's. */
 	if (hook == TO_NETWORK)
 		return TC_ACT_OK;
@@ -49,7 +51,7 @@ static __always_inline int send_on(struct __sk_buff *skb, const struct packet *p
 	if (point == TRACE_TO_PROXY)
 		return to_proxy(skb, p);
 	if (config_overlay_ifindex && point == TRACE_TO_OVERLAY)
-		return to_overlay(skb, p, reply ? entry->destination_identity : entry->source_identity,
+		return to_overlay(skb, w, reply ? entry->destination_identity : entry->source_identity,
 				  reply ? entry->source_mac : entry->destination_mac);
 	return config_masquerade_ports && !reply && entry->remote & CT_REMOTE_OUTSIDE ? to_outside(skb) : to_stack(skb);
 }
@@ -82,22 +84,22 @@ static __always_inline int send_flow(struct __sk_buff *skb, struct work *w, cons
 	if (unlikely(answers_for_service(entry, reply) && !w->packet.is_icmp_error))
 		result = -lb_inwards(skb, w);
 	if (likely(!result))
-		result = send_on(skb, &w->packet, entry, point, reply, hook);
+		result = send_on(skb, w, entry, point, reply, hook);
 	if (unlikely(result < 0))
 		report_unsent(w, entry, reply);
 	return result;
 }
 
 /*
- * A pod's address is only believed from the pod itself, whose hook has checked it, that of another node's pod only from
- * the overlay, where it has been checked, and the host's never from outside. But what other nodes' pods send to the
- * host's own address comes outside of the overlay, too: a route leads there.
+ * A pod's address is only believed from the pod itself, whose hook has checked it, that of another node and of its pods
+ * only from the overlay, where it has been checked, and the host's never from outside. But what hosts say to each other
+ * travels as it is.
  */
 static __always_inline int check_source(const struct work *w, const struct end *source, enum hook hook)
 {
 	if (hook == FROM_POD || hook == TO_NETWORK || (hook == FROM_OVERLAY && source->node))
 		return FORWARDED;
-	if (source->ifindex || (source->node && !w->host_end) ||
+	if (source->ifindex || (source->node && !(w->host_end && identity_is_of_node(source->identity))) ||
 	    (hook != FROM_HOST && source->identity == IDENTITY_HOST))
 		return DROP_INVALID_SOURCE_IP;
 	return FORWARDED;

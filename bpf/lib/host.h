@@ -50,8 +50,13 @@ static __always_inline bool host_is_exempt(const struct packet *p, bool receives
 		       p->icmp_type <= ICMPV6_REDIRECT;
 	if (p->protocol != IPPROTO_UDP)
 		return false;
-	if (config_overlay_ifindex && p->destination_port == bpf_htons(TUNNEL_PORT))
-		return bpf_map_lookup_elem(&weir_node_addresses_v1, receives ? &p->source : &p->destination);
+	if (config_overlay_ifindex && p->destination_port == bpf_htons(TUNNEL_PORT)) {
+		if (!bpf_map_lookup_elem(&weir_node_addresses_v1, receives ? &p->source : &p->destination))
+			return false;
+		if (unlikely(p->fragment == FRAGMENT_FIRST))
+			fragment_learn(p);
+		return true;
+	}
 	return (own == bpf_htons(DHCP_CLIENT) && peers == bpf_htons(DHCP_SERVER)) ||
 	       (own == bpf_htons(DHCPV6_CLIENT) && peers == bpf_htons(DHCPV6_SERVER));
 }

@@ -35,7 +35,7 @@ struct end {
 	__u32 identity;
 	__u32 ifindex; /* 0: not a pod of this node */
 	__u32 policy_slot;
-	__u32 node; /* number of the node whose pod it is, if it is another one; the overlay leads there */
+	__u32 node; /* number of the other node that it is, or whose pod it is; the overlay leads there */
 	__u16 endpoint;
 	__u8 mac[6];
 	bool audited;
@@ -142,6 +142,11 @@ struct {
 
 /* Numbers from here on are of other nodes, each node's own, where policies tell nodes apart by their labels. */
 #define IDENTITY_NODE_MIN (1 << 25)
+
+static __always_inline bool identity_is_of_node(__u32 identity)
+{
+	return identity == IDENTITY_REMOTE_NODE || identity >= IDENTITY_NODE_MIN;
+}
 
 /* Types of ICMP are ports from here on in policies, so that none of them is port 0. */
 #define ICMP_PORTS 256

@@ -50,6 +50,22 @@ static __always_inline int parse_quoted(struct __sk_buff *skb, const struct pack
 }
 
 /*
+ * Whether an error is about what we have wrapped for another node: how narrow the path there is, the kernel learns from
+ * it, and no policy of the host may keep it from that.
+ */
+static __noinline int is_about_tunnel(struct __sk_buff *skb, struct work *w)
+{
+	struct packet *quoted = &w->quoted;
+
+	if (!config_overlay_ifindex || !w->packet.is_icmp_error)
+		return false;
+	__builtin_memset(quoted, 0, sizeof(*quoted));
+	return !parse_quoted(skb, &w->packet, quoted) && quoted->protocol == IPPROTO_UDP &&
+	       quoted->destination_port == bpf_htons(TUNNEL_PORT) &&
+	       bpf_map_lookup_elem(&weir_node_addresses_v1, &quoted->destination);
+}
+
+/*
  * The flow of the quoted packet, or NULL. What a client of the proxy sends ends there: beyond it, the same packet is
  * one of the proxy's own leg.
  */
@@ -101,6 +117,9 @@ static __noinline int handle_related(struct __sk_buff *skb, struct work *w, enum
 		return TC_ACT_UNSPEC;
 	if (hook != FROM_POD) {
 		resolve_end(&w->packet.source, &w->source);
+		/* It may be a router on the way of what has left in our name. */
+		if (identity_is_of_node(w->source.identity))
+			w->source.node = 0;
 		reason = hook == FROM_OVERLAY ? tunnel_check_source(w) : check_source(w, &w->source, hook);
 		if (reason)
 			return -reason;

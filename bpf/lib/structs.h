@@ -170,7 +170,7 @@ enum ct_flag {
 
 /* Ends that are not on this node, or not what they seem. */
 enum ct_remote {
-	CT_REMOTE_SOURCE = 1, /* a pod of another node, reached through the overlay */
+	CT_REMOTE_SOURCE = 1, /* another node or a pod of it, reached through the overlay */
 	CT_REMOTE_DESTINATION = 2,
 	CT_REMOTE_OUTSIDE = 4, /* the destination is outside the cluster, and is to see the node for the pod */
 	CT_REMOTE_SERVICE = 8, /* the opener asked for a service and takes the destination for that */

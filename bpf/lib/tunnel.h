@@ -30,12 +30,25 @@ static __noinline __u32 node_of_pod(const union ip_addr *address)
 	return node ? node->number : 0;
 }
 
-/* Notes which node an end is on. The conntrack entry keeps the number where it has the MAC address of our own pods. */
+/* Number of the other node that an address is of: that of one of its pods, or its own; 0: none. */
+static __noinline __u32 node_of(const union ip_addr *address)
+{
+	const struct node_reference *node;
+	const __u32 number = node_of_pod(address);
+
+	if (number)
+		return number;
+	node = bpf_map_lookup_elem(&weir_node_addresses_v1, address);
+	return node ? node->number : 0;
+}
+
+/* Notes which node an end is on, or is. The conntrack entry keeps the number where it has the MAC address of our own
+ * pods. */
 static __always_inline void tunnel_resolve(const union ip_addr *address, struct end *end)
 {
 	if (!config_overlay_ifindex)
 		return;
-	end->node = node_of_pod(address);
+	end->node = node_of(address);
 	__builtin_memcpy(end->mac, &end->node, sizeof(end->node));
 }
 
@@ -71,13 +84,8 @@ static __always_inline int tunnel_receive(struct __sk_buff *skb, struct work *w)
 /* The node that a packet came from speaks for itself and its own pods, and for nobody else. */
 static __noinline int tunnel_check_source(const struct work *w)
 {
-	__u32 number = node_of_pod(&w->packet.source);
+	const __u32 number = node_of(&w->packet.source);
 
-	if (!number) {
-		const struct node_reference *node = bpf_map_lookup_elem(&weir_node_addresses_v1, &w->packet.source);
-
-		number = node ? node->number : 0;
-	}
 	return number && number == w->tunnel_node ? FORWARDED : DROP_INVALID_SOURCE_IP;
 }
 
@@ -128,10 +136,13 @@ static __always_inline void tunnel_identify(struct work *w, const struct ct_entr
 		w->source.identity = entry->source_identity;
 }
 
-/* A pod of another node is heard through the overlay, and through nothing else. */
+/* Pods of other nodes are heard through the overlay alone, and so are the nodes, but for what one host says to another.
+ */
 static __always_inline bool tunnel_is_bypassed(const struct work *w)
 {
-	return config_overlay_ifindex && !w->tunnel_node && node_of_pod(&w->packet.source);
+	if (!config_overlay_ifindex || w->tunnel_node)
+		return false;
+	return w->host_end ? node_of_pod(&w->packet.source) : node_of(&w->packet.source);
 }
 
 /* VXLAN of a pod would pass for one of its node's, once its address has been translated (CVE-2019-13119). */
@@ -151,15 +162,17 @@ static __always_inline __u8 traffic_class(const struct packet *p, const struct e
  * Wraps the packet and sends it to the node of its receiver, whose number stands where the MAC address of a local pod
  * would. ECN is the VXLAN device's to copy, both ways (RFC 6040).
  */
-static __always_inline int to_overlay(struct __sk_buff *skb, const struct packet *p, __u32 identity, const __u8 *mac)
+static __always_inline int to_overlay(struct __sk_buff *skb, const struct work *w, __u32 identity, const __u8 *mac)
 {
+	const struct packet *p = &w->packet;
 	const __u8 gateway[ETH_ALEN] = GATEWAY_MAC;
 	const __u8 sender[ETH_ALEN] = TUNNEL_SOURCE_MAC;
 	struct bpf_tunnel_key key = {};
 	const union ip_addr *node;
 	struct ethhdr *eth;
+	__u32 number, length, mtu;
 	__u64 flags;
-	__u32 number;
+	bool rigid;
 
 	__builtin_memcpy(&number, mac, sizeof(number));
 	node = bpf_map_lookup_elem(&weir_nodes_v1, &number);
@@ -168,6 +181,15 @@ static __always_inline int to_overlay(struct __sk_buff *skb, const struct packet
 	eth = packet_head(skb, ETH_HLEN + sizeof(struct iphdr));
 	if (!eth)
 		return -DROP_INVALID_PACKET;
+	length = layer3_length(skb, p);
+	rigid = is_rigid(p, eth, length);
+	if (length > PATH_MTU_ASKED_FROM && (rigid || !address_is_ipv4(node))) {
+		const __u32 head = address_is_ipv4(node) ? TUNNEL_BYTES_IPV4 : TUNNEL_BYTES_IPV6;
+
+		mtu = narrow_path_mtu(skb, node, length + head);
+		if (unlikely(mtu))
+			return answer_too_big(skb, w, mtu - head);
+	}
 	__builtin_memcpy(eth->h_dest, gateway, ETH_ALEN);
 	__builtin_memcpy(eth->h_source, sender, ETH_ALEN);
 	key.tunnel_id = identity == IDENTITY_HOST ? IDENTITY_REMOTE_NODE : identity;
@@ -175,7 +197,7 @@ static __always_inline int to_overlay(struct __sk_buff *skb, const struct packet
 	key.tunnel_tos = traffic_class(p, eth) & 0xfc;
 	if (address_is_ipv4(node)) {
 		key.remote_ipv4 = bpf_ntohl(node->words[3]);
-		flags = BPF_F_ZERO_CSUM_TX | BPF_F_DONT_FRAGMENT;
+		flags = BPF_F_ZERO_CSUM_TX | (rigid ? BPF_F_DONT_FRAGMENT : 0);
 	} else {
 		__builtin_memcpy(key.remote_ipv6, node, sizeof(key.remote_ipv6));
 		flags = BPF_F_TUNINFO_IPV6;

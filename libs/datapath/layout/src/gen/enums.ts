@@ -15,6 +15,8 @@ export const dropReason = {
   invalidPacket: 134,
   /** CT: truncated or invalid header. */
   ctTruncated: 135,
+  /** Fragmentation needed. */
+  fragmentationNeeded: 136,
   /** Unsupported L3 protocol. */
   unsupportedL3: 139,
   /** Error retrieving tunnel key. */
@@ -75,6 +77,7 @@ export const dropReasonNames: Readonly<Record<number, keyof typeof dropReason>> 
   133: 'policyDenied',
   134: 'invalidPacket',
   135: 'ctTruncated',
+  136: 'fragmentationNeeded',
   139: 'unsupportedL3',
   147: 'noTunnelKey',
   151: 'unroutableIp',
@@ -108,6 +111,7 @@ export const dropReasonTexts: Readonly<Record<number, string>> = {
   133: 'Policy denied',
   134: 'Invalid packet',
   135: 'CT: truncated or invalid header',
+  136: 'Fragmentation needed',
   139: 'Unsupported L3 protocol',
   147: 'Error retrieving tunnel key',
   151: 'Stale or unroutable IP',

@@ -274,6 +274,7 @@ describePackets('the policy of a host with an overlay', () => {
   beforeEach(() => {
     node.setRemote(remotePod, { number: 7, address: neighbour.ipv4 });
     node.setRemote(remotePod, { number: 7, address: neighbour.ipv6 });
+    for (const address of [neighbour.ipv4, neighbour.ipv6]) node.setIdentity({ address, length: 128 }, 6);
     node.setHostPolicy({ ingress: [], egress: [] });
   });
 
@@ -289,17 +290,51 @@ describePackets('the policy of a host with an overlay', () => {
     expect(verdicts(world, 8472)).toEqual(denied);
   });
 
-  it.each(families)(
-    'judges what pods of other nodes send to the address of the host, by a route, over %s',
-    (family) => {
-      const talk = conversation({ family, from: remotePod, to: host, over: tcp(40000, 80) });
-      expect(node.send(remotePod, talk.ask('SYN')).verdict).toBe('dropped: policyDenied ingress');
-      node.setHostPolicy({ ingress: [{ peer: remotePod, protocol: 6, port: 80 }] });
-      expect(node.send(remotePod, talk.ask('SYN')).verdict).toBe('to stack');
-      expect(node.send(host, talk.answer('SYN ACK')).verdict).toBe('to overlay');
-      expect(node.send(remotePod, talk.ask('ACK')).verdict).toBe('to stack');
-    },
-  );
+  it.each(families)('leaves that alone also where it is cut up on a narrow path, over %s', (family) => {
+    for (const [from, to, options] of [
+      [neighbour, host, undefined],
+      [host, neighbour, own],
+    ] as const) {
+      const frame = ipPacket(family, { from, to })
+        .udp({ sourcePort: 40000, destinationPort: 8472 })
+        .payload('x'.repeat(2_000));
+      const fragments = fragmentPacket(frame.bytes(), { identification: 7, size: 1_024 });
+      expect(fragments.map((fragment) => node.send(from, fragment, options).verdict)).toEqual([
+        'untouched',
+        'untouched',
+      ]);
+    }
+  });
+
+  it.each(families)('lets the kernel hear how narrow the path to a node is, and no other errors, over %s', (family) => {
+    const verdictOf = (to: Party, port: number): string => {
+      const sent = ipPacket(family, { from: host, to }).udp({ sourcePort: 40000, destinationPort: port });
+      const network = ipPacket(family, { from: world, to: host });
+      const error = family === 'ipv4' ? network.icmp({ type: 3, code: 4 }) : network.icmpv6({ type: 2 });
+      return node.send(world, error.quoting(sent.bytes())).verdict;
+    };
+    expect([verdictOf(neighbour, 8472), verdictOf(neighbour, 8473), verdictOf(remotePod, 8472)]).toEqual([
+      'untouched',
+      'dropped: policyDenied ingress',
+      'dropped: policyDenied ingress',
+    ]);
+  });
+
+  it.each(families)('believes pods of other nodes nothing that comes outside of it, over %s', (family) => {
+    node.setHostPolicy({ ingress: [{ peer: remotePod, protocol: 6, port: 80 }] });
+    const talk = conversation({ family, from: remotePod, to: host, over: tcp(40000, 80) });
+    expect(node.send(remotePod, talk.ask('SYN')).verdict).toBe('dropped: invalidSourceIp ingress');
+  });
+
+  it.each(families)('leaves what hosts say to each other outside of it, both ways, over %s', (family) => {
+    node.setHostPolicy({ ingress: [{ peer: neighbour, protocol: 6, port: 80 }], egress: [{ peer: neighbour }] });
+    const inwards = conversation({ family, from: neighbour, to: host, over: tcp(40000, 80) });
+    expect(node.send(neighbour, inwards.ask('SYN')).verdict).toBe('to stack');
+    expect(node.send(host, inwards.answer('SYN ACK'), own).verdict).toBe('to stack');
+    const outwards = conversation({ family, from: host, to: neighbour, over: tcp(40001, 81) });
+    expect(node.send(host, outwards.ask('SYN'), own).verdict).toBe('to stack');
+    expect(node.send(neighbour, outwards.answer('SYN ACK')).verdict).toBe('to stack');
+  });
 
   it.each(families)(
     'judges what the host sends to pods of other nodes where it enters the overlay, over %s',

@@ -16,12 +16,17 @@ export interface HeaderFields {
   readonly ttl?: number;
   /** Instead of the number of what follows. */
   readonly protocol?: number;
+  /** Of IPv4: it may not be cut up. */
+  readonly dontFragment?: boolean;
 }
 
 const isPod = (party: Party): party is Pod => party.place === 'pod';
 
 /** A packet up to its IP header, as it is on the wire at the hook that sees what `from` sends. */
-export function ipPacket(family: Family, { from, to, ttl = 64, protocol: number }: HeaderFields): PacketBuilder {
+export function ipPacket(
+  family: Family,
+  { from, to, ttl = 64, protocol: number, dontFragment = false }: HeaderFields,
+): PacketBuilder {
   const isOutside = from.place === 'network';
   const link = packet().ethernet({
     source: isPod(from) ? from.mac : isOutside ? routerMac : gatewayMac,
@@ -29,7 +34,7 @@ export function ipPacket(family: Family, { from, to, ttl = 64, protocol: number 
   });
   const ends = { source: from[family], destination: to[family] };
   return family === 'ipv4'
-    ? link.ipv4({ ...ends, ttl, ...(number === undefined ? {} : { protocol: number }) })
+    ? link.ipv4({ ...ends, ttl, dontFragment, ...(number === undefined ? {} : { protocol: number }) })
     : link.ipv6({ ...ends, hopLimit: ttl, ...(number === undefined ? {} : { nextHeader: number }) });
 }
 

@@ -15,7 +15,7 @@ export const markMasquerade = 0x400;
 /** What a program did with a packet. */
 export interface Outcome {
   /**
-   * `to client` (into that pod, or back to it), `to proxy`, `to stack`, `to outside` (to the stack, to get the node's
+   * `to client` (into that pod, or back to it), `back to the host` or `the proxy` (which has sent it), `to proxy`, `to stack`, `to outside` (to the stack, to get the node's
    * address where it leaves), `untouched` (as if there were no program), or
    * `dropped: policyDenied egress`, with the reason and the direction that were counted.
    */
@@ -40,6 +40,7 @@ const tunnelSourceMac = 'ee:ee:ee:ee:ee:ef';
 function redirected(packet: ParsedPacket): string {
   const { source, destination } = packet.ethernet;
   if (source === tunnelSourceMac && destination === gatewayMac) return 'to overlay';
+  if (source === gatewayMac && destination === gatewayMac) return 'back to the host';
   assert(source === gatewayMac, `a packet to a pod comes from the gateway's MAC address, found ${source}`);
   return `to ${pods.find(({ mac }) => mac === destination)?.name ?? destination}`;
 }
@@ -78,6 +79,7 @@ function isTranslated(sent: Uint8Array, after: Uint8Array): boolean {
 function placeOf({ sent, result, marks }: RunRecord): string {
   const isUnchanged = Buffer.compare(sent, result.data) === 0;
   if (result.retval === tcActRedirect) {
+    if (marks[0] !== 0 && marks[1] === markToProxy) return 'back to the proxy';
     assert(marks[1] === 0, `a packet to a pod has no mark, found ${marks[1].toString(16)}`);
     return redirected(parsePacket(result.data));
   }
