@@ -5,25 +5,27 @@ import type { UpOptions } from '@weir/lab';
 import { type EventLog, logEvents } from './events.ts';
 import { authority, curl, httpServer } from './http.ts';
 import { fromPods, onHttp, onPort, policy, toPods } from './policy.ts';
+import { testNodesComingAndGoing } from './nodes-come-and-go.ts';
 import { expectTcpEcho, expectUdpEcho, openConnection, ping } from './reach.ts';
-import { eventually } from './services.ts';
+import { tapWire } from './wire-tap.ts';
 import { families, type PlayedHost, type PlayedPod, type TestLab, useLab } from './use-lab.ts';
 
 const [port, httpPort] = [7000, 8080];
 const [isServer, isClient] = [{ app: 'server' }, { app: 'client' }];
-const nodes = ['node1', 'node2', 'node3'] as const;
+export const nodes = ['node1', 'node2', 'node3'] as const;
 const times = ['--lease=4s', '--gc-grace=4s', '--reuse-delay=4s'];
 const silenceMs = 300;
 
 /** A lab of three nodes with a pod on each: a client, a server and another one; and the processes of their hosts. */
-interface ThreeNodes extends TestLab {
+export interface ThreeNodes extends TestLab {
+  readonly routing: 'direct' | 'overlay';
   readonly at: Readonly<Record<(typeof nodes)[number], PlayedPod>>;
   readonly hosts: Readonly<Record<(typeof nodes)[number], PlayedHost>>;
   /** What the server's node reports. */
   readonly serverEvents: EventLog;
 }
 
-function useThreeNodes(topic: string, options: UpOptions): ThreeNodes {
+function useThreeNodes(topic: string, options: UpOptions & Pick<ThreeNodes, 'routing'>): ThreeNodes {
   const at: Partial<Record<(typeof nodes)[number], PlayedPod>> = {};
   const hosts: Partial<Record<(typeof nodes)[number], PlayedHost>> = {};
   let serverEvents: EventLog | undefined;
@@ -40,7 +42,7 @@ function useThreeNodes(topic: string, options: UpOptions): ThreeNodes {
     { nodeCount: 3, allocatorArguments: times, ...options },
   );
   afterAll(() => serverEvents?.stop());
-  return Object.defineProperties({ at, hosts } as ThreeNodes, {
+  return Object.defineProperties({ at, hosts, routing: options.routing } as ThreeNodes, {
     ...Object.getOwnPropertyDescriptors(test),
     serverEvents: { get: () => serverEvents },
   });
@@ -63,6 +65,19 @@ function testReachability(test: ThreeNodes): void {
       await expectTcpEcho(test.hosts.node2, { address: test.at.node1[family], port });
       const gateway = { ipv4: '10.244.2.1', ipv6: 'fd00:10:244:2::1' }[family];
       expect(await ping(test, test.at.node1.name, gateway)).toBe(true);
+    });
+
+    it('a pod and the host of another node speak in the overlay, where there is one, both ways', async () => {
+      const asking = 7100 + families.indexOf(family);
+      const taps = [await tapWire(test.lab, '@node2', port), await tapWire(test.lab, '@node1', asking)];
+      const socket = await test.at.node1.bind(asking);
+      await socket.send({ address: test.hosts.node2[family], port }, 'who hears this?');
+      expect((await socket.receive()).text).toBe('who hears this?');
+      for (const tap of taps) {
+        expect(Object.hasOwn(await tap.next(), 'outerTrafficClass')).toBe(test.routing === 'overlay');
+        tap.close();
+      }
+      await socket.close();
     });
 
     it('datagrams that need fragments arrive whole', async () => {
@@ -156,74 +171,8 @@ function testPolicy(test: ThreeNodes): void {
   });
 }
 
-/** The pod range of the third node: whether there is a route to it here, and whom its pod is known as. */
-async function whatNode1Knows(test: ThreeNodes): Promise<{ nodes: string[]; routes: number; identity: number }> {
-  const agent = test.lab.agent('node1');
-  try {
-    const { nodes: known } = await agent.listNodes({});
-    const { entries } = await agent.listIpcache({});
-    const { stdout } = await test.lab.exec('@node1', ['sh', '-c', 'ip route; ip -6 route']);
-    return {
-      nodes: known.map(({ name }) => name ?? ''),
-      routes: stdout.split('\n').filter((line) => /^(10\.244\.3\.0\/24|fd00:10:244:3::\/64) /.test(line)).length,
-      identity: entries.find(({ prefix }) => prefix === `${test.at.node3.ipv4}/32`)?.identity ?? 0,
-    };
-  } finally {
-    agent.close();
-  }
-}
-
-/** Gives the third node other addresses than the ones it had. */
-async function renumber(
-  test: ThreeNodes,
-  { ipv4, ipv6 }: { readonly ipv4: string; readonly ipv6: string },
-): Promise<void> {
-  const change = [
-    // The lab has told the agent to serve flows at the address that it had.
-    'echo 1 > /proc/sys/net/ipv4/ip_nonlocal_bind',
-    'ip address flush dev eth0 scope global',
-    `ip address add ${ipv4}/24 dev eth0`,
-    `ip address add ${ipv6}/64 dev eth0 nodad`,
-    'ip route replace default via 172.31.0.2',
-    'ip -6 route replace default via fd00:172:31::2',
-  ];
-  expect(await test.lab.exec('@node3', ['sh', '-ec', change.join('; ')])).toMatchObject({ status: 0 });
-}
-
-function testNodesComingAndGoing(test: ThreeNodes): void {
-  it('a node that dies is known until its lease is over and not longer, and is back with another address', async () => {
-    const known = await whatNode1Knows(test);
-    expect(known).toEqual({ nodes: [...nodes], routes: 2, identity: test.at.node3.identity });
-    const listener = await test.at.node2.listen(7003);
-    const target = { address: test.at.node2.ipv4, port: 7003 };
-    const open = await openConnection(test.at.node1, { listener, target });
-
-    await test.lab.stopService('node3/agent', 'SIGKILL');
-    // What forwards is in the kernel: without its agent the node still works.
-    await expectTcpEcho(test.at.node1, { address: test.at.node3.ipv4, port });
-    expect(await whatNode1Knows(test)).toEqual(known);
-    await eventually('the node is forgotten', async () => (await whatNode1Knows(test)).routes === 0 || undefined);
-    expect(await whatNode1Knows(test)).toEqual({ nodes: ['node1', 'node2'], routes: 0, identity: 0 });
-    await open.client.send('still there');
-    expect(await open.server.receive(11)).toBe('still there');
-    await listener.close();
-
-    await renumber(test, { ipv4: '172.31.0.93', ipv6: 'fd00:172:31::93' });
-    await test.lab.startService('node3/agent');
-    await eventually('the node is known again', async () => {
-      const { routes, identity } = await whatNode1Knows(test);
-      return (routes === 2 && identity === test.at.node3.identity) || undefined;
-    });
-    for (const family of families) {
-      await expectTcpEcho(test.at.node1, { address: test.at.node3[family], port });
-      await expectTcpEcho(test.at.node3, { address: test.at.node2[family], port });
-    }
-    await test.lab.up();
-  });
-}
-
 /** Registers all of it for one way of routing. `options` are what the lab is brought up with. */
-export function testThreeNodes(topic: string, options: UpOptions): ThreeNodes {
+export function testThreeNodes(topic: string, options: UpOptions & Pick<ThreeNodes, 'routing'>): ThreeNodes {
   const test = useThreeNodes(topic, options);
   testReachability(test);
   testPolicy(test);
