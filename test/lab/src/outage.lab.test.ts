@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// The store dies, hangs, and is out of reach of one allocator; an allocator dies. All the while pods come and go. What is
-// known goes on working, what is new waits and says for what, and in the end nothing is wrong anywhere.
+// The store dies, hangs, and is out of reach of one allocator; an allocator dies; a node is cut off, with an allocator or
+// without. All the while pods come and go. What is known goes on working, what is new waits and says for what, and in the
+// end nothing is wrong anywhere.
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { createLab, type Lab, type Pod } from '@weir/lab';
 import { createNumberWitness, identitiesOfAllocator, podAddressesFor, podAddressesOf } from './testing/invariants.ts';
@@ -8,13 +11,19 @@ import { createSeededRandom, type SeededRandom } from './testing/seeded-random.t
 import { eventually } from './testing/services.ts';
 import { testStores, type TestStore } from './testing/store-servers.ts';
 
-const nodes = ['node1', 'node2'] as const;
+// Beside the first two there is an allocator each.
+const nodes = ['node1', 'node2', 'node3'] as const;
 const knownApps = 3;
 const churners = 2;
 const roundsPerOutage = 2;
 // Nothing may expire while a test on a busy machine takes its time.
 const times = ['--lease=10m', '--gc-grace=10m', '--reuse-delay=10m'];
 const store = '172.31.0.2';
+// Over the network, so that it can be cut.
+const allocatorPort = 4300;
+const allocators = ['172.31.0.11', '172.31.0.12'].map((address) => `${address}:${allocatorPort}`).join(',');
+// So that each way of routing goes through all of it.
+const routings: Readonly<Record<TestStore['store'], 'overlay' | 'direct'>> = { consul: 'overlay', etcd: 'direct' };
 
 async function pidOf(lab: Lab, name: string): Promise<number> {
   return eventually(`${name} runs`, async () => {
@@ -35,6 +44,16 @@ const signalStore = async (lab: Lab, signal: NodeJS.Signals): Promise<void> => {
 };
 const inNode2 = async (lab: Lab, command: string): Promise<void> =>
   expect(await lab.exec('@node2', ['sh', '-c', command])).toMatchObject({ status: 0 });
+
+/** Pulls a node's cable out of the LAN's switch, or puts it back. */
+const cable = (lab: Lab, node: string, where: readonly string[]): Promise<unknown> =>
+  promisify(execFile)('ip', ['-n', `${lab.name}-lan`, 'link', 'set', node, ...where]);
+
+const cutOff = (what: string, node: string): Outage => ({
+  what,
+  begin: async (lab) => void (await cable(lab, node, ['nomaster'])),
+  end: async (lab) => void (await cable(lab, node, ['master', 'br0'])),
+});
 
 const outages: readonly Outage[] = [
   {
@@ -58,6 +77,8 @@ const outages: readonly Outage[] = [
     begin: async (lab) => void (await lab.stopService('identity-allocator', 'SIGKILL')),
     end: async (lab) => void (await lab.startService('identity-allocator')),
   },
+  cutOff('a node is cut off with its allocator', 'node2'),
+  cutOff('an agent is cut off from all allocators', 'node3'),
 ];
 
 function shuffled<Item>(items: readonly Item[], random: SeededRandom): Item[] {
@@ -72,13 +93,17 @@ function testOutages(kind: TestStore): void {
   const witness = createNumberWitness();
   const see = ({ identity, name }: Pod, labels: Record<string, string>): void =>
     witness.see(JSON.stringify(labels), identity, `as pod ${name} was told`);
+  // Whoever is cut off hears of pods later; that it does is looked at in the end.
+  const waitForNodes = false;
   const add = async (name: string, labels: Record<string, string>, node: string): Promise<void> =>
-    see(await lab.addPod({ name, labels, node }), labels);
+    see(await lab.addPod({ name, labels, node, waitForNodes }), labels);
 
   beforeAll(async () => {
     await lab.up({
       ...{ nodeCount: nodes.length, store: kind.store, storeProgram: kind.program(), allocatorCount: 2 },
-      ...{ allocatorArguments: times, timeoutMs: 90_000 },
+      ...{ routing: routings[kind.store], timeoutMs: 90_000 },
+      allocatorArguments: [...times, `--listen=0.0.0.0:${allocatorPort}`, '--allow-plaintext'],
+      agentArguments: ['--identity-allocator', allocators],
     });
     for (let app = 0; app < knownApps; app += 1) await add(`resident-${app}`, appOf(app), nodes[app % nodes.length]!);
     for (const node of nodes) {
@@ -97,7 +122,7 @@ function testOutages(kind: TestStore): void {
       const pod = `${name}-${round}`;
       await add(pod, appOf(random.below(knownApps)), nodes[random.below(nodes.length)]!);
       const labels = appOf(random.below(knownApps));
-      if (random.below(3) > 0) see(await lab.labelPod(pod, { set: labels }), labels);
+      if (random.below(3) > 0) see(await lab.labelPod(pod, { set: labels, waitForNodes }), labels);
       // Some stay, and are checked in the end.
       if (random.below(4) > 0) await lab.removePod(pod);
     }
@@ -160,7 +185,7 @@ function testOutages(kind: TestStore): void {
     await lab.stopService('store', 'SIGKILL');
     const name = `newcomer`;
     const labels = { app: 'never-seen' };
-    const adding = lab.addPod({ name, labels, node: 'node2' });
+    const adding = lab.addPod({ name, labels, node: 'node2', waitForNodes });
     // Awaited below; until then it must not count as unhandled.
     adding.catch(() => undefined);
     const agent = lab.agent('node2');

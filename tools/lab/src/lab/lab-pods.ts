@@ -41,12 +41,16 @@ export interface AddPodOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Wait until the command listens on this TCP port. */
   readonly waitPort?: number;
+  /** Wait a while for every node to know the pod; true by default. */
+  readonly waitForNodes?: boolean;
 }
 
 /** A change of a pod's labels. */
 export interface LabelChanges {
   readonly set?: Readonly<Record<string, string>>;
   readonly remove?: readonly string[];
+  /** Wait a while for every node to know what has changed; true by default. */
+  readonly waitForNodes?: boolean;
 }
 
 /** Makes a pod; returns when it is on the network, its command runs, and every node knows it. It leaves nothing behind when it fails. */
@@ -73,7 +77,7 @@ export async function addPod(lab: OpenLab, options: AddPodOptions): Promise<Pod>
   const pod = podOf(
     await lab.supervisor.addPod({ name, namespace, node, labels, namedPorts, ...(server && { server }) }),
   );
-  await waitForPeers(lab, pod);
+  if (options.waitForNodes !== false) await waitForPeers(lab, pod);
   return pod;
 }
 
@@ -96,7 +100,7 @@ export async function labelPod(lab: OpenLab, reference: string, changes: LabelCh
     },
     [pod.node],
   );
-  await waitForPeers(lab, changed);
+  if (changes.waitForNodes !== false) await waitForPeers(lab, changed);
   return changed;
 }
 
@@ -114,7 +118,7 @@ export async function labelNamespace(lab: OpenLab, name: string, changes: LabelC
     Promise.all(agents.map((agent) => agent.patchNamespaceLabels(request))),
   );
   const pods = (await listPods(lab)).filter(({ namespace }) => namespace === name);
-  for (const pod of pods) await waitForPeers(lab, pod);
+  if (changes.waitForNodes !== false) for (const pod of pods) await waitForPeers(lab, pod);
   return namespaceOf(first?.namespace);
 }
 
