@@ -37,7 +37,7 @@ static __always_inline enum trace_point flow_point(const struct ct_entry *entry,
 	return TRACE_TO_STACK;
 }
 
-static __always_inline int send_on(struct __sk_buff *skb, const struct work *w, const struct ct_entry *entry,
+static __always_inline int send_on(struct __sk_buff *skb, struct work *w, const struct ct_entry *entry,
 				   enum trace_point point, bool reply, enum hook hook)
 {
 	const struct packet *p = &w->packet;

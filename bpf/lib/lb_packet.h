@@ -188,6 +188,15 @@ static __noinline int lb_inwards(struct __sk_buff *skb, struct work *w)
 	return nat_rewrite(skb, w, &w->lb_flow.address, w->lb_flow.port, NAT_SOURCE);
 }
 
+/* Takes back what has been done to a packet for a service. */
+static __noinline int lb_restore(struct __sk_buff *skb, struct work *w)
+{
+	lb_key_of(&w->lb_key, &w->packet, false, LB_FLOW_CHOSEN);
+	if (!lb_flow_find(w))
+		return DROP_NAT_NO_MAPPING;
+	return nat_rewrite(skb, w, &w->lb_flow.address, w->lb_flow.port, NAT_DESTINATION);
+}
+
 /* An error on its way to the client, about what that sent to the service; its quote still has the backend. */
 static __noinline int lb_error_inwards(struct __sk_buff *skb, struct work *w)
 {

@@ -134,7 +134,7 @@ static __noinline int write_too_big_ipv6(struct __sk_buff *skb, const struct pac
  * Turns the packet into what a router says of it, in the name of the address that it was for, and sends it back to
  * where it came from. The proxy is told as it is told everything.
  */
-static __noinline int answer_too_big(struct __sk_buff *skb, const struct work *w, __u32 mtu)
+static __noinline int answer_too_big(struct __sk_buff *skb, struct work *w, __u32 mtu)
 {
 	const struct packet *p = &w->packet;
 	const __u32 head = p->is_ipv4 ? sizeof(struct too_big_ipv4) : sizeof(struct too_big_ipv6);
@@ -143,6 +143,9 @@ static __noinline int answer_too_big(struct __sk_buff *skb, const struct work *w
 
 	/* Nobody answers errors, or what has no ports to tell by whose it is (RFC 1122 3.2.2). */
 	if (p->is_icmp_error || (p->is_ipv4 && p->fragment == FRAGMENT_LATER))
+		return -DROP_FRAGMENTATION_NEEDED;
+	/* The sender knows of no backend. */
+	if (w->is_for_service && lb_restore(skb, w))
 		return -DROP_FRAGMENTATION_NEEDED;
 	if (bpf_skb_load_bytes(skb, offsetof(struct ethhdr, h_source), sender, sizeof(sender)) ||
 	    bpf_skb_change_tail(skb, ETH_HLEN + TOO_BIG_QUOTES, 0) ||

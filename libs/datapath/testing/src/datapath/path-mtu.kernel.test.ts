@@ -6,6 +6,7 @@ import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { ipPacket } from '../node/conversation.ts';
 import { marks } from '../node/packet-node.ts';
 import type { Outcome } from '../node/outcome.ts';
+import { servicesOf } from '../node/service-node.ts';
 import { client, families, host, remotePod, uplinkIfindex, type Family, type Party } from '../node/scene.ts';
 import { describePackets, usePacketNode } from '../node/use-packet-node.ts';
 import { fragmentPacket } from '../packet/fragment-packet.ts';
@@ -16,6 +17,9 @@ const nodes = { ipv4: '192.0.2.77', ipv6: '2001:db8::77' };
 const wrapping = { ipv4: 50, ipv6: 70 };
 const headerBytes = { ipv4: 20, ipv6: 40 };
 const quotedBytes = 128;
+const service: Party = {
+  ...{ name: 'service', ipv4: '10.96.0.1', ipv6: 'fd00:10:96::1', identity: 2, place: 'network' },
+};
 
 // Before that, bpf_fib_lookup says nothing of the path to such a program.
 const knowsPaths = ((): boolean => {
@@ -25,8 +29,12 @@ const knowsPaths = ((): boolean => {
 if (!knowsPaths) process.stderr.write('Skipped: this kernel does not tell programs how narrow a path is\n');
 
 /** A datagram that is `length` bytes long from the IP header on. */
-const datagram = (family: Family, { from, length }: { from: Party; length: number }, dontFragment = true) =>
-  ipPacket(family, { from, to: remotePod, dontFragment })
+const datagram = (
+  family: Family,
+  { from, to = remotePod, length }: { from: Party; to?: Party; length: number },
+  dontFragment = true,
+) =>
+  ipPacket(family, { from, to, dontFragment })
     .udp({ sourcePort: 40000, destinationPort: 53 })
     .payload('x'.repeat(length - headerBytes[family] - 8));
 
@@ -82,6 +90,22 @@ function answerOf(family: Family, { bytes, packet }: Outcome): object {
           .tcp({ sourcePort: 40001, destinationPort: 80, flags: 'SYN' })
           .payload('x'.repeat(fits));
         expect(node.send(from, frame, { mark: marks.serverLeg }).verdict).toBe('back to the proxy');
+      });
+
+      it('is told of what was sent to a service as it was sent', () => {
+        const services = servicesOf(node);
+        services.reset();
+        const backends = [{ party: remotePod, port: 53 }];
+        services.set(1, { party: service, port: 53, backends });
+        const toService = datagram(family, { from: client, to: service, length: fits + 1 });
+        const outcome = node.send(client, toService);
+        expect(outcome.verdict).toBe('to client');
+        expect(answerOf(family, outcome)).toMatchObject({
+          ...{ source: service[family], destination: client[family], mtu: fits },
+          checksums: family === 'ipv4' ? ['right', 'right'] : [undefined, 'right'],
+          quoted: Buffer.from(toService.bytes().subarray(ethernetBytes, ethernetBytes + quotedBytes)),
+        });
+        services.reset();
       });
 
       it('is no matter to short packets', () => {
