@@ -9,6 +9,7 @@ import { addBpfCommands } from './commands/bpf.ts';
 import { addEndpointCommands } from './commands/endpoint.ts';
 import { addIdentityCommands } from './commands/identity.ts';
 import { addMonitorCommand } from './commands/monitor.ts';
+import { addOperatorCommands } from './commands/operator.ts';
 import { addNodeCommands } from './commands/node.ts';
 import { addObserveCommand } from './commands/observe.ts';
 import { addPolicyCommands } from './commands/policy.ts';
@@ -44,6 +45,7 @@ export function createProgram(): Command {
   addStatusCommand(program);
   addEndpointCommands(program);
   addIdentityCommands(program);
+  addOperatorCommands(program);
   addNodeCommands(program);
   addPolicyCommands(program);
   addServiceCommands(program);

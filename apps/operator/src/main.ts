@@ -48,7 +48,7 @@ async function wireParts(options: OperatorOptions, logger: Logger) {
     ...{ election, ledger, cluster, absent, isExpected, clock, logger, graceMs, gcIntervalMs },
     collectGarbage: async () => (await allocator.collectGarbage({}, { deadlineMs: collectDeadlineMs })).deleted,
   });
-  return { pools, identity, election, ledger, giver, cluster, allocator, absent, duties, inKubernetes };
+  return { pools, graceMs, identity, election, ledger, giver, cluster, allocator, absent, duties, inKubernetes };
 }
 
 async function startOperator(options: OperatorOptions, logger: Logger): Promise<RunningService> {

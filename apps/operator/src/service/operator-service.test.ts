@@ -36,8 +36,8 @@ beforeEach(async () => {
   const shared = createSharedLog({ store: createMemoryKeyValueStore(), prefix: 'p' });
   const ledger = createRangeLedger({ log: shared, pools, logger: log });
   const absent = createAbsentNodes({ graceMs: 1_000, clock: createManualClock() });
-  const duties = { reason: undefined, lastCollection: { atMs: 5, deleted: 2 } };
-  const about = { name: 'op', version: '1', startedMs: 3, pools, election, ledger, absent, duties };
+  const duties = { reason: undefined, lastCollection: { atMs: 5, deleted: 2 }, collections: 3, releases: 1 };
+  const about = { name: 'op', version: '1', startedMs: 3, pools, election, ledger, absent, duties, graceMs: 9 };
   const status = () => describeOperator(about);
   const service = createOperatorService({
     ...{ election, ledger, giver: createRangeGiver({ ledger, cluster }), absent, status, log },
@@ -98,6 +98,7 @@ describe('GetStatus', () => {
     await client.acquirePodRanges({ node: 'n1' });
     expect(await client.getStatus({})).toMatchObject({
       ...{ name: 'op', role: 'leader', leader: 'op', reason: '', lastCollection: { deleted: 2 } },
+      ...{ collections: 3, releases: 1, graceMs: 9 },
       ipv4Pool: { prefix: '10.0.0.0/23', nodePrefixLength: 24, capacity: 2 },
       nodes: [{ node: 'n1', ranges: { ipv4: '10.0.0.0/24', ipv6: 'fd00::/64' }, absentSinceMs: 0 }],
     });

@@ -18,7 +18,8 @@ export interface OperatorStatusOptions {
   readonly election: Pick<LeaderElection, 'isLeader' | 'leader' | 'away'>;
   readonly ledger: Pick<RangeLedger, 'table' | 'refresh'>;
   readonly absent: Pick<AbsentNodes, 'sinceMs'>;
-  readonly duties: Pick<Duties, 'reason' | 'lastCollection'>;
+  readonly duties: Pick<Duties, 'reason' | 'lastCollection' | 'collections' | 'releases'>;
+  readonly graceMs: number;
   readonly inKubernetes?: Pick<KubernetesDuties, 'reason'> | undefined;
 }
 
@@ -32,7 +33,7 @@ const poolMessage = ({ prefix, nodePrefixLength, capacity }: PodRangePool): weir
 export async function describeOperator(
   options: OperatorStatusOptions,
 ): Promise<weir.operator.v1.GetStatusResponse.$Properties> {
-  const { name, version, startedMs, pools, election, ledger, absent, duties, inKubernetes } = options;
+  const { name, version, startedMs, pools, election, ledger, absent, duties, graceMs, inKubernetes } = options;
   // What is known from before is better than nothing.
   await ledger.refresh().catch(() => undefined);
   const { isLeader, leader, away } = election;
@@ -45,6 +46,7 @@ export async function describeOperator(
       .toSorted(([a], [b]) => (a < b ? -1 : 1))
       .map(([node, ranges]) => ({ node, ranges: rangesMessage(ranges), absentSinceMs: absent.sinceMs(node) ?? 0 })),
     reason: away ?? duties.reason ?? inKubernetes?.reason ?? '',
+    ...{ collections: duties.collections, releases: duties.releases, graceMs },
     ...(duties.lastCollection && { lastCollection: duties.lastCollection }),
   };
 }

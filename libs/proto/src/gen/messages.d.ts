@@ -15816,6 +15816,15 @@ export namespace weir {
                 /** GetStatusResponse lastCollection. */
                 lastCollection?: (weir.operator.v1.Collection.$Properties|null);
 
+                /** GetStatusResponse collections. */
+                collections: number;
+
+                /** GetStatusResponse releases. */
+                releases: number;
+
+                /** GetStatusResponse graceMs. */
+                graceMs: number;
+
                 /**
                  * Encodes the specified GetStatusResponse message. Does not implicitly {@link weir.operator.v1.GetStatusResponse.verify|verify} messages.
                  * @param message GetStatusResponse message or plain object to encode
@@ -15869,6 +15878,15 @@ export namespace weir {
 
                     /** GetStatusResponse lastCollection */
                     lastCollection?: (weir.operator.v1.Collection.$Properties|null);
+
+                    /** GetStatusResponse collections */
+                    collections?: (number|null);
+
+                    /** GetStatusResponse releases */
+                    releases?: (number|null);
+
+                    /** GetStatusResponse graceMs */
+                    graceMs?: (number|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

@@ -23213,6 +23213,9 @@ export const weir = $root.weir = (() => {
                 GetStatusResponse.prototype.nodes = $util.emptyArray;
                 GetStatusResponse.prototype.reason = "";
                 GetStatusResponse.prototype.lastCollection = null;
+                GetStatusResponse.prototype.collections = 0;
+                GetStatusResponse.prototype.releases = 0;
+                GetStatusResponse.prototype.graceMs = $util.Long ? $util.Long.fromBits(0,0,true) : 0;
 
                 GetStatusResponse.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -23242,6 +23245,12 @@ export const weir = $root.weir = (() => {
                         writer.uint32(74).string(message.reason);
                     if (message.lastCollection != null && $Object.hasOwnProperty.call(message, "lastCollection"))
                         $root.weir.operator.v1.Collection.encode(message.lastCollection, writer.uint32(82).fork(), _depth + 1).ldelim();
+                    if (message.collections != null && $Object.hasOwnProperty.call(message, "collections") && message.collections !== 0)
+                        writer.uint32(88).uint32(message.collections);
+                    if (message.releases != null && $Object.hasOwnProperty.call(message, "releases") && message.releases !== 0)
+                        writer.uint32(96).uint32(message.releases);
+                    if (message.graceMs != null && $Object.hasOwnProperty.call(message, "graceMs") && (typeof message.graceMs === "object" ? message.graceMs.low || message.graceMs.high : message.graceMs !== 0))
+                        writer.uint32(104).uint64(message.graceMs);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -23353,6 +23362,33 @@ export const weir = $root.weir = (() => {
                                 if (wireType !== 2)
                                     break;
                                 message.lastCollection = $root.weir.operator.v1.Collection.decode(reader, reader.size(), $undefined, _depth + 1, message.lastCollection);
+                                continue;
+                            }
+                        case 11: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.collections = value;
+                                else
+                                    delete message.collections;
+                                continue;
+                            }
+                        case 12: {
+                                if (wireType !== 0)
+                                    break;
+                                if (value = reader.uint32())
+                                    message.releases = value;
+                                else
+                                    delete message.releases;
+                                continue;
+                            }
+                        case 13: {
+                                if (wireType !== 0)
+                                    break;
+                                if (typeof (value = reader.uint64()) === "object" ? value.low || value.high : value !== 0)
+                                    message.graceMs = value;
+                                else
+                                    delete message.graceMs;
                                 continue;
                             }
                         }
