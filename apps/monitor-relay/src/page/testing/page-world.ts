@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Flow, FlowEndpoint } from '@weir/flow';
 import { createEventRing, createObserver, createPeers, recordKind } from '@weir/observer';
-import { flow } from '@weir/proto';
-import { createRpcServer } from '@weir/rpc';
+import { flow, ObserverDefinition } from '@weir/proto';
+import { createRpcClient, createRpcServer } from '@weir/rpc';
 import { createLogger } from '@weir/telemetry';
 import { type Relay, startRelay } from '../../relay.ts';
 import type { PageOptions } from '../page-flags.ts';
@@ -58,6 +58,16 @@ async function startNode(name: string, { directory, capacity }: { directory: str
   return node;
 }
 
+/** Waits until a relay knows all nodes. */
+async function known(address: string, count: number): Promise<void> {
+  const client = createRpcClient(ObserverDefinition, { address, waitForReady: true });
+  try {
+    await eventually('the relay knows the nodes', async () => (await client.getNodes({})).nodes.length === count);
+  } finally {
+    client.close();
+  }
+}
+
 /** Starts it all; the page is on a free port of this machine. */
 export async function startPageWorld({
   page = {},
@@ -70,12 +80,16 @@ export async function startPageWorld({
   const peerServer = createRpcServer({ services: [peers.service], listen: [peerService] });
   await peerServer.start();
   peers.set(nodes);
-  const start = (port: number): Promise<Relay> =>
-    startRelay({
-      ...{ nodeName: 'relay', peerService, listen: [`unix:${directory}/relay.sock`], version: '1', logger },
+  const address = `unix:${directory}/relay.sock`;
+  const start = async (port: number): Promise<Relay> => {
+    const started = await startRelay({
+      ...{ nodeName: 'relay', peerService, listen: [address], version: '1', logger },
       ...{ plaintext: 'loopback', times: { waitMs: 50, retryDelayMs: 100, silenceMs: 1_000 } },
       page: { host: '127.0.0.1', port, tls: undefined, tokenFile: undefined, ...page },
     });
+    await known(address, nodes.length);
+    return started;
+  };
   let relay = await start(0);
   const { pageUrl: url = '' } = relay;
   return {
