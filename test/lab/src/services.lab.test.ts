@@ -252,9 +252,8 @@ describe('a client', () => {
     };
     await services.set('sticky', sticky);
     const word = async (): Promise<string[]> =>
-      Object.keys(await client.tally({ ...target('ipv4', 92), protocol: 'TCP' }, 5));
+      Object.keys(await client.tally({ ...target('ipv4', 92), protocol: 'TCP' }, 1));
     const before = await word();
-    expect(before.length).toBe(1);
     await eventually('another backend', async () => {
       // Asking keeps it: so never before the time is over.
       await sleep(1_100);
