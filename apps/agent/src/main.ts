@@ -10,10 +10,10 @@ import { createIdentityLabelFilter, defaultClusterName, formatIpAddress } from '
 import type { KubernetesApi } from '@weir/kubernetes';
 import { createNetlink } from '@weir/netlink';
 import { createPolicyEngine, type PolicyEngine } from '@weir/policy';
-import { flow, OperatorDefinition } from '@weir/proto';
-import { createRpcClient, createRpcServer, openTlsIdentity } from '@weir/rpc';
+import { flow } from '@weir/proto';
+import { createRpcServer, openTlsIdentity } from '@weir/rpc';
 import { type RunningService, runService } from '@weir/service';
-import { createLogger, createLoopDelayMonitor, type Logger } from '@weir/telemetry';
+import { createLogger, type Logger } from '@weir/telemetry';
 import { createAgentService } from './api/agent-service.ts';
 import { createServiceService } from './api/service-service.ts';
 import { createCniHandler } from './cni/cni-handler.ts';
@@ -37,7 +37,7 @@ import { createIdentityFeed, createIdentitySource } from './identity/identity-ad
 import { createIdentityPorts } from './identity/identity-ports.ts';
 import { createNodeIdentities, type NodeIdentities } from './identity/node-identities.ts';
 import { createPrefixIdentities, labelledPrefixes, type PrefixIdentities } from './identity/prefix-identities.ts';
-import { acquirePodRanges } from './ipam/acquire-pod-ranges.ts';
+import { withPodRanges } from './ipam/with-pod-ranges.ts';
 import { connectKubernetes } from './kubernetes/connect-kubernetes.ts';
 import { type Kubernetes, startKubernetes } from './kubernetes/kubernetes.ts';
 import { createMasquerade, type MasqueradeOptions } from './masquerade/masquerade.ts';
@@ -67,6 +67,7 @@ import { createServiceReferences } from './policy/service-references.ts';
 import { createPolicyTranslation } from './policy/policy-translation.ts';
 import { prune } from './prune.ts';
 import { createProxyControl } from './proxy/proxy-control.ts';
+import { watchLoopDelay } from './loop-delay.ts';
 import { repeat } from './repeat.ts';
 import { createNodeServices, type NodeServicesOptions } from './service/node-services.ts';
 import { attachToSockets, type SocketsState } from './service/socket-cgroup.ts';
@@ -74,8 +75,6 @@ import { describeStatus } from './status.ts';
 
 const sweepIntervalMs = 30_000;
 const forgetIntervalMs = 60_000;
-const loopDelayIntervalMs = 10_000;
-const loopDelayMaxMs = 100;
 
 /** The compiled programs: beside a bundle, or where the build puts them when this runs from source. */
 function objectPath({ bpfObject }: AgentOptions): string {
@@ -417,44 +416,11 @@ interface Running {
   readonly api: KubernetesApi | undefined;
 }
 
-/** Says so when something keeps the event loop from its work: pods and policies wait for it. */
-function watchLoopDelay(logger: Logger): () => void {
-  const loop = createLoopDelayMonitor();
-  const read = async (): Promise<void> => {
-    const { maxMs } = loop.read();
-    if (maxMs > loopDelayMaxMs) logger.warn({ delayMs: Math.round(maxMs) }, 'Event loop was blocked');
-  };
-  const stopReading = repeat(loopDelayIntervalMs, read, logger);
-  return () => {
-    stopReading();
-    loop.stop();
-  };
-}
-
 /** Flows are served first. */
 async function startObserver({ observer, tellPeers }: Parts, { startedMs }: Running): Promise<void> {
   tellPeers.boundTo(await observer.start());
   const time = { seconds: Math.floor(startedMs / 1_000), nanos: (startedMs % 1_000) * 1e6 };
   observer.event({ type: flow.AgentEventType.AGENT_STARTED, agentStart: { time } });
-}
-
-// What the certificate of every operator carries.
-const operatorName = 'operator.weir';
-
-/** The pod ranges are those of the command line, or what the operator gives. */
-async function withPodRanges(options: AgentOptions, logger: Logger): Promise<AgentOptions> {
-  const { operator: address, nodeName: node, stateDir } = options;
-  if (address === undefined) return options;
-  const identity = options.tls && openTlsIdentity(options.tls, logger);
-  const tls = identity && { tls: { identity, serverName: operatorName } };
-  const operator = createRpcClient(OperatorDefinition, { address, ...tls });
-  try {
-    const { ipv4, ipv6 } = await acquirePodRanges({ operator, node, path: `${stateDir}/pod-ranges.json`, logger });
-    return { ...options, ipv4Range: ipv4, ipv6Range: ipv6 };
-  } finally {
-    operator.close();
-    identity?.close();
-  }
 }
 
 async function startAgent(given: AgentOptions, logger: Logger): Promise<RunningService> {
