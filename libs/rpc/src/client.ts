@@ -41,6 +41,11 @@ export interface CallOptions {
   readonly waitForReady?: boolean;
   /** Ends the call with CANCELLED. */
   readonly signal?: AbortSignal;
+  /**
+   * With several addresses, for a unary call: without an answer for so long the next server is asked, too, and the first answer
+   * counts. For calls that may be made twice, and late. Never by default.
+   */
+  readonly hedgeMs?: number;
 }
 
 interface CallShapes<Types extends MethodTypes<AnyMethod>> {

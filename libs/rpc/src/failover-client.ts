@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { WeirError } from '@weir/errors';
 import { createSingleClient, type CallOptions, type RpcClient, type RpcClientOptions } from './client.ts';
+import { createHedgeBudget, hedged } from './hedged.ts';
 import type { ServiceDefinition } from './method-types.ts';
 
 export interface FailoverClientOptions extends Omit<RpcClientOptions, 'address'> {
@@ -21,6 +22,8 @@ type AnyCall = (input: unknown, options?: CallOptions) => unknown;
  * One client for several servers. A unary call that one of them cannot take goes to the next, each once, so it must be
  * harmless to repeat; a stream that breaks fails, and the next one begins at the next server. All calls go to the same server
  * as long as it answers.
+ *
+ * A server that hangs keeps its connections: with `hedgeMs` a call does not wait for it alone.
  */
 export function createFailoverClient<Definition extends ServiceDefinition>(
   definition: Definition,
@@ -35,11 +38,30 @@ export function createFailoverClient<Definition extends ServiceDefinition>(
   const callAt = (index: number, name: string): AnyCall =>
     (clients[index] as unknown as Record<string, AnyCall>)[name] as AnyCall;
 
-  const unary = async (name: string, [input, callOptions]: Parameters<AnyCall>): Promise<unknown> => {
+  const budget = createHedgeBudget();
+  const ask = (asked: number, name: string, [input, callOptions]: Parameters<AnyCall>): Promise<unknown> => {
+    const call = (index: number, signal: AbortSignal | undefined): Promise<unknown> =>
+      callAt(index, name)(input, {
+        ...callOptions,
+        ...(signal && { signal }),
+        waitForReady: false,
+      }) as Promise<unknown>;
+    if (callOptions?.hedgeMs === undefined) return call(asked, callOptions?.signal);
+    const { hedgeMs: afterMs } = callOptions;
+    return hedged({ afterMs, budget, ...(callOptions.signal && { signal: callOptions.signal }) }, (isSecond, signal) =>
+      call(isSecond ? (asked + 1) % clients.length : asked, signal).then((answer) => {
+        // Whoever answers later is the slower one.
+        if (isSecond) moveOn(asked);
+        return answer;
+      }),
+    );
+  };
+  const unary = async (name: string, args: Parameters<AnyCall>): Promise<unknown> => {
+    const [, callOptions] = args;
     for (let attempt = 1; ; attempt += 1) {
       const asked = present;
       try {
-        return await callAt(asked, name)(input, { ...callOptions, waitForReady: false });
+        return await ask(asked, name, args);
       } catch (error) {
         const { code } = WeirError.from(error);
         if (movesOn(code)) moveOn(asked);

@@ -103,6 +103,12 @@ function createOperation<Result>({ operation, resolve, reject, signal }: Pending
   let settle = (): void => reject(new WeirError('INTERNAL', 'The operation was not run'));
   return {
     run() {
+      // A batch that another replica was faster than runs again, perhaps much later: whoever has gone away meanwhile has asked
+      // elsewhere, and may have said something newer there.
+      if (signal?.aborted === true) {
+        settle = () => reject(WeirError.from(signal.reason, 'CANCELLED'));
+        return;
+      }
       try {
         const result = operation();
         settle = () => resolve(result);
