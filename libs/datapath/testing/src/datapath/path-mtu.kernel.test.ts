@@ -2,6 +2,8 @@
 // The path to another node is narrower than the link here: what does not fit is answered, and what may be cut up passes.
 // That the kernel learns of such a path, and what pods make of the answer, the lab tests have.
 import { execFileSync } from 'node:child_process';
+import { release } from 'node:os';
+import { basename } from 'node:path';
 import { beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { ipPacket } from '../node/conversation.ts';
 import { marks } from '../node/packet-node.ts';
@@ -23,7 +25,7 @@ const service: Party = {
 
 // Before that, bpf_fib_lookup says nothing of the path to such a program.
 const knowsPaths = ((): boolean => {
-  const [major = 0, minor = 0] = execFileSync('uname', ['-r'], { encoding: 'utf8' }).split('.').map(Number);
+  const [major = 0, minor = 0] = release().split('.').map(Number);
   return major > 5 || (major === 5 && minor >= 12);
 })();
 if (!knowsPaths) process.stderr.write('Skipped: this kernel does not tell programs how narrow a path is\n');
@@ -61,7 +63,7 @@ function answerOf(family: Family, { bytes, packet }: Outcome): object {
       `ip route add ${nodes.ipv4}/32 dev v${uplinkIfindex} mtu lock ${pathMtu}`,
       `ip -6 route add ${nodes.ipv6}/128 dev v${uplinkIfindex} mtu lock ${pathMtu}`,
     ];
-    execFileSync('nsenter', [`--net=${node.netns}`, 'sh', '-ec', script.join('\n')]);
+    execFileSync('ip', ['netns', 'exec', basename(node.netns), 'sh', '-ec', script.join('\n')]);
   });
 
   describe.each(families)('of %s', (between) => {
