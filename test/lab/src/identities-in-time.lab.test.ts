@@ -3,12 +3,12 @@
 import { describe, expect, it } from '@jest/globals';
 import { logEvents } from './testing/events.ts';
 import { fromPods, policy } from './testing/policy.ts';
-import { expectTcpEcho, openConnection } from './testing/reach.ts';
+import { expectTalking, expectTcpEcho, openConnection } from './testing/reach.ts';
 import { without } from './testing/services.ts';
 import { families, useLab, type PlayedPod } from './testing/use-lab.ts';
 
 const [isServer, isFriend, isStranger] = [{ app: 'server' }, { app: 'friend' }, { app: 'stranger' }];
-const [echoPort, port, clientPort] = [7000, 7001, 45_000];
+const [echoPort, port, teamPort, clientPort] = [7000, 7001, 7002, 45_000];
 const friendsOnly = policy('friends', isServer, {
   ingress: [{ ...fromPods(isFriend) }],
 });
@@ -43,6 +43,46 @@ describe.each(['direct', 'overlay'] as const)('with %s routing', (routing) => {
     const first = await events.find(since, { type: 'drop', address: server.ipv4, port: echoPort });
     expect(first.source).toMatchObject({ identity: stranger.identity, address: stranger.ipv4 });
     await test.lab.removePod('last');
+    events.stop();
+  });
+
+  it('what a pod may do with its old labels and its new ones, it may do all the while', async () => {
+    const inTeam = { team: 'blue' };
+    const mover = await test.pod('mover', { node: 'node1', labels: { ...inTeam, release: '0' } });
+    await test.apply(policy('team', isServer, { ingress: [{ ...fromPods(inTeam) }] }));
+    const events = await logEvents(test.lab, 'node2');
+    const since = events.mark();
+    const listener = await server.listen(teamPort);
+    const talks = [];
+    for (const family of families) {
+      const target = { address: server[family], port: teamPort };
+      talks.push({ family, open: await openConnection(mover, { listener, target }) });
+    }
+    let isOver = false;
+    const talking = Promise.all(
+      talks.map(async ({ family, open }) => {
+        do {
+          await expectTalking(open.client, open.server);
+          await expectTcpEcho(mover, { address: server[family], port: echoPort });
+        } while (!isOver);
+      }),
+    );
+    // Awaited below; until then it must not count as unhandled.
+    talking.catch(() => undefined);
+    try {
+      // Nobody has had these labels before: each change makes an identity that the other node has yet to hear of.
+      for (const release of ['1', '2', '3']) await test.lab.labelPod('mover', { set: { release } });
+    } finally {
+      isOver = true;
+    }
+    await talking;
+    // A drop that is certain marks the end of what is looked at.
+    const stranger = await test.pod('last', { node: 'node1', labels: isStranger });
+    await expect(stranger.connect({ address: server.ipv4, port: echoPort }, 300)).rejects.toMatchObject({});
+    await events.find(since, { type: 'drop', from: 'last' });
+    expect(events.all(since, { type: 'drop', from: 'mover' })).toEqual([]);
+    await Promise.all(['last', 'mover'].map((name) => test.lab.removePod(name)));
+    await listener.close();
     events.stop();
   });
 
