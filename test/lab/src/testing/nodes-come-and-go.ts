@@ -47,9 +47,12 @@ async function untilNode1Knows(test: ThreeNodes, pod: PlayedPod, expected: objec
 async function keepTalking({ at }: ThreeNodes): Promise<() => Promise<void>> {
   const listener = await at.node2.listen(7003);
   let isOver = false;
-  const talks = await Promise.all(
-    families.map((family) => openConnection(at.node1, { listener, target: { address: at.node2[family], port: 7003 } })),
-  );
+  const talks: Awaited<ReturnType<typeof openConnection>>[] = [];
+  // One after the other, or they might be taken for each other.
+  for (const family of families) {
+    const target = { address: at.node2[family], port: 7003 };
+    talks.push(await openConnection(at.node1, { listener, target }));
+  }
   const talking = Promise.all(
     talks.map(async ({ client, server }) => {
       do await expectTalking(client, server);
