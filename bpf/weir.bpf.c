@@ -27,6 +27,7 @@
 #include "lib/flow.h"
 #include "lib/related.h"
 #include "lib/nat.h"
+#include "lib/lb_outside.h"
 
 /* Prepares the work on a packet; NULL cannot happen, but the verifier wants it asked. */
 static __always_inline struct work *begin(__u32 mark)
@@ -45,6 +46,7 @@ static __always_inline struct work *begin(__u32 mark)
 	w->host_policy = READ_ONCE(runtime->host_policy);
 	w->host_end = HOST_NO_END;
 	w->is_for_service = false;
+	w->for_service = 0;
 	w->host_passes = false;
 	w->tunnel_node = 0;
 	w->tunnel_identity = 0;
@@ -169,6 +171,33 @@ static __always_inline int receive_answer(struct __sk_buff *skb, struct work *w)
 	return nat_receive(skb, w);
 }
 
+enum not_for_pod {
+	NOT_FOR_POD = -1, /* it is for the host, if for anybody */
+	FOR_POD = 0,	  /* it is now */
+	/* Above: the reason for a drop. */
+	FOR_SOMEBODY_ELSE = 256, /* it only passes */
+};
+
+/* What comes from outside and is for no pod may be one's yet, by masquerading or by a service. */
+static __noinline int find_receiver(struct __sk_buff *skb, struct work *w)
+{
+	int result = receive_answer(skb, w);
+
+	if (!result && w->nat_entry.for_service)
+		return tunnel_is_bypassed(w) ? DROP_INVALID_SOURCE_IP : FOR_SOMEBODY_ELSE;
+	if (!result)
+		return FOR_POD;
+	if (result > 0)
+		return result;
+	result = lb_outside_translate(skb, w);
+	if (result == LB_NOT_OURS)
+		return NOT_FOR_POD;
+	if (result)
+		return result;
+	resolve_end(&w->packet.destination, &w->destination);
+	return w->destination.ifindex ? FOR_POD : FOR_SOMEBODY_ELSE;
+}
+
 /* On the uplinks: what comes from outside. What is for no pod is the host's business, and judged by its policy. */
 SEC("tc")
 int weir_from_network(struct __sk_buff *skb)
@@ -178,28 +207,42 @@ int weir_from_network(struct __sk_buff *skb)
 
 	if (!w || is_of_vlan(skb))
 		return TC_ACT_OK;
+	w->nat_entry.for_service = 0;
 	reason = parse_packet(skb, &w->packet);
 	if (!bpf_map_lookup_elem(&weir_endpoints_v1, &w->packet.destination)) {
-		const int answer = reason ? NAT_NOT_OURS : receive_answer(skb, w);
+		const int receiver = reason ? NOT_FOR_POD : find_receiver(skb, w);
 
-		if (answer == NAT_NOT_OURS &&
+		if (receiver == NOT_FOR_POD &&
 		    (likely(!w->host_policy) || !host_receives(w) || (!reason && is_about_tunnel(skb, w))))
 			return TC_ACT_OK;
-		if (answer > 0)
-			reason = answer;
+		if (receiver == FOR_SOMEBODY_ELSE)
+			return finish(skb, w, FROM_NETWORK,
+				      w->nat_entry.for_service ? to_service_caller(skb) : lb_outside_forward(skb, w));
+		if (receiver > 0)
+			reason = receiver;
 	}
 	return finish(skb, w, FROM_NETWORK, reason ? -reason : handle_ip(skb, w, FROM_NETWORK));
 }
 
-/* What pods send to the outside. It has been judged and counted where it came from. */
-static __always_inline int masquerade(struct __sk_buff *skb)
+/*
+ * What pods send to the outside, callers from outside to backends elsewhere, and services to such callers. It has been
+ * judged and counted where it came from.
+ */
+static __noinline int translate_leaving(struct __sk_buff *skb, __u32 mark)
 {
 	struct work *w = begin(0);
 	int reason;
 
 	if (!w)
 		return TC_ACT_SHOT;
-	reason = nat_send(skb, w);
+	if (mark == MARK_OF_SERVICE) {
+		reason = service_leave(skb, w);
+	} else {
+		w->for_service = mark == MARK_TO_BACKEND;
+		reason = parse_packet(skb, &w->packet);
+		if (!reason)
+			reason = nat_send(skb, w);
+	}
 	if (unlikely(reason)) {
 		nat_report_ends(w);
 		return drop(skb, w, reason, DIRECTION_EGRESS);
@@ -215,13 +258,14 @@ static __always_inline int masquerade(struct __sk_buff *skb)
 SEC("tc")
 int weir_to_network(struct __sk_buff *skb)
 {
-	const __u32 zero = 0;
+	const __u32 zero = 0, mark = skb->mark & MARK_MASK;
 	const struct runtime_state *runtime;
 	struct work *w;
 	int reason;
 
-	if (config_masquerade_ports && (skb->mark & MARK_MASK) == MARK_MASQUERADE)
-		return masquerade(skb);
+	if (mark == MARK_OF_SERVICE ||
+	    (config_masquerade_ports && (mark == MARK_MASQUERADE || mark == MARK_TO_BACKEND)))
+		return translate_leaving(skb, mark);
 	runtime = bpf_map_lookup_elem(&weir_runtime_v1, &zero);
 	if (likely(!runtime || !READ_ONCE(runtime->host_policy)) || is_of_vlan(skb))
 		return TC_ACT_OK;
@@ -237,6 +281,18 @@ int weir_to_network(struct __sk_buff *skb)
 	return finish(skb, w, TO_NETWORK, reason ? -reason : handle_ip(skb, w, TO_NETWORK));
 }
 
+/*
+ * A backend's answer to a caller from outside, whose packet went to it as this node's. Returns FORWARDED when it is
+ * one, NAT_NOT_OURS or the reason for a drop.
+ */
+static __noinline int overlay_answer(struct __sk_buff *skb, struct work *w)
+{
+	if (likely(!config_masquerade_ports || !nat_may_be_answer(&w->packet)) ||
+	    bpf_map_lookup_elem(&weir_endpoints_v1, &w->packet.destination) || tunnel_check_source(w))
+		return NAT_NOT_OURS;
+	return nat_receive(skb, w);
+}
+
 static __always_inline int from_overlay(struct __sk_buff *skb, struct work *w)
 {
 	/* Parsed before it is believed, so that a refusal can say what is refused. */
@@ -248,6 +304,11 @@ static __always_inline int from_overlay(struct __sk_buff *skb, struct work *w)
 		return -reason;
 	if (address_is_multicast(&w->packet.destination))
 		return -DROP_MULTICAST;
+	reason = overlay_answer(skb, w);
+	if (unlikely(reason > 0))
+		return -reason;
+	if (unlikely(!reason && w->nat_entry.for_service))
+		return to_service_caller(skb);
 	return handle_ip(skb, w, FROM_OVERLAY);
 }
 

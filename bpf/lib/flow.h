@@ -81,8 +81,12 @@ static __always_inline int send_flow(struct __sk_buff *skb, struct work *w, cons
 {
 	int result = 0;
 
-	if (unlikely(answers_for_service(entry, reply) && !w->packet.is_icmp_error))
+	if (unlikely(answers_for_service(entry, reply) && !w->packet.is_icmp_error)) {
+		/* The stack would take the service's address for a forged one of its own. */
+		if (point == TRACE_TO_STACK)
+			return to_service_caller(skb);
 		result = -lb_inwards(skb, w);
+	}
 	if (likely(!result))
 		result = send_on(skb, w, entry, point, reply, hook);
 	if (unlikely(result < 0))

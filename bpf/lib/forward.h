@@ -16,6 +16,13 @@ static __always_inline int to_outside(struct __sk_buff *skb)
 	return TC_ACT_OK;
 }
 
+/* The same for an answer of a service to a caller from outside: see service_leave(). */
+static __always_inline int to_service_caller(struct __sk_buff *skb)
+{
+	skb->mark = MARK_OF_SERVICE;
+	return TC_ACT_OK;
+}
+
 /* RFC 1624: the TTL is the high byte of its word, so that the sum rises by 0x0100 when it falls by one. */
 static __always_inline void lower_ttl(struct iphdr *ip)
 {

@@ -11,6 +11,15 @@ struct {
 	__uint(max_entries, 262144);
 } weir_lb_frontends_v1 SEC(".maps");
 
+/* Those of them that callers from outside reach, too, at the uplinks. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct lb_frontend_key);
+	__type(value, struct lb_frontend);
+	__uint(max_entries, 262144);
+} weir_lb_outside_v1 SEC(".maps");
+
 /* Mapped into user space, so that a word is stored in one piece. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -72,18 +72,20 @@ static __always_inline bool lb_flow_goes_on(struct work *w)
 	return w->lb.port == w->lb_flow.port && address_equal(&w->lb.address, &w->lb_flow.address);
 }
 
-/* Chooses a backend for a new flow to the frontend that `w->lb` names. */
-static __noinline int lb_flow_begin(struct work *w)
+static __always_inline void lb_ask_for(struct lb_request *r, const struct packet *p)
 {
-	struct packet *p = &w->packet;
-	struct lb_request *r = &w->lb;
-
 	r->frontend.address = p->destination;
 	r->frontend.port = p->destination_port;
 	r->frontend.protocol = p->protocol;
 	__builtin_memset(r->frontend.padding, 0, sizeof(r->frontend.padding));
-	if (likely(!lb_find_frontend(r)))
-		return LB_NOT_OURS;
+}
+
+/* Chooses a backend of the frontend that was found for a new flow. */
+static __noinline int lb_flow_choose(struct work *w)
+{
+	const struct packet *p = &w->packet;
+	struct lb_request *r = &w->lb;
+
 	r->client.client = p->source;
 	r->client.pool = r->pool;
 	r->client.kind = LB_CLIENT_ADDRESS;
@@ -125,6 +127,13 @@ static __noinline int lb_flow_remember(struct work *w)
 	return lb_flow_put(w, LB_FLOW_CHOSEN) ? DROP_CT_INSERT_FAILED : FORWARDED;
 }
 
+static __always_inline int lb_flow_begin(struct work *w)
+{
+	const int reason = lb_flow_choose(w);
+
+	return reason ? reason : lb_flow_remember(w);
+}
+
 /* The answer of a pod to itself, which went to the service in whose name it was asked. */
 static __always_inline int lb_answer_hairpin(struct __sk_buff *skb, struct work *w)
 {
@@ -146,8 +155,15 @@ static __always_inline int lb_translate(struct __sk_buff *skb, struct work *w)
 	if (address_is_ipv4(&w->lb.address) != w->packet.is_ipv4)
 		return DROP_NO_SERVICE_BACKEND;
 	reason = nat_rewrite(skb, w, &w->lb.address, w->lb.port, NAT_DESTINATION);
-	if (reason || !is_hairpin)
+	if (reason)
 		return reason;
+	/* What nobody may send to directly is not to be had by a service either. */
+	if (address_is_loopback(&w->packet.destination))
+		return DROP_UNROUTABLE_IP;
+	if (tunnel_is_forged(&w->packet))
+		return DROP_ENCAPSULATION_PROHIBITED;
+	if (!is_hairpin)
+		return FORWARDED;
 	reason = nat_rewrite(skb, w, &service, 0, NAT_SOURCE);
 	return reason ? reason : LB_HAIRPIN;
 }
@@ -164,10 +180,11 @@ static __noinline int lb_outwards(struct __sk_buff *skb, struct work *w)
 			if (lb_flow_find(w))
 				return lb_answer_hairpin(skb, w);
 		}
+		lb_ask_for(&w->lb, &w->packet);
+		if (likely(!lb_find_frontend(&w->lb)))
+			return LB_NOT_OURS;
 		result = lb_flow_begin(w);
-		if (!result)
-			result = lb_flow_remember(w);
-		if (likely(result))
+		if (result)
 			return result;
 	}
 	w->is_for_service = true;
@@ -191,6 +208,9 @@ static __noinline int lb_inwards(struct __sk_buff *skb, struct work *w)
 /* Takes back what has been done to a packet for a service. */
 static __noinline int lb_restore(struct __sk_buff *skb, struct work *w)
 {
+	/* That of a caller from outside has the node's address. */
+	if (w->for_service && nat_rewrite(skb, w, &w->nat_entry.address, w->nat_entry.port, NAT_SOURCE))
+		return DROP_NAT_NO_MAPPING;
 	lb_key_of(&w->lb_key, &w->packet, false, LB_FLOW_CHOSEN);
 	if (!lb_flow_find(w))
 		return DROP_NAT_NO_MAPPING;

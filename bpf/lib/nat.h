@@ -35,17 +35,18 @@ static __always_inline int nat_send_error(struct __sk_buff *skb, struct work *w)
 	return reason ? reason : nat_rewrite(skb, w, &w->nat_key.local, 0, NAT_SOURCE);
 }
 
-/* Gives a pod's packet the node's address. Returns FORWARDED or the reason for a drop: its own never gets out. */
-static __always_inline int nat_send(struct __sk_buff *skb, struct work *w)
+/*
+ * Gives a pod's packet, or a caller's, the address that the node has at this uplink. Returns FORWARDED or the reason
+ * for a drop: its own never gets out.
+ */
+static __noinline int nat_send(struct __sk_buff *skb, struct work *w)
 {
 	const __u32 ifindex = skb->ifindex;
 	const struct uplink *uplink = bpf_map_lookup_elem(&weir_uplinks_v1, &ifindex);
 	struct packet *p = &w->packet;
-	int reason = parse_packet(skb, p);
+	int reason;
 
-	if (reason)
-		return reason;
-	if (!uplink)
+	if (!uplink || !config_masquerade_ports)
 		return DROP_NAT_NO_MAPPING;
 	__builtin_memset(&w->nat_key, 0, sizeof(w->nat_key));
 	w->nat_key.local = p->is_ipv4 ? uplink->ipv4 : uplink->ipv6;
@@ -101,6 +102,8 @@ static __always_inline struct nat_entry *nat_live_entry(struct work *w)
 	if (!entry || ticks_passed(entry->expires, now_ticks()))
 		return NULL;
 	w->nat_entry = *entry;
+	if (unlikely(w->nat_entry.for_service))
+		return entry;
 	return bpf_map_lookup_elem(&weir_endpoints_v1, &w->nat_entry.address) ? entry : NULL;
 }
 

@@ -3,7 +3,7 @@
 
 /* Masquerading: what pods send out of the cluster has their node's address. Shared with user space. */
 
-/* A port of the node that a flow of a pod has, towards one remote end. */
+/* A port of the node that a flow of a pod, or of a caller from outside to a service, has towards one remote end. */
 struct nat_key {
 	union ip_addr remote;
 	union ip_addr local; /* the node's */
@@ -15,10 +15,10 @@ struct nat_key {
 
 /* Whose flow it is. Times are in ticks, see now_ticks(). */
 struct nat_entry {
-	union ip_addr address; /* the pod's */
+	union ip_addr address; /* the pod's, or the caller's */
 	__be16 port;	       /* that the pod knows of */
 	__u8 flags;	       /* enum ct_flag, without who opened it */
-	__u8 padding;
+	__u8 for_service;      /* 1: of a caller from outside, who takes the remote end for a service */
 	__u32 expires;
 };
 

@@ -181,7 +181,7 @@ static __noinline int nat_take(struct __sk_buff *skb, struct work *w)
 	if (!counters)
 		return DROP_NAT_NO_MAPPING;
 	w->nat_entry.flags = ct_flags_after(&w->packet, 0, false);
-	w->nat_entry.padding = 0;
+	w->nat_entry.for_service = w->for_service;
 	w->nat_entry.expires = now_ticks() + ct_timeout(&w->packet, w->nat_entry.flags);
 #pragma unroll
 	for (__u32 attempt = 0; attempt < NAT_TRIES; attempt++) {

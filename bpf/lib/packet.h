@@ -97,6 +97,7 @@ struct work {
 	__u32 tunnel_identity; /* that it carries */
 	__be16 port;	       /* of the flow that is judged, see policy_port() */
 	__u8 protocol;	       /* of the flow that is judged */
+	__u8 for_service;      /* of a nat_entry that is made */
 	bool audited;	       /* the packet passes only because its endpoint is audited */
 	__u16 host_policy;     /* enum host_policy_bits */
 	__u8 host_end;	       /* enum host_end, of a packet at an uplink that is the host's business */
@@ -127,6 +128,8 @@ struct {
 #define MARK_CLIENT_LEG 0x0a00 /* from the proxy to the client */
 #define MARK_SERVER_LEG 0x0b00 /* from the proxy to the server, with the client's address */
 #define MARK_MASQUERADE 0x0400 /* of a pod, judged, and to leave with the node's address */
+#define MARK_TO_BACKEND 0x0500 /* of a caller from outside, to a backend elsewhere: the same */
+#define MARK_OF_SERVICE 0x0600 /* of a backend to a caller from outside, to leave with the service's address */
 
 /* Reserved identities, as every agent and every user of the field knows them. */
 #define IDENTITY_HOST	     1

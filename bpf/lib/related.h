@@ -135,12 +135,14 @@ static __noinline int handle_related(struct __sk_buff *skb, struct work *w, enum
 		judge_again(w, quoted, entry, !reply);
 	if (entry->drop_reason)
 		return drop_flow(skb, w, entry, reply, entry->drop_reason, entry->drop_direction);
+	point = flow_point(entry, key, reply, hook);
 	if (unlikely(answers_for_service(entry, reply))) {
+		if (point == TRACE_TO_STACK)
+			return to_service_caller(skb);
 		reason = lb_error_inwards(skb, w);
 		if (reason)
 			return -reason;
 	}
-	point = flow_point(entry, key, reply, hook);
 	if (point == TRACE_TO_PROXY) {
 		skb->mark = MARK_TO_PROXY;
 		return TC_ACT_OK;

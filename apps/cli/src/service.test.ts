@@ -91,7 +91,15 @@ describe('weir service', () => {
   it('update sends all of the service', async () => {
     const backend = '[fd00::2]:53,weight=3,state=maintenance,name=dns,node=n1,zone=z,hints=z+y';
     const outcome = await cli.weir(
-      ...['service', 'update', 'shop/web', '--frontend', '10.96.0.1:80', '--frontend', '[fd96::1]:53/udp,name=dns'],
+      ...[
+        'service',
+        'update',
+        'shop/web',
+        '--frontend',
+        '10.96.0.1:80',
+        '--frontend',
+        '[fd96::1]:53/udp,name=dns,scope=external',
+      ],
       ...['--backend', '10.0.0.1:8080', '--backend', backend, '--affinity', '10', '--selection', 'maglev'],
       ...['--label', 'env=prod', '--selector', 'app=web', '--selector', 'tier='],
     );
@@ -102,7 +110,7 @@ describe('weir service', () => {
         ...{ labels: { env: 'prod' }, selector: { app: 'web', tier: '' } },
         frontends: [
           { address: '10.96.0.1', port: 80, protocol: 'TCP' },
-          { address: 'fd96::1', port: 53, protocol: 'UDP', portName: 'dns' },
+          { address: 'fd96::1', port: 53, protocol: 'UDP', portName: 'dns', scope: 'external' },
         ],
         backends: [
           { address: '10.0.0.1', port: 8080, weight: 1, state: 'active' },
@@ -137,6 +145,7 @@ describe('weir service', () => {
     ['--frontend', '10.96.0.1', 'is not an address with a port'],
     ['--frontend', '10.96.0.1:80/SCTP', 'has the protocol "SCTP"; expected TCP or UDP'],
     ['--frontend', '10.96.0.1:0', '"0" is not a port'],
+    ['--frontend', '10.96.0.1:80,scope=far', '"far" is not the scope of a frontend'],
     ['--backend', '10.0.0.1:80,weight=0', '"0" is not a weight'],
     ['--backend', '10.0.0.1:80,state=gone', '"gone" is not the state of a backend'],
     ['--backend', '10.0.0.1:80,color=red', '"color=red" in'],

@@ -162,7 +162,7 @@ export function renderService(service: Service, options: RenderOptions): Rendere
     tables: service.selection === 'maglev' ? new Map() : noTables,
   };
   const byGroup = backendsByGroup(service);
-  for (const { address: text, port, protocol, portName } of service.frontends) {
+  for (const { address: text, port, protocol, portName, scope } of service.frontends) {
     const address = parseIpAddress(text);
     const name = groupName(portName, address);
     let group = parts.groups.get(name);
@@ -171,7 +171,10 @@ export function renderService(service: Service, options: RenderOptions): Rendere
       group = renderGroup(parts, { ...options, service, group: options.before.groups.get(name), backends });
       parts.groups.set(name, group);
     }
-    const row = { address, port, protocol: protocolNumber[protocol], group: group.group, pool: group.pool };
+    const row = {
+      ...{ address, port, protocol: protocolNumber[protocol], group: group.group, pool: group.pool },
+      isExternal: scope === 'external',
+    };
     parts.frontends.set(frontendName(row), row);
   }
   return parts;

@@ -69,6 +69,8 @@ export {
 export { isSameClusterPod, type ClusterPod } from './cluster-pod.ts';
 export {
   backendStates,
+  frontendScopes,
+  type FrontendScope,
   serviceKey,
   serviceLimits,
   serviceOwners,

@@ -107,6 +107,7 @@ describe.each(families)('a service over %s', (family) => {
   });
 
   it('tells of a port where nobody is, and drops what has no backend', async () => {
+    await test.logEventsAnew();
     for (const server of [near, client]) {
       await set('closed', 92, backends([server], closedPort));
       await expect(client.connect(target(92))).rejects.toMatchObject({ code: 'ECONNREFUSED' });
@@ -168,6 +169,8 @@ describe.each(families)('a service over %s', (family) => {
   });
 
   it('is judged by the policy of the backend, on its port, also on HTTP', async () => {
+    // So many connections were made above that the log may have lost its place.
+    await test.logEventsAnew();
     await set('policed', 95, backends([near], echoPort));
     await set('web', 96, backends([near], httpPort));
     const allowed = { ...fromPods({ app: 'client' }), ...onPort(echoPort, 'ANY') };

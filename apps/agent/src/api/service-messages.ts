@@ -13,6 +13,7 @@ import {
   backendStates,
   formatIpAddress,
   formatProtocol,
+  frontendScopes,
   parseIpAddress,
   serviceProtocols,
   serviceSelections,
@@ -41,11 +42,14 @@ const oneOf = <Value extends string>(
 };
 
 function frontendOf(frontend: weir.service.v1.IFrontend, field: string): ServiceFrontend {
+  const scope = oneOf(frontendScopes, { field: `${field}.scope`, value: frontend.scope || 'cluster' });
   return {
     address: canonical(frontend.address ?? ''),
     port: frontend.port ?? 0,
     protocol: oneOf(serviceProtocols, { field: `${field}.protocol`, value: frontend.protocol || 'TCP' }),
     portName: frontend.portName ?? '',
+    // Absent where it is what it is without.
+    ...(scope === 'cluster' ? {} : { scope }),
   };
 }
 
@@ -97,7 +101,7 @@ export function serviceMessage(service: Service, traffic?: ReadonlyMap<string, B
   return {
     ...service,
     selection: service.selection ?? 'random',
-    frontends: [...service.frontends],
+    frontends: service.frontends.map((frontend) => ({ ...frontend, scope: frontend.scope ?? 'cluster' })),
     backends: service.backends.map(({ zoneHints = [], ...backend }) => ({
       ...{ ...backend, zoneHints: [...zoneHints] },
       ...traffic?.get(backendName({ address: parseIpAddress(backend.address), port: backend.port })),
@@ -154,6 +158,7 @@ export function kernelFrontendMessage(frontend: FrontendRow, kernel: KernelServi
     pool: frontend.pool,
     selection: selectionName(pool?.selection ?? 0),
     affinityTimeoutS: secondsOf(pool?.affinityTicks ?? 0),
+    scope: frontend.isExternal ? 'external' : 'cluster',
     backends: (kernel.backendsByGroup.get(frontend.group) ?? []).map(([id, backend]) => ({
       ...{ id, address: formatIpAddress(backend.address), port: backend.port },
       state: lbBackendStateNames[backend.state] ?? '',

@@ -83,6 +83,30 @@ describe('ServiceService', () => {
     ]);
   });
 
+  it('takes frontends for callers from outside as such, and refuses a scope that there is not', async () => {
+    const frontends = [
+      { address: '10.96.0.1', port: 80 },
+      { address: '192.0.2.1', port: 30_080, scope: 'external' },
+    ];
+    const { outcomes } = await client.upsertServices({
+      services: [
+        { name: 'out', frontends },
+        { name: 'odd', frontends: [{ address: '10.96.0.2', port: 80, scope: 'galaxy' }] },
+      ],
+    });
+    expect(outcomes.map(({ problem }) => problem)).toEqual([
+      '',
+      'frontends[0].scope: "galaxy" is not one of cluster, external',
+    ]);
+    const [listed] = await all(client.listServices({ service: { namespace: 'default', name: 'out' } }));
+    expect(listed?.services?.[0]?.frontends?.map(({ scope }) => scope)).toEqual(['cluster', 'external']);
+    const [kernel] = await all(client.listFrontends({}));
+    expect(kernel?.frontends?.map(({ port, scope }) => [port, scope])).toEqual([
+      [80, 'cluster'],
+      [30_080, 'external'],
+    ]);
+  });
+
   it('lists what is in the kernel, with shares and connections', async () => {
     await client.upsertServices({ services: [web] });
     datapath.setTraffic(new Map([[1, { connections: 7 }]]));

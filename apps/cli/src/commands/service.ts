@@ -39,8 +39,10 @@ function parseName(text: string): Name {
 const endText = ({ address, port }: { address?: string | null; port?: number | null }): string =>
   formatServiceAddress({ address: address ?? '', port: port ?? 0 });
 
+const scopeText = ({ scope }: { scope?: string | null }): string => (scope === 'external' ? ' external' : '');
+
 const frontendText = (frontend: weir.service.v1.IFrontend): string =>
-  `${endText(frontend)}/${frontend.protocol}${frontend.portName ? ` (${frontend.portName})` : ''}`;
+  `${endText(frontend)}/${frontend.protocol}${frontend.portName ? ` (${frontend.portName})` : ''}${scopeText(frontend)}`;
 
 const backendCells = (backend: Backend): string[] => [
   `${endText(backend)}${backend.portName ? ` (${backend.portName})` : ''}`,
@@ -128,7 +130,7 @@ function addUpdate(service: Command): void {
     .addOption(
       new Option(
         '--frontend <address>',
-        'what clients call: ADDRESS:PORT[/PROTOCOL][,name=PORT-NAME]; repeatable',
+        'what clients call: ADDRESS:PORT[/PROTOCOL][,name=PORT-NAME][,scope=external]; repeatable',
       ).argParser(repeated(parseServiceFrontend)),
     )
     .addOption(

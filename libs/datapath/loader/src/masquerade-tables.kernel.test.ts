@@ -91,7 +91,7 @@ describeAsRoot('createMasqueradeTables()', () => {
     const put = (localPort: number, leftTicks: number) =>
       map('nat').update(
         toBytes(natKey, { remote, local, remotePort: 443, localPort, protocol: 6 }),
-        toBytes(natEntry, { address, port: 40_000, flags: 0, expires: (nowTicks() + leftTicks) >>> 0 }),
+        toBytes(natEntry, { address, port: 40_000, flags: 0, forService: 0, expires: (nowTicks() + leftTicks) >>> 0 }),
       );
     put(20_000, 60_000);
     put(20_001, -1);

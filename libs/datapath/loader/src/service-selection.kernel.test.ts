@@ -55,7 +55,7 @@ interface Choice {
 function serve({ selection, protocol, backendPort = 9, affinityTicks = 0 }: Choice): void {
   const [group, pool] = [selection, selection];
   const { address, port } = clientsOf(selection);
-  const frontend: FrontendRow = { address: parseIpAddress(address), port, protocol, group, pool };
+  const frontend: FrontendRow = { address: parseIpAddress(address), port, protocol, group, pool, isExternal: false };
   const [first, second, third] = [0, 1, 2].map((index) => idOf(selection, index)) as [number, number, number];
   const part = (share: number): number => share * 2 ** 32 - 1;
   const table = Uint32Array.from({ length: tableSize }, (_, index) =>

@@ -34,6 +34,7 @@ export interface ServiceTables extends Omit<ServiceDatapath, 'attachSockets'> {
 /** The open maps. */
 export interface ServiceMaps {
   readonly lbFrontends: BpfMap;
+  readonly lbOutside: BpfMap;
   readonly lbPools: BpfMap;
   readonly lbSlots: BpfMap;
   readonly lbBackends: BpfMap;
@@ -95,8 +96,34 @@ function splitFrontends(rows: FrontendRows): { written: [LbFrontendKey, Frontend
   return { written, removed };
 }
 
-const frontendOf = ([key, row]: readonly [LbFrontendKey, LbFrontend]) =>
-  [frontendName(key), { ...key, ...row }] as const;
+/** The frontends that callers from outside reach; what is in the kernel is looked up once. */
+function createOutsideRows(table: MapRows<LbFrontendKey, LbFrontend>): {
+  names(): ReadonlySet<string>;
+  set(rows: readonly [LbFrontendKey, FrontendRow][]): void;
+  delete(keys: readonly LbFrontendKey[]): void;
+} {
+  const known = new Set(table.all().map(([key]) => frontendName(key)));
+  const remove = (keys: readonly LbFrontendKey[]): void =>
+    table.deleteAll(keys.filter((key) => known.delete(frontendName(key))));
+  return {
+    names: () => known,
+    set(rows) {
+      const external = rows.filter(([, { isExternal }]) => isExternal);
+      table.setAll(external);
+      for (const [key] of external) known.add(frontendName(key));
+      remove(rows.flatMap(([key, { isExternal }]) => (isExternal ? [] : [key])));
+    },
+    delete: remove,
+  };
+}
+
+/** `outside`: those of the frontends that callers from outside reach. */
+const frontendOf =
+  (outside: ReadonlySet<string>) =>
+  ([key, row]: readonly [LbFrontendKey, LbFrontend]) => {
+    const name = frontendName(key);
+    return [name, { ...key, ...row, isExternal: outside.has(name) }] as const;
+  };
 
 const slotOf = ([{ pool, index }, row]: readonly [LbSlotKey, LbSlot]) => [slotNumber(pool, index), row] as const;
 
@@ -128,6 +155,7 @@ function deleteCounters(map: BpfMap, removed: readonly number[]): void {
  */
 export function createServiceTables(maps: ServiceMaps, bump: () => void): ServiceTables {
   const frontends = createMapRows(maps.lbFrontends, mapSpecs.lbFrontends);
+  const outside = createOutsideRows(createMapRows(maps.lbOutside, mapSpecs.lbOutside));
   const slots = createMapRows(maps.lbSlots, mapSpecs.lbSlots);
   const backends: MapRows<number, LbBackend> = createMapRows(maps.lbBackends, mapSpecs.lbBackends);
   const sockets = createMapRows(maps.lbSockets, mapSpecs.lbSockets);
@@ -157,7 +185,9 @@ export function createServiceTables(maps: ServiceMaps, bump: () => void): Servic
       tables.writeAll(change.tables);
       for (const [pool, row] of poolRows.written) pools.write(pool, row);
       frontends.setAll(frontendRows.written);
+      outside.set(frontendRows.written);
       if (frontendRows.written.length > 0) bump();
+      outside.delete(frontendRows.removed);
       frontends.deleteAll(frontendRows.removed);
       for (const pool of poolRows.removed) pools.write(pool, undefined);
       tables.deleteAll(change.tables);
@@ -168,7 +198,7 @@ export function createServiceTables(maps: ServiceMaps, bump: () => void): Servic
     read() {
       const poolRows = pools.all();
       return {
-        frontends: new Map(frontends.all().map(frontendOf)),
+        frontends: new Map(frontends.all().map(frontendOf(outside.names()))),
         pools: poolRows,
         slots: new Map(slots.all().map(slotOf)),
         backends: new Map(backends.all().map(backendOf)),
@@ -177,7 +207,7 @@ export function createServiceTables(maps: ServiceMaps, bump: () => void): Servic
     },
     async readGradually() {
       const rows = {
-        frontends: await collect(frontends, frontendOf),
+        frontends: await collect(frontends, frontendOf(outside.names())),
         pools: pools.all(),
         slots: await collect(slots, slotOf),
         backends: await collect(backends, backendOf),

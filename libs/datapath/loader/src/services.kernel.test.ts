@@ -10,7 +10,14 @@ import { describeAsRoot, useTestDatapaths } from '../testing/test-datapath.ts';
 
 const datapaths = useTestDatapaths();
 
-const frontend: FrontendRow = { address: parseIpAddress('10.96.0.1'), port: 80, protocol: 6, group: 1, pool: 7 };
+const frontend: FrontendRow = {
+  address: parseIpAddress('10.96.0.1'),
+  port: 80,
+  protocol: 6,
+  group: 1,
+  pool: 7,
+  isExternal: true,
+};
 const backend = (port: number) => ({
   address: parseIpAddress('fd00::1'),
   port,
@@ -43,6 +50,16 @@ describeAsRoot('services in the kernel', () => {
     await first.close();
     const second = await datapaths.open();
     expect(second.services.read()).toEqual(rows);
+  });
+
+  it('are for callers from outside as long as they say so', async () => {
+    const { services } = await datapaths.open();
+    services.apply(rows);
+    const name = frontendName(frontend);
+    for (const isExternal of [false, true, false]) {
+      services.apply({ ...nothing, frontends: new Map([[name, { ...frontend, isExternal }]]) });
+      expect(services.read().frontends.get(name)).toEqual({ ...frontend, isExternal });
+    }
   });
 
   it('are gone when they are taken away', async () => {

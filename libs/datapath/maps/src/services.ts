@@ -14,6 +14,8 @@ export interface FrontendRow extends FrontendAddress {
   readonly group: number;
   /** Where its backends are; 0: it has none. */
   readonly pool: number;
+  /** Whether callers from outside reach it, too. */
+  readonly isExternal: boolean;
 }
 
 /** How a pool chooses. */

@@ -5,6 +5,7 @@ import { createLabel } from '../label.ts';
 import { portMax } from '../port.ts';
 import {
   backendStates,
+  frontendScopes,
   serviceLimits,
   serviceOwners,
   serviceProtocols,
@@ -46,6 +47,9 @@ function endProblem(end: ServiceFrontend | ServiceBackend, parsed: Uint8Array | 
 function frontendProblem(frontend: ServiceFrontend, parsed: Uint8Array | undefined): string | undefined {
   if (!isOneOf(serviceProtocols, frontend.protocol)) {
     return `protocol: "${frontend.protocol}" is not balanced; expected ${serviceProtocols.join(' or ')}`;
+  }
+  if (frontend.scope !== undefined && !isOneOf(frontendScopes, frontend.scope)) {
+    return `scope: "${frontend.scope}" is not one of ${frontendScopes.join(', ')}`;
   }
   return endProblem(frontend, parsed);
 }

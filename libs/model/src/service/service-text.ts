@@ -4,6 +4,7 @@ import { tryParseIpAddress } from '../ip-address.ts';
 import { parsePort } from '../port.ts';
 import {
   backendStates,
+  frontendScopes,
   serviceProtocols,
   type BackendState,
   type ServiceBackend,
@@ -39,9 +40,15 @@ function parseFields(text: string, known: readonly string[]): { head: string; fi
   return { head, fields };
 }
 
-/** Reads `10.96.0.10:80`, `[fd00::1]:53/UDP`, and behind a comma `name=http`. Throws INVALID_ARGUMENT. */
+function scopeOf(text: string): Pick<ServiceFrontend, 'scope'> {
+  const scope = frontendScopes.find((each) => each === text);
+  if (scope === undefined) throw invalid(`"${text}" is not the scope of a frontend: ${frontendScopes.join(', ')}`);
+  return scope === 'cluster' ? {} : { scope };
+}
+
+/** Reads `10.96.0.10:80`, `[fd00::1]:53/UDP`, and behind commas `name=http`, `scope=external`. Throws INVALID_ARGUMENT. */
 export function parseServiceFrontend(text: string): ServiceFrontend {
-  const { head, fields } = parseFields(text, ['name']);
+  const { head, fields } = parseFields(text, ['name', 'scope']);
   const slash = head.lastIndexOf('/');
   const wanted = slash < 0 ? 'TCP' : head.slice(slash + 1).toUpperCase();
   const protocol = serviceProtocols.find((each) => each === wanted);
@@ -50,13 +57,15 @@ export function parseServiceFrontend(text: string): ServiceFrontend {
     ...parseServiceAddress(slash < 0 ? head : head.slice(0, slash)),
     protocol,
     portName: fields.get('name') ?? '',
+    ...scopeOf(fields.get('scope') ?? 'cluster'),
   };
 }
 
 /** The reverse of {@link parseServiceFrontend}, with the protocol. */
 export function formatServiceFrontend(frontend: ServiceFrontend): string {
-  const { protocol, portName } = frontend;
-  return `${formatServiceAddress(frontend)}/${protocol}${portName && `,name=${portName}`}`;
+  const { protocol, portName, scope = 'cluster' } = frontend;
+  const more = [portName && `,name=${portName}`, scope === 'cluster' ? '' : `,scope=${scope}`];
+  return `${formatServiceAddress(frontend)}/${protocol}${more.join('')}`;
 }
 
 function parseState(text: string): BackendState {

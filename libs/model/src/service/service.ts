@@ -19,6 +19,13 @@ export type BackendState = (typeof backendStates)[number];
 export const serviceSelections = ['random', 'round-robin', 'maglev'] as const;
 export type ServiceSelection = (typeof serviceSelections)[number];
 
+/**
+ * Who reaches a frontend: callers on this node alone (`cluster`), or also those whose packets come in by an uplink (`external`):
+ * node ports, external addresses and those of load balancers.
+ */
+export const frontendScopes = ['cluster', 'external'] as const;
+export type FrontendScope = (typeof frontendScopes)[number];
+
 /** Who a service belongs to: one that somebody else owns is not changed. */
 export const serviceOwners = ['api', 'kubernetes'] as const;
 export type ServiceOwner = (typeof serviceOwners)[number];
@@ -30,6 +37,8 @@ export interface ServiceFrontend {
   readonly protocol: ServiceProtocol;
   /** Which of the service's ports this is: its backends are those with the same name. Empty where there is one. */
   readonly portName: string;
+  /** Absent: cluster. */
+  readonly scope?: FrontendScope;
 }
 
 /** Where clients end up. It serves the frontends of its own port name and address family. */

@@ -17065,6 +17065,9 @@ export namespace weir {
                 /** Frontend portName. */
                 portName: string;
 
+                /** Frontend scope. */
+                scope: string;
+
                 /**
                  * Encodes the specified Frontend message. Does not implicitly {@link weir.service.v1.Frontend.verify|verify} messages.
                  * @param message Frontend message or plain object to encode
@@ -17100,6 +17103,9 @@ export namespace weir {
 
                     /** Frontend portName */
                     portName?: (string|null);
+
+                    /** Frontend scope */
+                    scope?: (string|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];
@@ -18125,6 +18131,9 @@ export namespace weir {
                 /** KernelFrontend backends. */
                 backends: weir.service.v1.KernelBackend.$Properties[];
 
+                /** KernelFrontend scope. */
+                scope: string;
+
                 /**
                  * Encodes the specified KernelFrontend message. Does not implicitly {@link weir.service.v1.KernelFrontend.verify|verify} messages.
                  * @param message KernelFrontend message or plain object to encode
@@ -18172,6 +18181,9 @@ export namespace weir {
 
                     /** KernelFrontend backends */
                     backends?: (weir.service.v1.KernelBackend.$Properties[]|null);
+
+                    /** KernelFrontend scope */
+                    scope?: (string|null);
 
                     /** Unknown fields preserved while decoding when enabled */
                     $unknowns?: Uint8Array[];

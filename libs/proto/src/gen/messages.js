@@ -25182,6 +25182,7 @@ export const weir = $root.weir = (() => {
                 Frontend.prototype.port = 0;
                 Frontend.prototype.protocol = "";
                 Frontend.prototype.portName = "";
+                Frontend.prototype.scope = "";
 
                 Frontend.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -25198,6 +25199,8 @@ export const weir = $root.weir = (() => {
                         writer.uint32(26).string(message.protocol);
                     if (message.portName != null && $Object.hasOwnProperty.call(message, "portName") && message.portName !== "")
                         writer.uint32(34).string(message.portName);
+                    if (message.scope != null && $Object.hasOwnProperty.call(message, "scope") && message.scope !== "")
+                        writer.uint32(42).string(message.scope);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -25265,6 +25268,15 @@ export const weir = $root.weir = (() => {
                                     message.portName = value;
                                 else
                                     delete message.portName;
+                                continue;
+                            }
+                        case 5: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.scope = value;
+                                else
+                                    delete message.scope;
                                 continue;
                             }
                         }
@@ -26830,6 +26842,7 @@ export const weir = $root.weir = (() => {
                 KernelFrontend.prototype.selection = "";
                 KernelFrontend.prototype.affinityTimeoutS = 0;
                 KernelFrontend.prototype.backends = $util.emptyArray;
+                KernelFrontend.prototype.scope = "";
 
                 KernelFrontend.encode = function (message, writer, _depth) {
                     if (!writer)
@@ -26855,6 +26868,8 @@ export const weir = $root.weir = (() => {
                     if (message.backends != null && message.backends.length)
                         for (let i = 0; i < message.backends.length; ++i)
                             $root.weir.service.v1.KernelBackend.encode(message.backends[i], writer.uint32(66).fork(), _depth + 1).ldelim();
+                    if (message.scope != null && $Object.hasOwnProperty.call(message, "scope") && message.scope !== "")
+                        writer.uint32(74).string(message.scope);
                     if (message.$unknowns != null && $Object.hasOwnProperty.call(message, "$unknowns"))
                         for (let i = 0; i < message.$unknowns.length; ++i)
                             writer.raw(message.$unknowns[i]);
@@ -26957,6 +26972,15 @@ export const weir = $root.weir = (() => {
                                 if (!(message.backends && message.backends.length))
                                     message.backends = [];
                                 message.backends.push($root.weir.service.v1.KernelBackend.decode(reader, reader.size(), $undefined, _depth + 1));
+                                continue;
+                            }
+                        case 9: {
+                                if (wireType !== 2)
+                                    break;
+                                if ((value = reader.stringVerify()).length)
+                                    message.scope = value;
+                                else
+                                    delete message.scope;
                                 continue;
                             }
                         }

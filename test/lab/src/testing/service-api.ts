@@ -6,7 +6,7 @@ import { createRpcClient } from '@weir/rpc';
 
 /** A service in few words: `10.96.0.1:80`, `10.96.0.1:80/UDP`, and backends with what is not usual of them. */
 export interface ServiceWords {
-  readonly frontends: readonly string[];
+  readonly frontends: readonly (string | weir.service.v1.IFrontend)[];
   readonly backends: readonly (string | weir.service.v1.IBackend)[];
   readonly affinityTimeoutS?: number;
   readonly selection?: string;
@@ -43,7 +43,14 @@ export function serviceApi(lab: Lab, node = 'node1'): ServiceApi {
   return {
     async set(name, { frontends, backends, affinityTimeoutS = 0, selection = '', labels = {}, selector = {} }) {
       const service = {
-        ...{ name, affinityTimeoutS, selection, labels, selector, frontends: frontends.map(endOf) },
+        ...{
+          name,
+          affinityTimeoutS,
+          selection,
+          labels,
+          selector,
+          frontends: frontends.map((each) => (typeof each === 'string' ? endOf(each) : each)),
+        },
         backends: backends.map((each) => (typeof each === 'string' ? endOf(each) : each)),
       };
       const { outcomes } = await withClient((client) => client.upsertServices({ services: [service] }));

@@ -168,6 +168,17 @@ export const mapSpecs = {
     key: lbFrontendKey,
     value: lbFrontend,
   },
+  lbOutside: {
+    name: 'weir_lb_outside_v1',
+    version: 1,
+    type: 'hash',
+    keySize: 24,
+    valueSize: 8,
+    maxEntries: 262144,
+    flags: 1,
+    key: lbFrontendKey,
+    value: lbFrontend,
+  },
   lbPools: {
     name: 'weir_lb_pools_v1',
     version: 1,

@@ -1934,6 +1934,7 @@ export interface NatEntry {
   readonly address: Uint8Array;
   readonly port: number;
   readonly flags: number;
+  readonly forService: number;
   readonly expires: number;
 }
 
@@ -1945,13 +1946,14 @@ export const natEntry = {
     address: 0,
     port: 16,
     flags: 18,
+    forService: 19,
     expires: 20,
   },
   encode(into: DataView, offset: number, value: NatEntry): void {
     putBytes(into, offset, exactly('nat_entry.address', value.address, 16));
     into.setUint16(offset + 16, uint16('nat_entry.port', value.port), false);
     into.setUint8(offset + 18, uint8('nat_entry.flags', value.flags));
-    putZeros(into, offset + 19, 1);
+    into.setUint8(offset + 19, uint8('nat_entry.for_service', value.forService));
     into.setUint32(offset + 20, uint32('nat_entry.expires', value.expires), true);
   },
   decode(from: DataView, offset: number): NatEntry {
@@ -1959,6 +1961,7 @@ export const natEntry = {
       address: bytesAt(from, offset, 16).slice(),
       port: from.getUint16(offset + 16, false),
       flags: from.getUint8(offset + 18),
+      forService: from.getUint8(offset + 19),
       expires: from.getUint32(offset + 20, true),
     };
   },
@@ -1979,6 +1982,12 @@ export const natEntry = {
   },
   writeFlags(into: DataView, offset: number, value: number): void {
     into.setUint8(offset + 18, uint8('nat_entry.flags', value));
+  },
+  readForService(from: DataView, offset: number): number {
+    return from.getUint8(offset + 19);
+  },
+  writeForService(into: DataView, offset: number, value: number): void {
+    into.setUint8(offset + 19, uint8('nat_entry.for_service', value));
   },
   readExpires(from: DataView, offset: number): number {
     return from.getUint32(offset + 20, true);

@@ -11,12 +11,15 @@ const tcActRedirect = 7;
 const markToProxy = 0x200;
 /** Of a pod's packet that is to get the node's address where it leaves, see bpf/lib/packet.h. */
 export const markMasquerade = 0x400;
+/** Of a packet from outside to a backend elsewhere, and of an answer to such a caller. */
+export const markToBackend = 0x500;
+export const markOfService = 0x600;
 
 /** What a program did with a packet. */
 export interface Outcome {
   /**
    * `to client` (into that pod, or back to it), `back to the host` or `the proxy` (which has sent it), `to proxy`, `to stack`, `to outside` (to the stack, to get the node's
-   * address where it leaves), `untouched` (as if there were no program), or
+   * address where it leaves), `to backend` (the same for a caller from outside), `to caller` (to get a service's), `untouched` (as if there were no program), or
    * `dropped: policyDenied egress`, with the reason and the direction that were counted.
    */
   readonly verdict: string;
@@ -87,6 +90,8 @@ function placeOf({ sent, result, marks }: RunRecord): string {
   assert(isUnchanged || isTranslated(sent, result.data), 'a packet to the stack changes only in its receiver');
   if (marks[1] === markToProxy) return 'to proxy';
   if (marks[1] === markMasquerade) return 'to outside';
+  if (marks[1] === markToBackend) return 'to backend';
+  if (marks[1] === markOfService) return 'to caller';
   assert(marks[1] === 0, `a packet to the stack has no mark, found ${marks[1].toString(16)}`);
   return 'to stack';
 }

@@ -34,6 +34,8 @@ export interface TestService {
   readonly affinityMs?: number;
   /** Random unless told. With Maglev, entries of the table are those of the active backends in turn. */
   readonly selection?: LbSelection;
+  /** Callers from outside reach it, too. */
+  readonly isExternal?: boolean;
 }
 
 /** The side of a packet node that gives services their backends. */
@@ -108,6 +110,7 @@ export function servicesOf(node: PacketNode): ServiceNode {
     map('lbPools').update(u32(pool), toBytes(lbPool, { count, selection, affinityTicks }));
     for (const key of frontends(service, family)) {
       map('lbFrontends').update(key, toBytes(lbFrontend, { group, pool }));
+      if (service.isExternal === true) map('lbOutside').update(key, toBytes(lbFrontend, { group, pool }));
     }
   };
 
@@ -115,7 +118,10 @@ export function servicesOf(node: PacketNode): ServiceNode {
     const service = known.get(number);
     known.delete(number);
     for (const family of families) {
-      for (const key of service === undefined ? [] : frontends(service, family)) map('lbFrontends').delete(key);
+      for (const key of service === undefined ? [] : frontends(service, family)) {
+        map('lbOutside').delete(key);
+        map('lbFrontends').delete(key);
+      }
       map('lbPools').update(u32(numberOf(number, family)), new Uint8Array(lbPool.size));
       service?.backends.forEach((_, index) =>
         map('lbBackends').delete(u32(numberOf(number, family) * backendsMax + index)),
@@ -142,7 +148,7 @@ export function servicesOf(node: PacketNode): ServiceNode {
     },
     reset() {
       for (const number of [...known.keys()]) remove(number);
-      for (const subject of ['lbFlows', 'lbFrontends', 'lbBackends', 'lbSlots', 'lbAffinity'] as const) {
+      for (const subject of ['lbFlows', 'lbOutside', 'lbFrontends', 'lbBackends', 'lbSlots', 'lbAffinity'] as const) {
         clear(map(subject));
       }
     },
