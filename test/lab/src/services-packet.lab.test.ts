@@ -5,7 +5,8 @@ import { mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { fromPods, onHttp, onPort, policy } from './testing/policy.ts';
 import { authority, curl, httpServer } from './testing/http.ts';
-import { expectTalking, expectTcpDropped, expectTcpEcho, expectUdpEcho, openConnection } from './testing/reach.ts';
+import { expectTalking, expectTcpEcho, expectUdpEcho, openConnection } from './testing/reach.ts';
+import type { Target } from './testing/puppet.ts';
 import { serviceApi, type ServiceApi } from './testing/service-api.ts';
 import { without } from './testing/services.ts';
 import { families, useLab, type PlayedHost, type PlayedPod } from './testing/use-lab.ts';
@@ -48,6 +49,16 @@ const backends = (servers: readonly Server[], port: number, state = 'active') =>
   servers.flatMap((server) => families.map((family) => ({ address: server[family], port, state })));
 const set = (name: string, port: number, list: Parameters<ServiceApi['set']>[1]['backends']): Promise<void> =>
   services.set(name, { frontends: frontends(port), backends: list });
+
+/**
+ * A SYN is dropped, and that is reported. The kernel reports so many events a second, and many connections were made above: a
+ * SYN that is sent again is reported when there is room.
+ */
+async function expectDrop(from: PlayedPod, target: Target, pattern: object): Promise<void> {
+  const since = test.events.mark();
+  void from.connect(target, 8_000).catch(() => undefined);
+  await test.events.find(since, { type: 'drop', ...pattern });
+}
 
 describe.each(families)('a service over %s', (family) => {
   const target = (port = servicePort) => ({ address: serviceAddress[family], port });
@@ -114,7 +125,7 @@ describe.each(families)('a service over %s', (family) => {
       await expect(client.ask(target(92), 'anybody?')).rejects.toMatchObject({ code: 'ECONNREFUSED' });
     }
     await set('closed', 92, []);
-    await expectTcpDropped(test, { client, target: target(92), reason: 'Service backend not found' });
+    await expectDrop(client, target(92), { from: 'client', port: 92, reason: 'Service backend not found' });
     await services.delete('closed');
   });
 
@@ -182,10 +193,8 @@ describe.each(families)('a service over %s', (family) => {
       (await curl(test.lab, 'client', `http://${authority(serviceAddress[family], 96)}${path}`)).status;
     expect([await get('/yes'), await get('/no')]).toEqual([200, 403]);
     await test.apply(policy('server', { app: 'server' }, { ingress: [{ ...allowed, ...onPort(95, 'ANY') }] }));
-    const since = test.events.mark();
-    await expect(client.connect(target(95), 250)).rejects.toMatchObject({ code: 'NOT_CONNECTED' });
-    const dropped = { type: 'drop', from: 'client', to: 'near', port: echoPort, reason: 'Policy denied' } as const;
-    await test.events.find(since, dropped);
+    const dropped = { from: 'client', to: 'near', port: echoPort, reason: 'Policy denied' };
+    await expectDrop(client, target(95), dropped);
     await Promise.all(['policed', 'web'].map((name) => services.delete(name)));
   });
 });
