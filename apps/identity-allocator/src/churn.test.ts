@@ -209,6 +209,8 @@ describe.each(stores)('identities under churn and kill -9, $what', ({ kind }) =>
       // Garbage is collected only when leases and graces have run since the last start.
       await sleep(leaseMs + graceMs + 500);
     }
+    // However slow the machine is: enough has to have happened.
+    while (allocations <= 100 || ledger.size() < labelSets.length) await sleep(50);
     running = false;
     await Promise.all([...nodes.values()].map(({ work }) => work));
     await observerDone(observer, address);
@@ -227,14 +229,7 @@ describe.each(stores)('identities under churn and kill -9, $what', ({ kind }) =>
       one.close();
     }
     await Promise.all([...nodes.values()].map(({ client }) => client.stop()));
-    expect({ left, kills: kills > 0, allocations: allocations > 100, sets: ledger.size() >= labelSets.length }).toEqual(
-      {
-        left: 0,
-        kills: true,
-        allocations: true,
-        sets: true,
-      },
-    );
+    expect({ left, kills: kills > 0 }).toEqual({ left: 0, kills: true });
   });
 });
 
