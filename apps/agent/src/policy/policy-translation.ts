@@ -49,6 +49,7 @@ export function createPolicyTranslation(feed?: NumberFeed): PolicyTranslation {
   const cookies: PolicyTranslation['cookies'] = createNumbering((number, origins) => feed?.cookie(number, origins));
   // Entries of one rule share the list of their origins.
   let known = new WeakMap<readonly EntryOrigin[], number>();
+  let knownRuleSets = new WeakMap<readonly EntryOrigin[], number>();
   let isRetained = true;
 
   const cookieOf = (origins: readonly EntryOrigin[]): number => {
@@ -58,8 +59,14 @@ export function createPolicyTranslation(feed?: NumberFeed): PolicyTranslation {
     return cookie;
   };
 
-  const ruleSetOf = ({ ruleSet, origins }: PolicyEntry): number =>
-    ruleSet === undefined ? 0 : ruleSets.numberOf(ruleSet.key, { ruleSet, origins });
+  /** Rules that two policies have alike are two sets: calls are let through or denied in the name of one of them. */
+  const ruleSetOf = ({ ruleSet, origins }: PolicyEntry): number => {
+    if (ruleSet === undefined) return 0;
+    const number =
+      knownRuleSets.get(origins) ?? ruleSets.numberOf(`${ruleSet.key}\n${originKey(origins)}`, { ruleSet, origins });
+    knownRuleSets.set(origins, number);
+    return number;
+  };
 
   const entryOf = (entry: PolicyEntry): PolicyMapEntry => {
     isRetained = false;
@@ -87,6 +94,7 @@ export function createPolicyTranslation(feed?: NumberFeed): PolicyTranslation {
       ruleSets.retain(new Set(entries.map(({ ruleSet }) => ruleSet)));
       cookies.retain(new Set(entries.map(({ cookie }) => cookie)));
       known = new WeakMap();
+      knownRuleSets = new WeakMap();
     },
   };
 }
