@@ -2,7 +2,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import { WeirError } from '@weir/errors';
 
 /** What a guest reports, one line of JSON each; see guest/report.ts. */
 export type GuestReport =
@@ -22,12 +21,14 @@ export interface GuestProgram {
 const reportMark = 'weir-matrix: ';
 const memoryMib = 3072;
 
-/** Boots a kernel and gives its reports once it has powered off. Rejects with TIMEOUT when it does not. */
+/** Boots a kernel and gives its reports once it has powered off, or what it has reported until the time is up. */
 export async function runGuest(options: {
   readonly kernel: string;
   readonly archive: string;
   readonly timeoutMs: number;
   readonly say: (line: string) => void;
+  /** Is told of each report when it comes. */
+  readonly onReport: (report: GuestReport) => void;
 }): Promise<readonly GuestReport[]> {
   const { kernel, archive, timeoutMs, say } = options;
   const machine = ['-machine', 'pc', '-cpu', 'max', '-m', String(memoryMib), '-no-reboot'];
@@ -38,15 +39,19 @@ export async function runGuest(options: {
   });
   const timer = setTimeout(() => guest.kill('SIGKILL'), timeoutMs);
   const reports: GuestReport[] = [];
+  const report = (said: GuestReport): void => {
+    reports.push(said);
+    options.onReport(said);
+  };
   try {
     const exited = once(guest, 'exit');
     for await (const line of createInterface({ input: guest.stdout })) {
       const at = line.indexOf(reportMark);
       if (at === -1) say(line);
-      else reports.push(JSON.parse(line.slice(at + reportMark.length)) as GuestReport);
+      else report(JSON.parse(line.slice(at + reportMark.length)) as GuestReport);
     }
     const [, signal] = (await exited) as [number | null, string | null];
-    if (signal !== null) throw new WeirError('TIMEOUT', `The guest did not finish within ${timeoutMs / 1000} s`);
+    if (signal !== null) report({ kind: 'error', message: `The guest did not finish within ${timeoutMs / 1000} s` });
     return reports;
   } finally {
     clearTimeout(timer);
