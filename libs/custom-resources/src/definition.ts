@@ -1,17 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { CustomResourceNames, JsonSchema } from '@weir/policy';
+import type { CustomResource, JsonSchema } from '@weir/policy';
 import packageJson from '../package.json' with { type: 'json' };
 
 /** What Kubernetes must be told of a kind of object, so that it keeps it and refuses what is none. */
-export interface CustomResourceDefinition {
-  readonly apiVersion: 'apiextensions.k8s.io/v1';
-  readonly kind: 'CustomResourceDefinition';
+export interface CustomResourceDefinition extends CustomResource {
   readonly metadata: { readonly name: string; readonly labels?: Readonly<Record<string, string>> };
-  readonly spec: {
-    readonly names: CustomResourceNames;
-    readonly versions: readonly object[];
-    readonly [field: string]: unknown;
-  };
 }
 
 /** A column of `kubectl get`. */

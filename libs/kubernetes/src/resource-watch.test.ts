@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Against the real kube-apiserver and etcd.
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { systemClock } from '@weir/clock';
 import {
@@ -9,6 +8,7 @@ import {
   createControlPlane,
   createCutter,
   type Cutter,
+  until,
 } from '@weir/control-plane';
 import { createLogger } from '@weir/telemetry';
 import {
@@ -31,15 +31,6 @@ const readMap = (object: unknown): string => (object as { data?: { value?: strin
 const mapsOf = (group: string): WatchedResource<string> => ({
   ...{ name: 'configmaps', path: maps, labelSelector: `group=${group}`, read: readMap },
 });
-
-/** Waits until it holds. */
-async function until(what: string, holds: () => boolean): Promise<void> {
-  const untilMs = performance.now() + 60_000;
-  while (!holds()) {
-    if (performance.now() > untilMs) throw new Error(`It never came to this: ${what}`);
-    await sleep(20);
-  }
-}
 
 (controlPlaneSkipReason === undefined ? describe : describe.skip)('startResourceWatch', () => {
   let plane: ControlPlane;

@@ -3,16 +3,13 @@ import {
   frontendName,
   slotNumber,
   slotPlace,
-  type BackendRow,
   type FrontendRow,
-  type PoolRow,
   type ServiceChange,
   type ServiceRows,
-  type SlotRow,
 } from '@weir/datapath-maps';
 import { parseIpAddress, protocolNumber, type Service } from '@weir/model';
 import { createChangeBatch } from './change-batch.ts';
-import { backendName, groupName } from './render-service.ts';
+import { backendName, groupName, type RenderedParts } from './render-service.ts';
 import { addDifference, nothingRendered, type RenderedGroup, type RenderedService } from './rendered-service.ts';
 
 /** Rows that are in the kernel and belong to no service yet: those of an agent before. */
@@ -31,16 +28,7 @@ const listOf = <Key, Row>(lists: Map<Key, Row[]>, key: Key): Row[] => {
   return list;
 };
 
-interface Taken {
-  readonly groups: Map<string, RenderedGroup>;
-  readonly frontends: Map<string, FrontendRow>;
-  readonly pools: Map<number, PoolRow>;
-  readonly slots: Map<number, SlotRow>;
-  readonly backends: Map<number, BackendRow>;
-  readonly tables: Map<number, Uint32Array>;
-}
-
-const nothingTaken = (): Taken => ({
+const nothingTaken = (): RenderedParts => ({
   ...{ groups: new Map(), frontends: new Map(), pools: new Map() },
   ...{ slots: new Map(), backends: new Map(), tables: new Map() },
 });
@@ -68,7 +56,7 @@ export function createAdoptedRows(rows: ServiceRows): AdoptedRows {
     return row;
   }
 
-  function takeGroup(taken: Taken, { group, pool }: FrontendRow): RenderedGroup | undefined {
+  function takeGroup(taken: RenderedParts, { group, pool }: FrontendRow): RenderedGroup | undefined {
     // A group or pool that another service has taken already: the kernel was changed by somebody else.
     if (move(pool, { from: pools, to: taken.pools }) === undefined) return undefined;
     move(pool, { from: tables, to: taken.tables });

@@ -34,7 +34,8 @@ interface ParsedBackend extends Pick<ServiceBackend, 'port' | 'weight' | 'state'
   readonly key: string;
 }
 
-interface Parts {
+/** Rows of one service, by what they are found by. */
+export interface RenderedParts {
   readonly groups: Map<string, RenderedGroup>;
   readonly frontends: Map<string, FrontendRow>;
   readonly pools: Map<number, PoolRow>;
@@ -88,7 +89,7 @@ interface PoolInput extends GroupInput {
 }
 
 /** One slot a backend; returns their order. */
-function renderSlots(parts: Parts, { service, group, pool, ids, chosen }: PoolInput): readonly number[] {
+function renderSlots(parts: RenderedParts, { service, group, pool, ids, chosen }: PoolInput): readonly number[] {
   const weights = new Map(chosen.map(({ key, weight }) => [ids.get(key) ?? 0, weight]));
   const order = arrange(group?.order ?? [], new Set(weights.keys()));
   const columns = aliasTable(order.map((id) => weights.get(id) ?? 0));
@@ -101,7 +102,7 @@ function renderSlots(parts: Parts, { service, group, pool, ids, chosen }: PoolIn
 }
 
 /** A table of the hashes of flows instead of slots. */
-function renderTable(parts: Parts, input: PoolInput): BuiltTable | undefined {
+function renderTable(parts: RenderedParts, input: PoolInput): BuiltTable | undefined {
   const { service, before, group, pool, ids, chosen, maglev } = input;
   const affinityTicks = ticksOf(service.affinityTimeoutS);
   const count = chosen.length === 0 ? 0 : maglev.size;
@@ -116,7 +117,7 @@ function renderTable(parts: Parts, input: PoolInput): BuiltTable | undefined {
   return { signature, indexes };
 }
 
-function renderGroup(parts: Parts, input: GroupInput): RenderedGroup {
+function renderGroup(parts: RenderedParts, input: GroupInput): RenderedGroup {
   const { service, group: known, backends, numbers } = input;
   const group = known?.group ?? numbers.group();
   const pool = known?.pool ?? numbers.pool();
@@ -153,7 +154,7 @@ export interface MaglevSettings {
 
 /** The rows of a service, with the numbers that it has already. */
 export function renderService(service: Service, options: RenderOptions): RenderedService {
-  const parts: Parts = {
+  const parts: RenderedParts = {
     groups: new Map(),
     frontends: new Map(),
     pools: new Map(),

@@ -73,6 +73,11 @@ export { policyNodeLabels } from './policy-node-labels.ts';
 export { completePrefixes, policyPrefixes } from './policy-prefixes.ts';
 export { isServiceMeant, kubernetesLabels, type KnownServiceName, policyServices } from './policy-services.ts';
 export { languageFields, type FieldReference } from './language/fields.ts';
-export { customResourceKinds, policyCustomResource, policyObjectSchema } from './language/custom-resource.ts';
+export {
+  customResourceKinds,
+  policyCustomResource,
+  policyObjectSchema,
+  type CustomResource,
+} from './language/custom-resource.ts';
 export type { CustomResourceNames } from './language/custom-resource.ts';
 export type { JsonSchema } from './document/json-schema.ts';

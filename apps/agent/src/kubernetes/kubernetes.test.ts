@@ -2,7 +2,6 @@
 // The agent's side of Kubernetes against the real kube-apiserver, on a node in memory.
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
 import { systemClock } from '@weir/clock';
 import {
@@ -11,6 +10,7 @@ import {
   createControlPlane,
   createCutter,
   type Cutter,
+  until,
 } from '@weir/control-plane';
 import { createMemoryServices } from '@weir/datapath-testing';
 import { createKubernetesApi, type KubernetesApi, openKubernetesAccess } from '@weir/kubernetes';
@@ -31,14 +31,6 @@ import { type Kubernetes, startKubernetes } from './kubernetes.ts';
 
 if (controlPlaneSkipReason !== undefined) {
   process.stderr.write(`Skipped: the tests of the agent in Kubernetes: ${controlPlaneSkipReason}\n`);
-}
-
-async function until(what: string, holds: () => boolean): Promise<void> {
-  const untilMs = performance.now() + 60_000;
-  while (!holds()) {
-    if (performance.now() > untilMs) throw new TypeError(`It never came to this: ${what}`);
-    await sleep(20);
-  }
 }
 
 (controlPlaneSkipReason === undefined ? describe : describe.skip)('startKubernetes()', () => {
